@@ -1,0 +1,3 @@
+module roomlog
+
+go 1.25.0
