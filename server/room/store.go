@@ -1,0 +1,156 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Store is a durable home for logs. Every adapter passes the suite in storetest.
+// All methods may be called concurrently. Callers pass valid ids, tags, types and data.
+type Store interface {
+	// Append stores a batch in one transaction and returns once it is durable. It is the one
+	// place where seqs are made. Under each room's row lock, rooms in sorted order: look the tag
+	// up, bump, insert; then commit. The order of a room's sends in the batch is their order in
+	// the log. A room that does not exist is created by its first stored send.
+	//
+	// Each send gets its own verdict: a tag already stored by the same author in the same room,
+	// or earlier in this batch, is answered with the first result (Duplicate), or refused as
+	// `tag_conflict` if type or data differ; neither takes a seq.
+	//
+	// An error is for the whole batch. errors.Is(err, ErrOutcomeUnknown): the transaction may or
+	// may not have committed, or may still; run the same batch again. A *Error of a retryable
+	// code (`unavailable`, `storage_full`): nothing was stored, a retry may succeed. Any other
+	// error: nothing was stored, and some send of the batch is to blame (bisect it).
+	Append(ctx context.Context, batch []Send) (Appended, error)
+
+	// Read returns one page, from a single snapshot of the room.
+	Read(ctx context.Context, q Query) (Page, error)
+
+	// Heads returns the heads of many rooms, in the order asked, in one query. A room that does
+	// not exist has the head of an empty one.
+	Heads(ctx context.Context, ids []ID) ([]Head, error)
+
+	// Info describes the store. It does no I/O.
+	Info() Info
+
+	// Close waits for calls in flight and releases what the store holds. It is idempotent.
+	Close() error
+}
+
+// ErrOutcomeUnknown says that an append may or may not have been committed (a connection lost
+// during COMMIT). It is never a refusal: the same batch is run again until it is answered.
+var ErrOutcomeUnknown = errors.New("the outcome of the append is not known")
+
+// Info describes a store to operators: at start and in /healthz.
+type Info struct {
+	Name       string // "sqlite" or "postgres"
+	Version    string // of the database engine
+	Durability string // "full": an append is fsynced before it returns; "relaxed": it may not be
+}
+
+// Send is one event to append. Data is compacted JSON; the store does not keep the slice.
+type Send struct {
+	Room   ID
+	Author string
+	Tag    Tag
+	Type   string
+	Data   []byte
+	// Repeat asks only for the first result of this tag: a tag that is not stored is answered
+	// with Verdict.NotStored instead of being stored (rule SEND-6).
+	Repeat bool
+}
+
+// Verdict answers one send of a batch. Refused is nil where the event is stored.
+type Verdict struct {
+	Seq       Seq
+	Mark      Mark
+	At        time.Time
+	Duplicate bool   // the event had been stored before; Seq, Mark and At are the first result's
+	NotStored bool   // a Repeat whose tag is not stored
+	Refused   *Error // why this send is refused for good, such as `tag_conflict`
+}
+
+// Growth is what an append did to one room: its head before and after. A tail takes the new
+// events only if it stood at (Epoch, Before, BeforeMark); a batch of repeats alone has
+// Before equal to Head.Seq.
+type Growth struct {
+	Head       Head // after the append
+	Before     Seq
+	BeforeMark Mark
+}
+
+// Appended is the outcome of a batch: a verdict per send, in the order of the batch, and the
+// growth of each room it names that exists afterwards, in room order.
+type Appended struct {
+	Verdicts []Verdict
+	Rooms    []Growth
+}
+
+// Anchor says which way a read looks from its seq.
+type Anchor uint8
+
+// The anchors of a read.
+const (
+	After  Anchor = iota // the oldest events with a seq above Query.Seq
+	Before               // the newest events with a seq below Query.Seq
+	Around               // events on both sides of Query.Seq, which is among them
+	Latest               // the newest events of all; Query.Seq is ignored
+)
+
+// Query asks for a page of a room's log.
+type Query struct {
+	Room     ID
+	Anchor   Anchor
+	Seq      Seq
+	Limit    int // the most events to return, at least 1
+	MaxBytes int // stop short of this many bytes of data, but return at least one event; 0 is no limit
+}
+
+// Span is the arithmetic of a query over a log that holds floor..head: the page covers (prev, last],
+// and where bytes run short, the events nearest to center stay.
+func (q Query) Span(floor, head Seq) (prev, last, center Seq) {
+	n := Seq(q.Limit)
+	bottom := floor - 1
+	clamp := func(s Seq) Seq { return min(max(s, bottom), head) }
+	switch q.Anchor {
+	case After:
+		prev = clamp(q.Seq)
+		return prev, clamp(prev + n), prev
+	case Before:
+		last = clamp(q.Seq - 1)
+		return max(last-n, bottom), last, last + 1
+	case Around:
+		prev = clamp(q.Seq - 1 - n/2)
+		last = clamp(prev + n)
+		return max(last-n, bottom), last, q.Seq
+	default:
+		return max(head-n, bottom), head, head + 1
+	}
+}
+
+// Page is everything that changed in a room in (Prev, Seq]. Prev is the seq before the first event
+// and PrevMark its mark (none for 0): a reader that stands there takes the page, any other does not.
+type Page struct {
+	Head     Head // of the same snapshot
+	Prev     Seq
+	PrevMark Mark
+	Events   []Event // in seq order
+}
+
+// Seq is the seq that a reader stands at after the page.
+func (p Page) Seq() Seq {
+	if n := len(p.Events); n > 0 {
+		return p.Events[n-1].Seq
+	}
+	return p.Prev
+}
+
+// Position is where a reader stands after the page.
+func (p Page) Position() Position {
+	pos := Position{Epoch: p.Head.Epoch, Seq: p.Prev, Mark: p.PrevMark}
+	if n := len(p.Events); n > 0 {
+		pos.Seq, pos.Mark = p.Events[n-1].Seq, p.Events[n-1].Mark
+	}
+	return pos
+}
