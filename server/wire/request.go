@@ -1,0 +1,175 @@
+// Package wire turns frames into bytes and bytes into frames: the shapes of spec/PROTOCOL.md and
+// nothing else. It does no I/O and keeps no state; everything in it may be called concurrently.
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"roomlog/server/room"
+)
+
+// Version is the protocol version that this server speaks, and Subprotocol its WebSocket name.
+const (
+	Version     = 1
+	Subprotocol = "roomlog.v1"
+)
+
+// Op names what a frame asks or says.
+type Op string
+
+// The operations a client may send.
+const (
+	OpHello   Op = "hello"
+	OpJoin    Op = "join"
+	OpSend    Op = "send"
+	OpLeave   Op = "leave"
+	OpRefresh Op = "refresh"
+	OpPing    Op = "ping"
+	OpPong    Op = "pong"
+)
+
+// maxID bounds a request id: the largest integer every JSON reader keeps exactly.
+const maxID = room.MaxSeq
+
+// Request is one frame from a client. Which fields count depends on Op; a field that the frame
+// did not have is zero. Room, Position, Tag and Data are as received: the parsers of package room
+// judge them.
+type Request struct {
+	Op    Op
+	ID    int64 // chosen by the client, repeated in the answer; only if HasID
+	HasID bool
+
+	Token   string // hello, refresh
+	Client  string // hello: name and version of the client, for logs
+	Version int    // hello: protocol version; 0 when absent
+
+	Room     string
+	Position string // join; "" when absent
+	Limit    int    // join: events of the latest page; 0 when absent
+	Replay   int64  // join: the most events to catch up on; -1 when absent
+
+	N    int64 // send: the slot, from 1; 0 when absent
+	Tag  string
+	Type string
+	Data json.RawMessage // aliases the frame
+}
+
+// body is a request as it stands in JSON; pointers tell absent from zero.
+type body struct {
+	Op       Op              `json:"op"`
+	ID       *int64          `json:"id"`
+	Token    string          `json:"token"`
+	Client   string          `json:"client"`
+	Version  int             `json:"version"`
+	Room     string          `json:"room"`
+	Position json.RawMessage `json:"position"`
+	Limit    int             `json:"limit"`
+	Replay   *int64          `json:"replay"`
+	N        int64           `json:"n"`
+	Tag      string          `json:"tag"`
+	Type     string          `json:"type"`
+	Data     json.RawMessage `json:"data"`
+}
+
+// ParseRequest reads one frame: a JSON object with a known op. Unknown fields are ignored (VER-3).
+// Whatever it can read of the id is in the Request even when the frame is refused, so that the
+// error can name it.
+func ParseRequest(frame []byte) (Request, error) {
+	if len(bytes.TrimSpace(frame)) == 0 {
+		return Request{}, badRequest("", "A frame is one JSON object; this one is empty.")
+	}
+	var b body
+	err := json.Unmarshal(frame, &b)
+	r := Request{
+		Op: b.Op, Token: b.Token, Client: b.Client, Version: b.Version, Room: b.Room,
+		Limit: b.Limit, Replay: -1, N: b.N, Tag: b.Tag, Type: b.Type, Data: b.Data,
+	}
+	if b.ID != nil && *b.ID >= 0 && *b.ID <= maxID {
+		r.ID, r.HasID = *b.ID, true
+	}
+	if err != nil {
+		return r, unreadable(err)
+	}
+	if b.ID != nil && !r.HasID {
+		return r, badRequest("id", "An id is an integer from 0 to 2^53-1.")
+	}
+	if b.Replay != nil {
+		r.Replay = *b.Replay
+	}
+	r.Position = positionText(b.Position)
+	return r, r.check()
+}
+
+// positionText takes a position as a string or, as scripts write it, a bare number.
+func positionText(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	return string(raw)
+}
+
+func unreadable(err error) error {
+	if t, ok := err.(*json.UnmarshalTypeError); ok && t.Field != "" {
+		return badRequest(t.Field, "The field "+t.Field+" has the wrong type: "+t.Value+".")
+	}
+	return badRequest("", "A frame is one JSON object, such as {\"op\":\"ping\"}.")
+}
+
+// check refuses what no op could mean; the values themselves are judged where they are used.
+func (r *Request) check() error {
+	switch r.Op {
+	case OpHello, OpRefresh, OpPing, OpPong:
+		return nil
+	case OpJoin:
+		if r.Limit < 0 {
+			return badRequest("limit", "A limit is not negative.")
+		}
+		if r.Replay < -1 {
+			return badRequest("replay", "A replay is not negative.")
+		}
+		return r.needRoom()
+	case OpLeave:
+		return r.needRoom()
+	case OpSend:
+		if r.N < 1 || r.N > maxID {
+			return badRequest("n", "A send needs n: 1 for the first send of this connection to the room, then 2, 3 and so on.")
+		}
+		return r.needRoom()
+	case "":
+		return badRequest("op", "A frame needs an op: hello, join, send, leave, refresh, ping or pong.")
+	}
+	return &room.Error{
+		Code:  room.CodeUnknownOp,
+		Title: "The op is not one of hello, join, send, leave, refresh, ping, pong.",
+		Field: "op",
+	}
+}
+
+func (r *Request) needRoom() error {
+	if r.Room == "" {
+		return badRequest("room", "This op needs a room.")
+	}
+	return nil
+}
+
+func badRequest(field, title string) *room.Error {
+	return &room.Error{Code: room.CodeBadRequest, Title: title, Field: field}
+}
+
+// ParsePost reads the body of an HTTP send: `{"tag","type","data"}`. Data aliases the text.
+func ParsePost(text []byte) (tag, typ string, data json.RawMessage, err error) {
+	var b struct {
+		Tag  string          `json:"tag"`
+		Type string          `json:"type"`
+		Data json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(text, &b); err != nil {
+		if t, ok := err.(*json.UnmarshalTypeError); ok && t.Field != "" {
+			return "", "", nil, unreadable(err)
+		}
+		return "", "", nil, badRequest("", `The body is one JSON object: {"tag":…,"type":…,"data":…}.`)
+	}
+	return b.Tag, b.Type, b.Data, nil
+}
