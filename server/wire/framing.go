@@ -3,8 +3,6 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
-
-	"roomlog/server/room"
 )
 
 // Framing is how frames are cut out of a byte stream. Encoded pages are shared between all
