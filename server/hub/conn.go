@@ -1,0 +1,288 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"roomlog/server/room"
+	"roomlog/server/wire"
+)
+
+// Sink is the byte pipe of one connection, implemented by the transport.
+type Sink interface {
+	// TryWrite writes what the peer takes without blocking, and says how much that was. Less than
+	// all without an error means that the peer is full. It does not keep the slices.
+	TryWrite(bufs [][]byte) (int, error)
+	// WriteAll writes p, blocking; it fails when the peer makes no progress for the write deadline.
+	// It is called by one goroutine, and never beside TryWrite.
+	WriteAll(p []byte) error
+	// Close ends the connection and says why; nil is a normal end. It must not block, and may be
+	// called from any goroutine, any number of times, also while the hub holds locks: it does not call
+	// back. The goroutine that reads the connection then ends and calls Conn.Detach.
+	Close(why *room.Error)
+}
+
+const (
+	// maxWrite is how much one write gathers: enough that system calls no longer matter, small
+	// enough that a stalled connection, which keeps a copy, costs little.
+	maxWrite = 32 << 10
+	// maxReplies is how much a connection may have unsent before the server stops reading it.
+	maxReplies = 64 << 10
+)
+
+// Conn is one connection: cursors, not queues of events. All methods may be called concurrently.
+type Conn struct {
+	hub     *Hub
+	sink    Sink
+	worker  *worker
+	framing wire.Framing
+	bucket  int // of the keepalive wheel
+
+	heard  atomic.Int64 // when the peer was last heard, on the hub's clock
+	pinged atomic.Int64 // when a ping was sent that the peer must answer; 0: none
+
+	mu      sync.Mutex
+	closed  bool
+	held    bool // cursors may not deliver yet: a stream is still joining
+	queued  bool // the worker has it on its list
+	stalled bool // the peer is full: rest is being written by a goroutine
+	cursors []*cursor
+	dirty   []*cursor
+	replies []byte // framed, not yet written: the one queue
+	rest    []byte // what a partial write left
+	senders map[room.ID]*sender
+	drained chan struct{} // closed when replies were written; nil when no reader waits
+}
+
+// cursor is where one connection stands in one room.
+type cursor struct {
+	conn  *Conn
+	room  *liveRoom
+	limit int // of the latest page, should a stream have to start anew
+
+	index int // among the room's subscribers; guarded by the room's lock, -1 when not there
+
+	// Guarded by the connection's lock.
+	seq     room.Seq // handed to the sink up to here
+	mark    room.Mark
+	epoch   room.Epoch
+	forks   int  // of the room when the cursor was placed
+	started bool // the joined frame is queued: pages may follow
+	gone    bool
+	marked  bool // on the dirty list
+}
+
+// Attach registers a connection. Errors: going_away after Stop.
+func (h *Hub) Attach(s Sink, f wire.Framing) (*Conn, error) {
+	n := h.counts.attached.Add(1)
+	c := &Conn{hub: h, sink: s, framing: f, worker: h.workers[n%int64(len(h.workers))]}
+	c.heard.Store(h.now())
+	if !h.keep(c, int(n)) {
+		return nil, goingAway()
+	}
+	return c, nil
+}
+
+// Detach forgets the connection: its cursors, senders and what it had not sent. It is idempotent.
+func (c *Conn) Detach() {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.closed = true
+	cursors := c.cursors
+	c.cursors, c.dirty, c.replies, c.senders = nil, nil, nil, nil
+	for _, cur := range cursors {
+		cur.gone = true
+	}
+	c.release()
+	c.mu.Unlock()
+	for _, cur := range cursors {
+		cur.room.unsubscribe(cur)
+	}
+	c.hub.drop(c)
+}
+
+// Heard says that the peer is alive.
+func (c *Conn) Heard() { c.heard.Store(c.hub.now()) }
+
+// Rooms is how many rooms the connection has joined.
+func (c *Conn) Rooms() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.cursors)
+}
+
+// Joined reports whether the connection has a cursor in the room.
+func (c *Conn) Joined(id room.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.cursors, func(cur *cursor) bool { return cur.room.id == id })
+}
+
+// Reply queues a framed reply, which is copied. Replies go before pages.
+func (c *Conn) Reply(frame []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.replies = append(c.replies, frame...)
+	c.enqueue()
+}
+
+// WaitWritable blocks while too much is unsent, and reports whether the connection is still open.
+// The goroutine that reads a connection calls it before it reads on, so that a peer who asks
+// faster than it listens is slowed, not queued for.
+func (c *Conn) WaitWritable() bool {
+	for {
+		c.mu.Lock()
+		if c.closed || len(c.replies)+len(c.rest) <= maxReplies {
+			open := !c.closed
+			c.mu.Unlock()
+			return open
+		}
+		if c.drained == nil {
+			c.drained = make(chan struct{})
+		}
+		drained := c.drained
+		c.mu.Unlock()
+		<-drained // closed by release: after a write, or by Detach
+	}
+}
+
+func (c *Conn) release() {
+	if c.drained != nil {
+		close(c.drained)
+		c.drained = nil
+	}
+}
+
+// enqueue puts the connection on its worker's list. The caller holds c.mu.
+func (c *Conn) enqueue() {
+	if !c.queued && !c.stalled && !c.closed {
+		c.queued = true
+		c.worker.addConn(c)
+	}
+}
+
+// dirtied notes that the room of a cursor has something for it.
+func (c *Conn) dirtied(cur *cursor) {
+	c.mu.Lock()
+	if c.mark(cur) {
+		c.enqueue()
+	}
+	c.mu.Unlock()
+}
+
+// mark puts a cursor on the dirty list, and reports whether the connection wants a flush.
+func (c *Conn) mark(cur *cursor) bool {
+	if cur.gone || !cur.started || c.closed {
+		return false
+	}
+	if !cur.marked {
+		cur.marked = true
+		c.dirty = append(c.dirty, cur)
+	}
+	return true
+}
+
+// Joined says where a cursor was placed. Events is the first page, (Prev, Seq], encoded and
+// separated by commas; it may end before the head: the rest follows as pages.
+type Joined struct {
+	Head   room.Head
+	Reset  room.ResetReason // why the position asked for could not be continued; empty if it was
+	Prev   room.Seq
+	Seq    room.Seq
+	Mark   room.Mark // of Seq
+	Events []byte
+}
+
+// joinBytes is about how many bytes of events go into a joined frame; the rest follows as pages,
+// whose bytes are shared.
+const joinBytes = 32 << 10
+
+// Join places a cursor in a room, in place of the one that was there. encode makes the framed reply,
+// which is queued before any page of the room. It blocks while the store is read.
+// Errors: unavailable, overloaded, going_away (all retryable).
+func (c *Conn) Join(ctx context.Context, j Join, encode func(Joined) []byte) error {
+	c.Leave(j.Room)
+	r, from, why, err := c.hub.place(ctx, j)
+	if err != nil {
+		return err
+	}
+	out := Joined{Head: r.headValue(), Reset: why, Prev: from}
+	out.Events, out.Seq, _ = r.collect(from, c.hub.cfg.MaxPage, joinBytes)
+	out.Mark, _ = r.markAt(out.Seq)
+	cur := &cursor{conn: c, room: r, seq: out.Seq, mark: out.Mark, epoch: r.epoch, limit: j.Limit, forks: r.forks}
+	r.subscribe(cur)
+	r.mu.Unlock()
+	return c.begin([]*cursor{cur}, encode(out))
+}
+
+// begin lets placed cursors deliver, after the reply.
+func (c *Conn) begin(cursors []*cursor, reply []byte) error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		for _, cur := range cursors {
+			cur.room.unsubscribe(cur)
+		}
+		return goingAway()
+	}
+	c.replies = append(c.replies, reply...)
+	for _, cur := range cursors {
+		cur.started = true
+		c.cursors = append(c.cursors, cur)
+		c.mark(cur) // the room may have grown since the cursor was placed
+	}
+	c.enqueue()
+	c.mu.Unlock()
+	return nil
+}
+
+// Leave ends the cursor of a room; a room not joined is no error.
+func (c *Conn) Leave(id room.ID) {
+	c.mu.Lock()
+	at := slices.IndexFunc(c.cursors, func(cur *cursor) bool { return cur.room.id == id })
+	if at < 0 {
+		c.mu.Unlock()
+		return
+	}
+	cur := c.cursors[at]
+	c.remove(cur)
+	c.mu.Unlock()
+	cur.room.unsubscribe(cur)
+}
+
+// remove takes a cursor off the connection's lists. The caller holds c.mu.
+func (c *Conn) remove(cur *cursor) {
+	cur.gone = true
+	same := func(other *cursor) bool { return other == cur }
+	c.cursors = slices.DeleteFunc(c.cursors, same)
+	c.dirty = slices.DeleteFunc(c.dirty, same)
+}
+
+// ping sends a ping, or ends the connection where the last one was not answered in time.
+// A connection with bytes pending is judged by its progress instead: the ping could not reach it.
+func (c *Conn) ping(now int64, within time.Duration) {
+	if at := c.pinged.Load(); at != 0 && c.heard.Load() < at && now-at >= int64(within) {
+		c.sink.Close(&room.Error{Code: room.CodePingTimeout, Title: "The client did not answer a ping in time."})
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stalled || c.closed {
+		c.pinged.Store(0)
+		return
+	}
+	if c.framing == wire.WebSocket {
+		c.pinged.Store(now)
+	}
+	c.replies = c.framing.AppendPing(c.replies)
+	c.enqueue()
+}

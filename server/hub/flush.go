@@ -1,0 +1,282 @@
+package hub
+
+import (
+	"context"
+	"sync"
+
+	"roomlog/server/room"
+	"roomlog/server/wire"
+)
+
+// worker flushes the connections of its share. Rooms that grew and connections that have something
+// to write gather on its lists while it works; it never waits for a peer or for the store.
+type worker struct {
+	hub   *Hub
+	index int
+
+	mu    sync.Mutex
+	rooms []*liveRoom
+	conns []*Conn
+	woken chan struct{} // holds at most one token
+
+	// Owned by the worker's goroutine, kept to be filled again.
+	subs []*cursor
+	bufs [][]byte
+}
+
+func newWorker(h *Hub, index int) *worker {
+	return &worker{hub: h, index: index, woken: make(chan struct{}, 1)}
+}
+
+func (w *worker) addRoom(r *liveRoom) {
+	w.mu.Lock()
+	w.rooms = append(w.rooms, r)
+	w.mu.Unlock()
+	w.wake()
+}
+
+func (w *worker) addConn(c *Conn) {
+	w.mu.Lock()
+	w.conns = append(w.conns, c)
+	w.mu.Unlock()
+	w.wake()
+}
+
+func (w *worker) wake() {
+	select {
+	case w.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (w *worker) run(ctx context.Context) {
+	var rooms []*liveRoom
+	var conns []*Conn
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.woken:
+		}
+		for {
+			w.mu.Lock()
+			rooms, w.rooms = w.rooms, rooms[:0]
+			w.mu.Unlock()
+			for i, r := range rooms {
+				w.markSubscribers(r)
+				rooms[i] = nil
+			}
+			// Taken after the marking: what it put on the list is flushed in this round, together
+			// with the acks that came meanwhile.
+			w.mu.Lock()
+			conns, w.conns = w.conns, conns[:0]
+			w.mu.Unlock()
+			if len(conns) == 0 {
+				break
+			}
+			for i, c := range conns {
+				c.flush(w)
+				conns[i] = nil
+			}
+		}
+	}
+}
+
+// markSubscribers marks the cursors of this worker's share of a room dirty.
+func (w *worker) markSubscribers(r *liveRoom) {
+	r.mu.Lock()
+	r.marked[w.index] = false
+	w.subs = append(w.subs[:0], r.subs[w.index]...)
+	r.mu.Unlock()
+	for i, cur := range w.subs {
+		cur.conn.dirtied(cur)
+		w.subs[i] = nil
+	}
+}
+
+// flush writes what has gathered, replies first, in one call; what does not fit stays for the next
+// round, so that one connection far behind does not hold up the others.
+func (c *Conn) flush(w *worker) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queued = false
+	if c.closed || c.stalled {
+		return
+	}
+	bufs, size := w.bufs[:0], 0
+	if len(c.replies) > 0 {
+		bufs, size = append(bufs, c.replies), len(c.replies)
+	}
+	if !c.held {
+		bufs, size = c.gather(bufs, size)
+	}
+	if size > 0 {
+		c.write(bufs, size)
+	}
+	clear(bufs)
+	w.bufs = bufs[:0]
+	if len(c.dirty) > 0 && !c.held {
+		c.enqueue()
+	}
+}
+
+// gather pulls the bytes between the dirty cursors and their rooms' heads, room after room.
+func (c *Conn) gather(bufs [][]byte, size int) ([][]byte, int) {
+	for tries := len(c.dirty); tries > 0 && size < maxWrite; tries-- {
+		cur := c.dirty[0]
+		before := len(bufs)
+		var more bool
+		bufs, more = cur.pull(bufs, maxWrite-size)
+		for _, b := range bufs[before:] {
+			size += len(b)
+		}
+		if cur.gone { // reset: no longer on the list
+			continue
+		}
+		c.dirty = c.dirty[:copy(c.dirty, c.dirty[1:])]
+		if more {
+			c.dirty = append(c.dirty, cur) // behind the others, who have not had their turn
+		} else {
+			cur.marked = false
+		}
+	}
+	return bufs, size
+}
+
+// write hands the bytes to the sink. The rest of a partial write is copied off the shared bytes and
+// finished by a goroutine that lives only while the connection is stalled.
+func (c *Conn) write(bufs [][]byte, size int) {
+	n, err := c.sink.TryWrite(bufs)
+	c.hub.counts.writes.Add(1)
+	c.hub.counts.written.Add(int64(n))
+	c.replies = nil
+	if err != nil {
+		c.sink.Close(nil)
+		return
+	}
+	if n < size {
+		c.rest = make([]byte, 0, size-n)
+		for _, b := range bufs {
+			if n >= len(b) {
+				n -= len(b)
+				continue
+			}
+			c.rest = append(c.rest, b[n:]...)
+			n = 0
+		}
+		c.stalled = true
+		c.hub.counts.stalls.Add(1)
+		if !c.hub.background(func(context.Context) { c.drain() }) {
+			c.sink.Close(goingAway())
+		}
+		return
+	}
+	c.release()
+}
+
+// drain finishes a partial write, then gives the connection back to its worker.
+func (c *Conn) drain() {
+	c.mu.Lock()
+	rest := c.rest
+	c.mu.Unlock()
+	if err := c.sink.WriteAll(rest); err != nil {
+		c.sink.Close(&room.Error{Code: room.CodeSlowConsumer, Title: "The client took no bytes for too long; connect again to resume.", Cause: err})
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rest, c.stalled = nil, false
+	c.release()
+	if len(c.replies) > 0 || len(c.dirty) > 0 {
+		c.enqueue()
+	}
+}
+
+// pull appends the frames between the cursor and its room's head, about limit bytes of them. more:
+// there is something left that memory has. A cursor whose next block is not in memory waits for the
+// read, which marks it dirty again. The caller holds the connection's lock.
+func (cur *cursor) pull(bufs [][]byte, limit int) (_ [][]byte, more bool) {
+	r, c := cur.room, cur.conn
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.loaded {
+		if r.dead {
+			return bufs, false // a room with subscribers does not die
+		}
+		cur.await(r.fetch(first))
+		return bufs, false
+	}
+	if why := cur.broken(); why != "" {
+		return cur.reset(bufs, why), !cur.gone
+	}
+	// A stream of several rooms names the positions of all of them in each id, which nobody shares.
+	named := c.framing == wire.EventStream && len(c.cursors) > 1
+	size := 0
+	for cur.seq < r.head && size < limit {
+		s := r.find(cur.seq)
+		if s == nil {
+			cur.await(r.fetch(r.blockStart(cur.seq)))
+			return bufs, false
+		}
+		s.used.Store(true)
+		var frames []byte
+		if named {
+			frames, cur.seq = s.slice(c.framing, cur.seq, 1)
+		} else {
+			frames, cur.seq = s.slice(c.framing, cur.seq, limit-size)
+		}
+		cur.mark = s.markAt(cur.seq)
+		if named {
+			id := append([]byte("id: "), c.streamID()...)
+			bufs = append(bufs, append(id, '\n'))
+			frames = wire.AfterID(frames)
+		}
+		bufs = append(bufs, frames)
+		size += len(frames)
+	}
+	return bufs, cur.seq < r.head
+}
+
+func (cur *cursor) await(l *load) {
+	for _, waiting := range l.waiting {
+		if waiting == cur {
+			return
+		}
+	}
+	l.waiting = append(l.waiting, cur)
+}
+
+// broken says why the cursor cannot go on from where it stands.
+func (cur *cursor) broken() room.ResetReason {
+	switch r := cur.room; {
+	case cur.forks != r.forks:
+		return r.fork
+	case cur.seq < r.floor-1:
+		return room.ResetPruned
+	}
+	return ""
+}
+
+// reset tells the client that its cursor cannot go on. On a WebSocket that ends the cursor and the
+// client joins again; a stream starts anew before the latest page by itself.
+func (cur *cursor) reset(bufs [][]byte, why room.ResetReason) [][]byte {
+	r, c := cur.room, cur.conn
+	c.hub.counts.resets.Add(1)
+	frame := wire.Reset{Room: r.id, Reason: why, Epoch: r.epoch, Floor: r.floor, Head: r.head}
+	if c.framing == wire.WebSocket {
+		r.leave(cur)
+		c.remove(cur)
+		return append(bufs, c.framing.AppendReset(nil, frame, nil))
+	}
+	cur.restart()
+	return append(bufs, c.framing.AppendReset(nil, frame, c.streamID()))
+}
+
+// restart places a stream's cursor before the latest page. The mark of a place that memory does not
+// have stays none: the position then names only epoch and seq.
+func (cur *cursor) restart() {
+	r := cur.room
+	cur.epoch, cur.forks = r.epoch, r.forks
+	cur.seq = max(r.head-room.Seq(cur.conn.hub.pageLimit(cur.limit)), r.floor-1)
+	cur.mark, _ = r.markAt(cur.seq)
+}

@@ -1,0 +1,254 @@
+// Package hub is the live part of a node: it appends sends in groups, keeps the tails of rooms that
+// are being read, and moves the cursors of connections along them. DESIGN.md beside this file draws
+// it on one page.
+//
+// Connections come and go by [Hub.Attach] and [Conn.Detach]; everything a connection may do is a
+// method of [Conn]. Reading without a connection is [Hub.Poll] and [Hub.History]; [Hub.Submit] sends.
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"roomlog/server/room"
+)
+
+// Config is what a hub needs. Zero values of all but Store mean the defaults.
+type Config struct {
+	Store        room.Store    // required
+	Log          *slog.Logger  // default: discard
+	TailBytes    int64         // budget of encoded events in memory; default 64 MiB
+	Workers      int           // flush workers; default GOMAXPROCS
+	PingEvery    time.Duration // between pings to each connection; default 10 s
+	PongWithin   time.Duration // how long a ping may stay unanswered; default 10 s
+	QueueSends   int           // sends that may wait for a batch; default 16,384
+	UnknownAfter time.Duration // when a send without outcome is answered outcome_unknown; default 2 s
+	MaxPage      int           // events of one page; default 500
+	Reads        int           // store reads at a time; default 16
+}
+
+func (c *Config) withDefaults() {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	or(&c.TailBytes, 64<<20)
+	or(&c.Workers, runtime.GOMAXPROCS(0))
+	or(&c.PingEvery, 10*time.Second)
+	or(&c.PongWithin, 10*time.Second)
+	or(&c.QueueSends, 16384)
+	or(&c.UnknownAfter, 2*time.Second)
+	or(&c.MaxPage, 500)
+	or(&c.Reads, 16)
+}
+
+func or[T int | int64 | time.Duration](v *T, def T) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+// Hub is one node's live rooms and connections. Its methods may be called concurrently.
+type Hub struct {
+	cfg      Config
+	log      *slog.Logger
+	cache    *cache
+	workers  []*worker
+	appender *appender
+	reads    chan struct{} // a place for each read of the store at a time
+	origin   time.Time     // of the hub's clock
+	counts   counts
+
+	stopping chan struct{} // closed when Stop begins
+	stopOnce sync.Once
+	stopped  chan struct{} // closed when every goroutine has ended
+	ctx      context.Context
+	cancel   context.CancelFunc
+	appends  sync.WaitGroup // the appender alone: it is stopped first
+
+	mu      sync.Mutex
+	started bool
+	ended   bool // no goroutine may start any more
+	tasks   sync.WaitGroup
+	rooms   map[room.ID]*liveRoom
+	wheel   [wheelBuckets]map[*Conn]struct{}
+}
+
+// counts are the hub's counters since it started.
+type counts struct {
+	attached, sends, batches, reruns, overloads   atomic.Int64
+	reads, resets, forks, stalls, writes, written atomic.Int64
+}
+
+// New makes a hub that is not yet started.
+func New(cfg Config) *Hub {
+	cfg.withDefaults()
+	h := &Hub{
+		cfg: cfg, log: cfg.Log, cache: newCache(cfg.TailBytes),
+		reads: make(chan struct{}, cfg.Reads), origin: time.Now(),
+		stopping: make(chan struct{}), stopped: make(chan struct{}),
+		rooms: make(map[room.ID]*liveRoom),
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	for i := range h.wheel {
+		h.wheel[i] = make(map[*Conn]struct{})
+	}
+	for i := range cfg.Workers {
+		h.workers = append(h.workers, newWorker(h, i))
+	}
+	h.appender = newAppender(h)
+	return h
+}
+
+// Start starts the workers and returns. Starting twice is harmless.
+func (h *Hub) Start() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.started || h.ended {
+		return
+	}
+	h.started = true
+	for _, w := range h.workers {
+		h.tasks.Go(func() { w.run(h.ctx) })
+	}
+	h.tasks.Go(func() { h.keepalive(h.ctx) })
+	h.appends.Go(func() { h.appender.run(h.ctx) })
+}
+
+// Stop refuses new sends and connections, finishes the sends that are queued, tells every connection
+// to come back, and waits for every goroutine. When ctx ends first, sends that are still in flight
+// are answered outcome_unknown. It is idempotent; later calls wait for the first.
+func (h *Hub) Stop(ctx context.Context) error {
+	h.stopOnce.Do(func() {
+		close(h.stopping)
+		go h.shutdown(ctx)
+	})
+	select {
+	case <-h.stopped:
+		return nil
+	case <-ctx.Done():
+		h.cancel()
+		<-h.stopped
+		return ctx.Err()
+	}
+}
+
+func (h *Hub) shutdown(ctx context.Context) {
+	h.appender.close()
+	stop := context.AfterFunc(ctx, h.cancel)
+	h.appends.Wait()
+	for _, c := range h.conns() {
+		c.part()
+	}
+	h.mu.Lock()
+	h.ended = true
+	h.mu.Unlock()
+	stop()
+	h.cancel()
+	h.tasks.Wait()
+	close(h.stopped)
+}
+
+// part sends what is ready, the last acks among it, and ends the connection.
+func (c *Conn) part() {
+	c.flush(newWorker(c.hub, c.worker.index))
+	c.sink.Close(goingAway())
+}
+
+// background runs f in a goroutine that Stop waits for; false: the hub has stopped.
+func (h *Hub) background(f func(context.Context)) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended {
+		return false
+	}
+	h.tasks.Go(func() { f(h.ctx) })
+	return true
+}
+
+// read reads a page from the store, in turn.
+func (h *Hub) read(ctx context.Context, q room.Query) (room.Page, error) {
+	select {
+	case h.reads <- struct{}{}:
+	case <-ctx.Done():
+		return room.Page{}, ctx.Err()
+	}
+	defer func() { <-h.reads }()
+	h.counts.reads.Add(1)
+	return h.cfg.Store.Read(ctx, q)
+}
+
+// live returns the room, made if nobody reads it yet.
+func (h *Hub) live(id room.ID) *liveRoom {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.rooms[id]
+	if r == nil {
+		r = newLiveRoom(h, id)
+		h.rooms[id] = r
+	}
+	return r
+}
+
+func (h *Hub) forget(r *liveRoom) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.rooms[r.id] == r {
+		delete(h.rooms, r.id)
+	}
+}
+
+// publish gives an append's growth to the room, if anybody reads it here.
+func (h *Hub) publish(g room.Growth, events []room.Event) {
+	h.mu.Lock()
+	r := h.rooms[g.Head.Room]
+	h.mu.Unlock()
+	if r != nil {
+		r.publish(g, events)
+	}
+}
+
+// now is the hub's clock: nanoseconds since it was made, monotonic, never 0.
+func (h *Hub) now() int64 { return int64(time.Since(h.origin)) + 1 }
+
+// Stats is a snapshot of the hub for operators. Counters run since the start.
+type Stats struct {
+	Connections int
+	Rooms       int   // with something in memory
+	TailBytes   int64 // of encoded events in memory
+	Queued      int   // sends that wait for a batch
+	Sends       int64
+	Batches     int64
+	Reruns      int64 // batches run again after an unknown outcome
+	Overloads   int64
+	StoreReads  int64
+	Resets      int64
+	Forks       int64
+	Stalls      int64 // writes that a peer did not take whole
+	Writes      int64
+	Written     int64 // bytes
+}
+
+// Stats counts.
+func (h *Hub) Stats() Stats {
+	s := Stats{
+		TailBytes: h.cache.bytes.Load(),
+		Sends:     h.counts.sends.Load(), Batches: h.counts.batches.Load(), Reruns: h.counts.reruns.Load(),
+		Overloads: h.counts.overloads.Load(), StoreReads: h.counts.reads.Load(), Resets: h.counts.resets.Load(),
+		Forks: h.counts.forks.Load(), Stalls: h.counts.stalls.Load(),
+		Writes: h.counts.writes.Load(), Written: h.counts.written.Load(),
+	}
+	h.mu.Lock()
+	s.Rooms = len(h.rooms)
+	for _, bucket := range h.wheel {
+		s.Connections += len(bucket)
+	}
+	h.mu.Unlock()
+	h.appender.mu.Lock()
+	s.Queued = len(h.appender.queue)
+	h.appender.mu.Unlock()
+	return s
+}

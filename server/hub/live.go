@@ -1,0 +1,252 @@
+package hub
+
+import (
+	"sort"
+	"sync"
+
+	"roomlog/server/room"
+)
+
+// liveRoom is a room that somebody reads, or lately did: its head as far as this node has seen the
+// log, the segments it has in memory, and its subscribers. It owns no goroutine.
+//
+// Locks: a connection's lock is taken before a room's, never after; the hub's map lock and the
+// cache's are leaves.
+type liveRoom struct {
+	hub *Hub
+	id  room.ID
+
+	mu        sync.Mutex
+	dead      bool // evicted from the hub; whoever finds it so asks the hub again
+	loaded    bool // the fields below are known
+	epoch     room.Epoch
+	floor     room.Seq
+	floorMark room.Mark
+	head      room.Seq // the last event the tail has
+	mark      room.Mark
+	known     room.Seq           // a head the store was seen at; the tail is repaired until it gets there
+	segments  []*segment         // by prev; the last is the tail and ends at head
+	loads     map[room.Seq]*load // reads in flight, by where they start
+	subs      [][]*cursor        // per worker
+	marked    []bool             // per worker: queued to have its subscribers marked dirty
+	changed   chan struct{}      // closed when the room grows or forks; nil when nobody waits
+	waiters   int                // parked polls
+	fork      room.ResetReason   // why the last fork happened
+	forks     int                // how often the tail was thrown away
+}
+
+func newLiveRoom(h *Hub, id room.ID) *liveRoom {
+	return &liveRoom{hub: h, id: id, subs: make([][]*cursor, len(h.workers)), marked: make([]bool, len(h.workers))}
+}
+
+func (r *liveRoom) headValue() room.Head {
+	return room.Head{Room: r.id, Epoch: r.epoch, Floor: r.floor, FloorMark: r.floorMark, Seq: r.head, Mark: r.mark}
+}
+
+// find returns the segment that holds what follows seq, or nil. At the head there is nothing to hold.
+func (r *liveRoom) find(seq room.Seq) *segment {
+	i := sort.Search(len(r.segments), func(i int) bool { return r.segments[i].prev > seq }) - 1
+	if i < 0 || seq >= r.segments[i].last() {
+		return nil
+	}
+	return r.segments[i]
+}
+
+// markAt is the mark of seq, and whether memory has it.
+func (r *liveRoom) markAt(seq room.Seq) (room.Mark, bool) {
+	switch {
+	case seq == r.head:
+		return r.mark, true
+	case seq == r.floor-1:
+		return r.floorMark, true
+	}
+	if s := r.find(seq); s != nil {
+		return s.markAt(seq), true
+	}
+	return 0, false
+}
+
+// start takes the first page of the room as its tail.
+func (r *liveRoom) start(p room.Page) {
+	r.loaded = true
+	r.epoch, r.floor, r.floorMark = p.Head.Epoch, p.Head.Floor, p.Head.FloorMark
+	r.head, r.mark = p.Prev, p.PrevMark
+	r.segments = nil
+	r.newTail()
+	r.extend(p.Events)
+	r.known = max(r.known, p.Head.Seq)
+}
+
+func (r *liveRoom) newTail() *segment {
+	s := newSegment(r, r.head, r.mark)
+	r.segments = append(r.segments, s)
+	r.hub.cache.add(s)
+	return s
+}
+
+// extend appends events that adjoin the tail.
+func (r *liveRoom) extend(events []room.Event) {
+	if len(events) == 0 {
+		return
+	}
+	tail := r.segments[len(r.segments)-1]
+	var grown int64
+	for i := range events {
+		if tail.full() {
+			tail = r.newTail()
+		}
+		grown += tail.add(&events[i])
+		r.head, r.mark = events[i].Seq, events[i].Mark
+	}
+	tail.used.Store(true)
+	r.hub.cache.grew(grown)
+	r.wake()
+}
+
+// publish takes what an append did to the room. It is taken only if it adjoins what the tail has
+// (same epoch, its mark before); anything else is repaired from the store.
+func (r *liveRoom) publish(g room.Growth, events []room.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.dead:
+	case !r.loaded:
+		r.known = max(r.known, g.Head.Seq)
+	case g.Head.Epoch != r.epoch:
+		r.diverge(room.ResetEpoch)
+	case g.Before == r.head && g.BeforeMark == r.mark:
+		r.extend(events)
+	case g.Before == r.head:
+		r.diverge(room.ResetDiverged)
+	default:
+		r.see(g.Head)
+	}
+}
+
+// see compares a head read from the store, which may be older or newer than the tail.
+func (r *liveRoom) see(h room.Head) {
+	if !r.loaded || r.dead {
+		return
+	}
+	if h.Epoch != r.epoch {
+		r.diverge(room.ResetEpoch)
+		return
+	}
+	if mark, ok := r.markAt(h.Seq); ok && mark != h.Mark {
+		r.diverge(room.ResetDiverged)
+		return
+	}
+	if h.Floor > r.floor {
+		r.floor, r.floorMark = h.Floor, h.FloorMark
+	}
+	r.known = max(r.known, h.Seq)
+	r.repair()
+}
+
+// repair reads on from the store while the tail is behind a head that was seen.
+func (r *liveRoom) repair() {
+	if r.loaded && r.known > r.head {
+		r.fetch(r.head)
+	}
+}
+
+// diverge throws the tail away: history is not what it was. Every cursor gets a reset, told when
+// the room has been read anew.
+func (r *liveRoom) diverge(why room.ResetReason) {
+	r.hub.log.Warn("room forked", "room", r.id, "reason", why, "head", r.head)
+	r.hub.counts.forks.Add(1)
+	for _, s := range r.segments {
+		s.used.Store(false)
+	}
+	r.loaded, r.segments, r.known = false, nil, 0
+	r.fork = why
+	r.forks++
+	r.wake()
+}
+
+// wake has the subscribers marked dirty and parked polls look again.
+func (r *liveRoom) wake() {
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+	for w := range r.subs {
+		if len(r.subs[w]) > 0 && !r.marked[w] {
+			r.marked[w] = true
+			r.hub.workers[w].addRoom(r)
+		}
+	}
+}
+
+// wait returns a channel that is closed when the room grows or forks.
+func (r *liveRoom) wait() <-chan struct{} {
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.changed
+}
+
+func (r *liveRoom) subscribe(c *cursor) {
+	w := c.conn.worker.index
+	c.index = len(r.subs[w])
+	r.subs[w] = append(r.subs[w], c)
+}
+
+func (r *liveRoom) unsubscribe(c *cursor) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leave(c)
+}
+
+// leave takes a cursor off the subscribers, if it is among them. The caller holds r.mu.
+func (r *liveRoom) leave(c *cursor) {
+	subs := r.subs[c.conn.worker.index]
+	if c.index < 0 {
+		return
+	}
+	last := len(subs) - 1
+	subs[c.index] = subs[last]
+	subs[c.index].index = c.index
+	subs[last] = nil
+	r.subs[c.conn.worker.index] = subs[:last]
+	c.index = -1
+}
+
+func (r *liveRoom) idle() bool {
+	for _, subs := range r.subs {
+		if len(subs) > 0 {
+			return false
+		}
+	}
+	return r.waiters == 0 && len(r.loads) == 0
+}
+
+// evict gives a segment's bytes back. A room whose tail goes and that nobody reads goes with it.
+func (r *liveRoom) evict(s *segment) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hub.cache.grew(-s.weight())
+	at := -1
+	for i := range r.segments {
+		if r.segments[i] == s {
+			at = i
+		}
+	}
+	if at < 0 {
+		return // thrown away by a fork
+	}
+	tail := at == len(r.segments)-1
+	r.segments = append(r.segments[:at:at], r.segments[at+1:]...)
+	switch {
+	case !tail:
+	case r.idle():
+		r.dead = true
+		r.hub.forget(r)
+		for _, left := range r.segments {
+			left.used.Store(false) // nobody can find them; the hand takes them when it comes by
+		}
+		r.segments = nil
+	default:
+		r.newTail()
+	}
+}

@@ -1,0 +1,193 @@
+package hub
+
+import (
+	"context"
+
+	"roomlog/server/room"
+)
+
+// Join asks for a room's log from a position on.
+type Join struct {
+	Room        room.ID
+	Position    room.Position
+	HasPosition bool  // false: from the latest page on
+	Limit       int   // events of the latest page; 0 is 100, more than 500 means 500
+	Replay      int64 // the most events to catch up on, more is a reset; negative is no limit
+}
+
+const (
+	defaultPage = 100
+	// maxPlacing bounds how often a reader starts over because the room changed under it (evicted,
+	// forked, grown) before it is told to come back later.
+	maxPlacing = 50
+)
+
+func (h *Hub) pageLimit(n int) int {
+	if n <= 0 {
+		return defaultPage
+	}
+	return min(n, h.cfg.MaxPage)
+}
+
+// place finds where a reader starts: at its position, if the log continues it, else before the
+// latest page with the reason why. It returns the room locked, with what follows the place in
+// memory, so that the caller can put a cursor there and miss nothing.
+func (h *Hub) place(ctx context.Context, j Join) (*liveRoom, room.Seq, room.ResetReason, error) {
+	at := first
+	for range maxPlacing {
+		r, err := h.lockAt(ctx, j.Room, at)
+		if err != nil {
+			return nil, 0, "", err
+		}
+		from, why, needs := r.judge(j)
+		if why == room.ResetAhead {
+			r.mu.Unlock()
+			if again, err := h.confirmAhead(ctx, r, j.Position); err != nil {
+				return nil, 0, "", err
+			} else if again {
+				at = first
+				continue
+			}
+			r.mu.Lock()
+		}
+		if why != "" || !j.HasPosition {
+			from = max(r.head-room.Seq(h.pageLimit(j.Limit)), r.floor-1)
+			needs = from < r.head && r.find(from) == nil
+		}
+		if !needs && !r.dead && r.loaded {
+			return r, from, why, nil
+		}
+		at = from
+		r.mu.Unlock()
+	}
+	return nil, 0, "", overloaded("The room changes faster than it can be read; try again.")
+}
+
+// judge says whether the log continues a position. needs: memory must hold what follows it first.
+func (r *liveRoom) judge(j Join) (from room.Seq, why room.ResetReason, needs bool) {
+	p := j.Position
+	switch {
+	case !j.HasPosition:
+		return 0, "", false
+	case p.Epoch != "" && p.Epoch != r.epoch:
+		return 0, room.ResetEpoch, false
+	case p.Seq > r.head:
+		return 0, room.ResetAhead, false
+	case p.Seq < r.floor-1:
+		return 0, room.ResetPruned, false
+	case j.Replay >= 0 && r.head-p.Seq > j.Replay:
+		return 0, room.ResetTooFar, false
+	}
+	if p.Mark != 0 {
+		mark, ok := r.markAt(p.Seq)
+		if !ok {
+			return p.Seq, "", true
+		}
+		if mark != p.Mark {
+			return 0, room.ResetDiverged, false
+		}
+	}
+	return p.Seq, "", p.Seq < r.head && r.find(p.Seq) == nil
+}
+
+// confirmAhead reads the head from the store before a client is told that it is ahead of it
+// (rule RESET-4): this node may be the one that is behind. again: judge the position anew.
+func (h *Hub) confirmAhead(ctx context.Context, r *liveRoom, p room.Position) (again bool, err error) {
+	h.counts.reads.Add(1)
+	heads, err := h.cfg.Store.Heads(ctx, []room.ID{r.id})
+	if err != nil {
+		return false, unavailable(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if heads[0].Seq < p.Seq && heads[0].Epoch == r.epoch {
+		return false, nil
+	}
+	r.see(heads[0])
+	if r.dead || !r.loaded || r.known <= r.head {
+		return true, nil
+	}
+	l := r.fetch(r.head)
+	r.mu.Unlock()
+	err = l.wait(ctx)
+	r.mu.Lock()
+	return true, err
+}
+
+// lockAt returns the room, live and locked, with what follows seq in memory (first: anything).
+func (h *Hub) lockAt(ctx context.Context, id room.ID, seq room.Seq) (*liveRoom, error) {
+	for range maxPlacing {
+		r := h.live(id)
+		r.mu.Lock()
+		var l *load
+		switch {
+		case r.dead:
+			r.mu.Unlock()
+			continue
+		case !r.loaded:
+			l = r.fetch(first)
+		case seq != first && seq >= r.floor-1 && seq < r.head && r.find(seq) == nil:
+			l = r.fetch(r.blockStart(seq))
+		default:
+			return r, nil
+		}
+		r.mu.Unlock()
+		if err := l.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return nil, overloaded("The room changes faster than it can be read; try again.")
+}
+
+func (l *load) wait(ctx context.Context) error {
+	select {
+	case <-l.done:
+		if l.err != nil {
+			return unavailable(l.err)
+		}
+		return nil
+	case <-ctx.Done():
+		return unavailable(ctx.Err())
+	}
+}
+
+// collect copies the encoded events after from, separated by commas: as many as memory holds without
+// a hole, at most limit and about maxBytes, and says where they end. The caller holds r.mu.
+func (r *liveRoom) collect(from room.Seq, limit, maxBytes int) (events []byte, seq room.Seq, count int) {
+	seq = from
+	for seq < r.head && count < limit {
+		s := r.find(seq)
+		if s == nil {
+			break
+		}
+		s.used.Store(true)
+		for i := int(seq - s.prev); i < len(s.marks) && count < limit; i++ {
+			e := s.event(i)
+			if count > 0 && len(events)+len(e) > maxBytes {
+				return events, seq, count
+			}
+			if count > 0 {
+				events = append(events, ',')
+			}
+			events = append(events, e...)
+			seq++
+			count++
+		}
+	}
+	return events, seq, count
+}
+
+func unavailable(err error) *room.Error {
+	if e := room.AsError(err); e.Code != room.CodeInternal {
+		return e
+	}
+	return &room.Error{Code: room.CodeUnavailable, Title: "The store cannot be read right now.", Cause: err}
+}
+
+func overloaded(title string) *room.Error {
+	return &room.Error{Code: room.CodeOverloaded, Title: title, RetryAfter: retryOverload}
+}
+
+func goingAway() *room.Error {
+	return &room.Error{Code: room.CodeGoingAway, Title: "This server is going away; connect again."}
+}
