@@ -1,0 +1,69 @@
+# Roomlog. `make` alone prints what there is.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unreleased)
+GO_FILES     = $(shell find bench chaos client cmd e2e history internal scripts server spec web -name node_modules -prune -o -name '*.go' -print 2>/dev/null)
+CLIENT_FILES = $(shell find client/src client/package.json client/tsconfig*.json client/tsup.config.* tsconfig.base.json -type f 2>/dev/null)
+WEB_FILES    = $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f ! -name '*.go' -print 2>/dev/null)
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Packages built and tested at a time; two cores are what a small machine has.
+JOBS        ?= 2
+
+.PHONY: help build run check check-go check-ts test mutants bench screens audit clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: web/dist/index.html ## build bin/roomlog, with the client and the pages inside
+	@scripts/go-version.sh
+	go build -p $(JOBS) -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/roomlog ./cmd/roomlog
+
+run: build ## build, then serve two talking panes on http://127.0.0.1:8080
+	bin/roomlog dev
+
+check: check-go check-ts ## the fast part: format, lint, types, unit suites on SQLite
+
+check-go: web/dist/index.html
+	@unformatted=$$(gofmt -l $(GO_FILES)); [ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted"; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+	go test -short -p $(JOBS) ./...
+
+check-ts: web/dist/index.html
+	npm run check --workspaces --if-present
+	npm test --workspace client --workspace web --if-present
+
+test: build ## everything: check, -race on both stores, seeded runs, a real browser
+	scripts/test.sh
+
+mutants: web/dist/index.html ## build faulty variants and print which invariant catches each
+	scripts/mutants.sh
+
+bench: build ## measure idle memory, fan-out and durable sends
+	bin/roomlog bench
+
+screens: build ## take the pictures of Home under docs/
+	scripts/screens.sh
+
+audit: ## look for known vulnerabilities, where the database can be reached
+	scripts/audit.sh
+
+clean: ## remove what was built
+	rm -rf bin client/dist web/dist node_modules/.installed test-results
+
+# The mark lies inside node_modules, so that removing the folder installs again.
+node_modules/.installed: package-lock.json
+	@scripts/node-version.sh
+	npm ci --no-audit --no-fund
+	@touch $@
+
+client/dist/index.js: node_modules/.installed $(CLIENT_FILES)
+	npm run build --workspace client
+	@touch $@
+
+web/dist/index.html: client/dist/index.js $(WEB_FILES)
+	npm run build --workspace web
+	@touch $@

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"roomlog/server/app"
+)
+
+// serverFlags are those of dev and serve.
+type serverFlags struct {
+	app.Config `embed:""`
+	ConfigFile configFile `name:"config" type:"path" placeholder:"FILE" help:"${config_help}"`
+	LogLevel   string     `default:"info" enum:"debug,info,warn,error" env:"ROOMLOG_LOG_LEVEL" help:"Least level that is logged: debug, info, warn or error."`
+	LogFormat  string     `default:"text" enum:"text,json" env:"ROOMLOG_LOG_FORMAT" help:"How log lines are written: text or json."`
+}
+
+// devCommand serves on this machine to try things.
+type devCommand struct{ serverFlags }
+
+// Run serves until a signal comes.
+func (d *devCommand) Run(c *console) error {
+	d.Dev = true
+	return d.serve(c)
+}
+
+// serveCommand serves in production.
+type serveCommand struct{ serverFlags }
+
+// Run serves until a signal comes.
+func (s *serveCommand) Run(c *console) error { return s.serve(c) }
+
+// serve runs a server until SIGINT or SIGTERM, then stops it gracefully; a second signal ends the
+// process at once.
+func (f *serverFlags) serve(c *console) error {
+	log, err := newLog(c.err, f.LogLevel, f.LogFormat)
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	f.Config.Log, f.Config.Version = log, version
+	server, err := app.New(context.Background(), f.Config)
+	if err != nil {
+		var bad *app.ConfigError
+		if errors.As(err, &bad) {
+			return usageError{err}
+		}
+		return err
+	}
+	if err := server.Start(); err != nil {
+		return errors.Join(err, server.Stop(context.Background()))
+	}
+	printStart(c.out, server.About())
+	select {
+	case s := <-signals:
+		log.Info("stopping", "signal", s.String())
+	case <-server.Failed():
+		log.Error("the listener failed")
+	}
+	return f.stop(server, signals)
+}
+
+// stop ends the server within StopWithin, or at once when another signal comes.
+func (f *serverFlags) stop(server *app.App, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Stop(ctx) }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-signals:
+		return errors.New("stopped at once, as asked by a second signal")
+	}
+}
+
+// newLog writes to w at the named level and above.
+func newLog(w io.Writer, level, format string) (*slog.Logger, error) {
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
+		return nil, usageError{fmt.Errorf("--log-level: %w", err)}
+	}
+	options := &slog.HandlerOptions{Level: least}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, options)), nil
+}
+
+// printStart says where the server is, what it keeps and on what terms, and what is not safe about it.
+func printStart(w io.Writer, about app.About) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n  Roomlog %s\n\n", about.Version)
+	fmt.Fprintf(&b, "  %s\n\n", about.URL)
+	fmt.Fprintf(&b, "  store       %s\n", about.Store)
+	fmt.Fprintf(&b, "  durability  %s\n", about.Durability)
+	for _, line := range about.Insecure {
+		fmt.Fprintf(&b, "  insecure    %s\n", line)
+	}
+	for _, line := range about.Notes {
+		fmt.Fprintf(&b, "  note        %s\n", line)
+	}
+	b.WriteString("\n  Ctrl-C stops it.\n\n")
+	_, _ = io.WriteString(w, b.String())
+}

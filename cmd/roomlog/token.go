@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"roomlog/server/app"
+	"roomlog/server/transport/auth"
+)
+
+// tokenCommand makes a token with the key of a server.
+type tokenCommand struct {
+	User    string        `required:"" placeholder:"NAME" help:"Who the token is for."`
+	Rooms   string        `default:"*" placeholder:"PATTERN" help:"Rooms it is good for: a room id, or a prefix and *, such as chat:*."`
+	Can     []string      `default:"read,send" enum:"read,send" placeholder:"ACTION,…" help:"What it allows there: read, send or both."`
+	TTL     time.Duration `name:"ttl" default:"1h" placeholder:"DURATION" help:"How long it is good for."`
+	Key     string        `env:"ROOMLOG_KEY" placeholder:"TEXT" help:"The server's key; prefer the environment or --key-file."`
+	KeyFile string        `env:"ROOMLOG_KEY_FILE" placeholder:"FILE" help:"File that holds the server's key."`
+	Data    string        `default:"./data" env:"ROOMLOG_DATA" placeholder:"FOLDER" help:"Data folder of a dev server, whose key is taken where none is given."`
+}
+
+// Run prints a token and nothing else, so that it can be captured.
+func (t *tokenCommand) Run(c *console) error {
+	if t.Key != "" && t.KeyFile != "" {
+		return usageError{fmt.Errorf("the key is given twice: keep one of --key (ROOMLOG_KEY) and --key-file (ROOMLOG_KEY_FILE)")}
+	}
+	key, err := app.Config{Dev: true, Key: t.Key, KeyFile: t.KeyFile, Data: t.Data}.SigningKey()
+	if err != nil {
+		return usageError{err}
+	}
+	signer, err := auth.NewSigner(key)
+	if err != nil {
+		return usageError{err}
+	}
+	grant := auth.Grant{Rooms: t.Rooms}
+	for _, can := range t.Can {
+		grant.Can = append(grant.Can, auth.Action(can))
+	}
+	token, _, err := signer.Sign(t.User, auth.Grants{grant}, t.TTL)
+	if err != nil {
+		return usageError{err}
+	}
+	_, err = fmt.Fprintln(c.out, token)
+	return err
+}

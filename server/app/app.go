@@ -1,0 +1,205 @@
+// Package app puts a server together from its parts and runs it: the one package that names concrete
+// stores and transports. [New] builds, [App.Start] serves, [App.Stop] ends. An App is used once.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"roomlog/server/hub"
+	"roomlog/server/room"
+)
+
+// App is one server. Its methods may be called concurrently.
+type App struct {
+	cfg     Config
+	about   About
+	hub     *hub.Hub
+	tunnels *tunnels // nil unless Dev
+	http    *http.Server
+	undo    undo
+	failed  chan struct{}
+
+	mu       sync.Mutex
+	listener net.Listener
+	started  bool
+	stopped  bool
+}
+
+// About is what a server says of itself at start.
+type About struct {
+	Version    string
+	URL        string   // where it serves; empty before Start
+	Store      string   // its kind, version and place; no password
+	Durability string   // what an ack means
+	Insecure   []string // what about this server is only for trying things
+	Notes      []string // what an operator may not expect
+}
+
+// New opens the store and builds a server that does not listen yet. When a part fails, what was
+// opened is closed again. A *ConfigError says what is wrong with cfg; ctx bounds the opening.
+func New(ctx context.Context, cfg Config) (_ *App, err error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	key, err := cfg.SigningKey()
+	if err != nil {
+		return nil, err
+	}
+	a := &App{cfg: cfg, failed: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.undo.run(context.Background()))
+		}
+	}()
+	store, where, err := cfg.openStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.undo.push("close the store", func(context.Context) error { return store.Close() })
+	a.about = describe(cfg, store.Info(), where)
+	a.hub = hub.New(hub.Config{
+		Store: store, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
+		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin,
+	})
+	a.undo.push("stop the hub", a.hub.Stop)
+	if err := a.buildHTTP(key, store.Info()); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// describe is what can be said before listening.
+func describe(cfg Config, info room.Info, where string) About {
+	about := About{
+		Version:    cfg.Version,
+		Store:      fmt.Sprintf("%s %s, %s", info.Name, info.Version, where),
+		Durability: "full: an acknowledged event has been synced to disk",
+	}
+	if info.Durability != "full" {
+		about.Durability = info.Durability + ": an acknowledged event may be lost in a crash of the machine"
+	}
+	if !cfg.Dev && len(cfg.Kinds) == 0 {
+		about.Notes = append(about.Notes, "no kinds are declared, so every room is unknown: --kinds chat declares one")
+	}
+	if cfg.Dev {
+		about.Insecure = append(about.Insecure,
+			"dev: whoever reaches this address from this machine gets a token for any user and room; use `roomlog serve` for anything else")
+	}
+	if host, _, _ := net.SplitHostPort(cfg.Listen); !loopbackHost(host) {
+		about.Insecure = append(about.Insecure, "plain HTTP on "+cfg.Listen+": put TLS in front of it")
+	}
+	return about
+}
+
+// Start listens and returns when the server serves. An App starts once.
+func (a *App) Start() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.started || a.stopped {
+		return errors.New("start: this server has been started or stopped before")
+	}
+	listener, err := net.Listen("tcp", a.cfg.Listen)
+	if err != nil {
+		return listenError(a.cfg.Listen, err)
+	}
+	a.started, a.listener = true, listener
+	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
+	a.hub.Start()
+	if a.tunnels != nil {
+		a.tunnels.open(browsable(listener.Addr().(*net.TCPAddr)).String())
+		a.undo.push("close the tunnels", a.tunnels.close)
+	}
+	serving := make(chan struct{})
+	go func() {
+		defer close(serving)
+		if err := a.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			a.cfg.Log.Error("serve", "err", err)
+			close(a.failed)
+		}
+	}()
+	a.undo.push("close the listener", func(ctx context.Context) error {
+		err := a.drain(ctx)
+		<-serving
+		return err
+	})
+	return nil
+}
+
+// listenError says in a sentence what to do about the usual cases.
+func listenError(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s is in use: another server runs there; stop it or take another address with --listen", address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s may not be listened on by this user; take a port above 1023 with --listen", address)
+	}
+	return fmt.Errorf("listen: %w", err)
+}
+
+// drain stops accepting, ends the hub's connections and waiting polls, and waits for requests in
+// flight: at the same time, since each waits for something of the other.
+func (a *App) drain(ctx context.Context) error {
+	hubStopped := make(chan error, 1)
+	a.http.RegisterOnShutdown(func() { hubStopped <- a.hub.Stop(ctx) })
+	err := a.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, a.http.Close())
+	}
+	return errors.Join(err, <-hubStopped)
+}
+
+// Stop ends the server: no new connections, queued sends finished and answered, every connection told
+// to come back, the store closed. It takes at most StopWithin, or until ctx ends. It is idempotent.
+func (a *App) Stop(ctx context.Context) error {
+	a.mu.Lock()
+	a.stopped = true
+	a.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.StopWithin)
+	defer cancel()
+	return a.undo.run(ctx)
+}
+
+// Failed is closed when the server stops serving without having been asked to.
+func (a *App) Failed() <-chan struct{} { return a.failed }
+
+// About describes the server; its URL is known once Start has returned.
+func (a *App) About() About {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.about
+}
+
+// Addr is the address that is listened on; nil before Start.
+func (a *App) Addr() net.Addr {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.listener == nil {
+		return nil
+	}
+	return a.listener.Addr()
+}
+
+// readHeaderTimeout bounds a request's head, so that a slow one holds no connection for long.
+const readHeaderTimeout = 10 * time.Second
+
+// browsable is an address that this machine can open: any address becomes loopback.
+func browsable(a *net.TCPAddr) *net.TCPAddr {
+	if a.IP.IsUnspecified() { // a dual-stack listener takes both families
+		return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: a.Port}
+	}
+	return a
+}
+
+// loopbackHost reports whether host, without a port, names this machine alone.
+func loopbackHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"roomlog/server/transport/auth"
+)
+
+// devKeyFile lies in the data folder, so that tokens of dev survive a restart on the same data.
+const devKeyFile = "dev.key"
+
+// SigningKey is the key that signs and checks tokens: the one that is configured, or in dev the
+// one kept in the data folder, which is made (mode 0600) when it is missing.
+func (c Config) SigningKey() ([]byte, error) {
+	c = c.withDefaults()
+	switch {
+	case c.Key != "":
+		return checkKey([]byte(c.Key), "--key (ROOMLOG_KEY)")
+	case c.KeyFile != "":
+		key, err := os.ReadFile(c.KeyFile)
+		if err != nil {
+			return nil, configErrorf("read the key of --key-file: %v", err)
+		}
+		return checkKey(bytes.TrimSpace(key), c.KeyFile)
+	case c.Dev:
+		return devKey(c.Data)
+	}
+	return nil, configErrorf("there is no key: give --key-file FILE or ROOMLOG_KEY")
+}
+
+func checkKey(key []byte, from string) ([]byte, error) {
+	if len(key) < auth.MinKey {
+		return nil, configErrorf("the key of %s has %d bytes and needs at least %d; `openssl rand -hex 32` makes one", from, len(key), auth.MinKey)
+	}
+	return key, nil
+}
+
+// devKey reads the key of the data folder or makes it. The file is created whole under another name
+// and linked into place, so that two starts at once agree on one key and none reads half of it.
+func devKey(data string) ([]byte, error) {
+	path := filepath.Join(data, devKeyFile)
+	key, err := os.ReadFile(path)
+	if err == nil {
+		return checkKey(bytes.TrimSpace(key), path)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the dev key: %w", err)
+	}
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	fresh, err := os.CreateTemp(data, devKeyFile+".*") // mode 0600
+	if err != nil {
+		return nil, fmt.Errorf("make the dev key: %w", err)
+	}
+	defer os.Remove(fresh.Name())
+	raw := make([]byte, auth.MinKey)
+	_, _ = rand.Read(raw) // never fails: crypto/rand ends the program instead
+	if _, err = fmt.Fprintln(fresh, hex.EncodeToString(raw)); err == nil {
+		err = fresh.Sync()
+	}
+	if err = errors.Join(err, fresh.Close()); err != nil {
+		return nil, fmt.Errorf("write the dev key: %w", err)
+	}
+	if err := os.Link(fresh.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("keep the dev key: %w", err)
+	}
+	if key, err = os.ReadFile(path); err != nil {
+		return nil, fmt.Errorf("read the dev key: %w", err)
+	}
+	return checkKey(bytes.TrimSpace(key), path)
+}
