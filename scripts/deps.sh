@@ -29,7 +29,7 @@ apt_install() {
 		ours=1
 	fi
 	{ as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >&2 || status=$?
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold "$@"; } >&2 || status=$?
 	[ $ours = 0 ] || as_root rm -f "$policy"
 	return $status
 }
