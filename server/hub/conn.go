@@ -117,6 +117,17 @@ func (c *Conn) Rooms() int {
 	return len(c.cursors)
 }
 
+// RoomIDs lists the rooms that the connection has joined.
+func (c *Conn) RoomIDs() []room.ID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ids := make([]room.ID, len(c.cursors))
+	for i, cur := range c.cursors {
+		ids[i] = cur.room.id
+	}
+	return ids
+}
+
 // Joined reports whether the connection has a cursor in the room.
 func (c *Conn) Joined(id room.ID) bool {
 	c.mu.Lock()

@@ -1,0 +1,54 @@
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"roomlog/server/room"
+)
+
+// getHealth is GET /healthz: the process is alive, and what it is.
+func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) error {
+	stats := s.cfg.Hub.Stats()
+	body, err := json.Marshal(struct {
+		Status       string `json:"status"`
+		Version      string `json:"version"`
+		Store        string `json:"store"`
+		StoreVersion string `json:"store_version"`
+		Durability   string `json:"durability"`
+		Connections  int    `json:"connections"`
+		Rooms        int    `json:"rooms"`
+		TailBytes    int64  `json:"tail_bytes"`
+		Queued       int    `json:"queued"`
+	}{
+		"ok", s.cfg.Version, s.cfg.Store.Name, s.cfg.Store.Version, s.cfg.Store.Durability,
+		stats.Connections, stats.Rooms, stats.TailBytes, stats.Queued,
+	})
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, body)
+	return nil
+}
+
+// readyWithin bounds the question whether the store answers.
+const readyWithin = 2 * time.Second
+
+// getReady is GET /readyz: whether requests should come here, which needs a store that answers.
+func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		return goingAway()
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
+	defer cancel()
+	if err := s.cfg.Ready(ctx); err != nil {
+		return &room.Error{Code: room.CodeUnavailable, Title: "The store does not answer.", Cause: err}
+	}
+	writeJSON(w, http.StatusOK, []byte(`{"status":"ready"}`))
+	return nil
+}

@@ -1,0 +1,111 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+
+	"roomlog/server/hub"
+	"roomlog/server/room"
+	"roomlog/server/transport/auth"
+	"roomlog/server/wire"
+)
+
+// postEvent is POST /v1/rooms/{room}/events: a send without order. It answers once the event is on
+// durable storage, or refused.
+func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
+	who, err := s.cfg.Verifier.Verify(bearer(r))
+	if err != nil {
+		return err
+	}
+	id, err := s.judge(who, r.PathValue("room"), auth.Send)
+	if err != nil {
+		return err
+	}
+	body, err := s.readJSON(w, r)
+	if err != nil {
+		return err
+	}
+	tag, typ, data, err := wire.ParsePost(body)
+	if err != nil {
+		return err
+	}
+	send, err := s.parseSend(id, who.User, tag, typ, data)
+	if err != nil {
+		return err
+	}
+	if err := s.quotas.send(who.User); err != nil {
+		return err
+	}
+	out, err := s.submit(r.Context(), send)
+	if err != nil {
+		return err
+	}
+	v := out.Verdict
+	status := http.StatusCreated
+	if v.Duplicate {
+		status = http.StatusOK
+	}
+	// A repeat is the same event as the first, or it would have been refused as a conflict.
+	e := room.Event{Seq: v.Seq, Mark: v.Mark, Type: send.Type, Author: send.Author, Tag: send.Tag, At: v.At, Data: send.Data}
+	writeJSON(w, status, wire.AppendStored(nil, id, out.Epoch, &e, v.Duplicate))
+	return nil
+}
+
+// parseSend judges what a send carries, in the order of rule SEND-2: tag, type, data.
+func (s *Server) parseSend(id room.ID, author, tag, typ string, data []byte) (room.Send, error) {
+	send := room.Send{Room: id, Author: author, Type: typ}
+	var err error
+	if send.Tag, err = room.ParseTag(tag); err != nil {
+		return send, err
+	}
+	if err = room.CheckType(typ); err != nil {
+		return send, err
+	}
+	send.Data, err = room.CompactData(data, s.cfg.Limits.EventBytes)
+	return send, err
+}
+
+// submit waits for the outcome of a send. The hub answers in bounded time: what it does not know by
+// then is outcome_unknown. A client that goes away meanwhile has an event that may be stored.
+func (s *Server) submit(ctx context.Context, send room.Send) (hub.Outcome, error) {
+	answered := make(chan hub.Outcome, 1)
+	s.cfg.Hub.Submit(hub.Submit{Send: send}, func(o hub.Outcome) { answered <- o })
+	select {
+	case o := <-answered:
+		if o.Err != nil {
+			return o, o.Err
+		}
+		return o, nil
+	case <-ctx.Done():
+		return hub.Outcome{}, &room.Error{Code: room.CodeOutcomeUnknown, Title: "The client went away before the outcome was known."}
+	}
+}
+
+// bodyWithin is how long a client may take to send its body.
+const bodyWithin = 30 * time.Second
+
+// readJSON reads a body that says it is JSON. Only that content type is taken: a form of a foreign
+// page cannot send it without asking first.
+func (s *Server) readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" {
+		return nil, &room.Error{Code: room.CodeUnsupportedMediaType, Title: "The body has to be application/json.", Field: "Content-Type"}
+	}
+	limit := int64(s.cfg.Limits.FrameBytes)
+	timer := http.NewResponseController(w)
+	_ = timer.SetReadDeadline(time.Now().Add(bodyWithin)) // not every writer in tests can
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	_ = timer.SetReadDeadline(time.Time{})
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, &room.Error{Code: room.CodeMessageTooLarge, Title: "The body is larger than a request may be.", Limit: limit}
+	case err != nil:
+		return nil, &room.Error{Code: room.CodeBadRequest, Title: "The body could not be read to its end."}
+	}
+	return body, nil
+}

@@ -1,0 +1,168 @@
+package transport
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// rawPipe reads and writes the descriptor of a TCP connection itself. Its reader is parked by the
+// runtime's poller with no buffer in hand, and its writes take what the kernel takes.
+type rawPipe struct {
+	nc       *net.TCPConn
+	raw      syscall.RawConn
+	deadline time.Duration
+
+	// Owned by the reading goroutine.
+	take func(fd uintptr) bool // bound once: a read allocates nothing
+	got  *chunk
+	err  error
+}
+
+func newRawPipe(nc net.Conn, deadline time.Duration) (pipe, bool) {
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return nil, false
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil, false
+	}
+	p := &rawPipe{nc: tcp, raw: raw, deadline: deadline}
+	p.take = p.takeReady
+	// The kernel gives up on a peer that acknowledges nothing, also when nobody writes. Both options
+	// are an improvement, not a need: where they cannot be set the hub's pings do the work.
+	_ = tcp.SetNoDelay(true)
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(deadline.Milliseconds()))
+	})
+	return p, true
+}
+
+func (p *rawPipe) conn() net.Conn { return p.nc }
+
+func (p *rawPipe) read() (*chunk, error) {
+	if err := p.raw.Read(p.take); err != nil {
+		return nil, err
+	}
+	got, err := p.got, p.err
+	p.got, p.err = nil, nil
+	return got, err
+}
+
+// takeReady runs when the descriptor may have bytes; false parks the goroutine until it does.
+func (p *rawPipe) takeReady(fd uintptr) bool {
+	c := chunks.Get().(*chunk)
+	for {
+		n, err := syscall.Read(int(fd), c.buf[:])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			c.free()
+			return false
+		case err != nil:
+			c.free()
+			p.err = os.NewSyscallError("read", err)
+		case n == 0:
+			c.free()
+			p.err = io.EOF
+		default:
+			c.n = n
+			p.got = c
+		}
+		return true
+	}
+}
+
+func (p *rawPipe) tryWrite(bufs [][]byte) (int, error) {
+	v := vectors.Get().(*vector)
+	defer v.free()
+	v.set(bufs)
+	if err := p.raw.Write(v.write); err != nil {
+		return v.written, err
+	}
+	return v.written, v.err
+}
+
+func (p *rawPipe) writeAll(b []byte) error { return writeDeadlined(p.nc, b, p.deadline) }
+
+func (p *rawPipe) finish() { _ = p.nc.CloseWrite() }
+
+func (p *rawPipe) close() { _ = p.nc.Close() }
+
+// vector is the argument of a gathered write, pooled.
+type vector struct {
+	iov     []unix.Iovec
+	bufs    [][]byte // keeps what iov points at alive
+	written int
+	err     error
+	write   func(fd uintptr) bool
+}
+
+// maxIovec is the most buffers the kernel takes in one call.
+const maxIovec = 1024
+
+var vectors = sync.Pool{New: func() any {
+	v := &vector{}
+	v.write = v.writeReady
+	return v
+}}
+
+func (v *vector) set(bufs [][]byte) {
+	v.bufs = bufs
+	for _, b := range bufs {
+		if len(b) > 0 {
+			v.iov = append(v.iov, unix.Iovec{Base: unsafe.SliceData(b)})
+			v.iov[len(v.iov)-1].SetLen(len(b))
+		}
+	}
+}
+
+func (v *vector) free() {
+	clear(v.iov)
+	v.iov, v.bufs, v.written, v.err = v.iov[:0], nil, 0, nil
+	vectors.Put(v)
+}
+
+// writeReady writes until all is written or the kernel has no room. It never asks to wait.
+func (v *vector) writeReady(fd uintptr) bool {
+	iov := v.iov
+	for len(iov) > 0 {
+		batch := iov[:min(len(iov), maxIovec)]
+		r, _, errno := syscall.Syscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(batch))), uintptr(len(batch)))
+		switch errno {
+		case 0:
+			v.written += int(r)
+			iov = advance(iov, int(r))
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return true
+		default:
+			v.err = os.NewSyscallError("writev", errno)
+			return true
+		}
+	}
+	return true
+}
+
+// advance drops n bytes from the front.
+func advance(iov []unix.Iovec, n int) []unix.Iovec {
+	for n > 0 {
+		size := int(iov[0].Len)
+		if n < size {
+			iov[0].Base = (*byte)(unsafe.Add(unsafe.Pointer(iov[0].Base), n))
+			iov[0].SetLen(size - n)
+			return iov
+		}
+		n -= size
+		iov = iov[1:]
+	}
+	return iov
+}

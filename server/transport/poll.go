@@ -1,0 +1,130 @@
+package transport
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"roomlog/server/hub"
+	"roomlog/server/room"
+	"roomlog/server/transport/auth"
+	"roomlog/server/wire"
+)
+
+// read is what GET /v1/rooms/{room}/events asks for.
+type read struct {
+	history *room.Query   // before, around
+	after   room.Position // else
+	limit   int           // 0: the default
+	wait    time.Duration
+}
+
+// getEvents is GET /v1/rooms/{room}/events: polling, long polling and history.
+func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
+	who, err := s.cfg.Verifier.Verify(bearer(r))
+	if err != nil {
+		return err
+	}
+	id, err := s.judge(who, r.PathValue("room"), auth.Read)
+	if err != nil {
+		return err
+	}
+	want, err := s.parseRead(id, r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	page, err := s.read(r, who, id, want)
+	if err != nil {
+		return err
+	}
+	span := wire.Page{Room: id, Epoch: page.Head.Epoch, Prev: page.Prev, Seq: page.Seq, Mark: page.Mark}
+	writeJSON(w, http.StatusOK, wire.AppendPolled(make([]byte, 0, len(page.Events)+512), span, page.Head.Floor, page.Head.Seq, page.Events))
+	return nil
+}
+
+func (s *Server) read(r *http.Request, who *auth.Identity, id room.ID, want read) (hub.Page, error) {
+	if want.history != nil {
+		return s.cfg.Hub.History(r.Context(), *want.history)
+	}
+	// Nobody is answered after their token is over.
+	want.wait = min(want.wait, max(0, time.Until(who.Expires)))
+	if want.wait > 0 {
+		// One that waits is a connection like any other.
+		seat, err := s.quotas.arrive(addressOf(r), false)
+		if err != nil {
+			return hub.Page{}, err
+		}
+		defer s.quotas.leave(seat)
+		if err := s.quotas.name(seat, who.User); err != nil {
+			return hub.Page{}, err
+		}
+	}
+	return s.cfg.Hub.Poll(r.Context(), id, want.after, want.limit, want.wait)
+}
+
+// parseRead reads the query: one of after, before and around, and after=0 where there is none
+// (rule POLL-2); limit from 1, where more than the most means the most; wait in seconds, likewise.
+func (s *Server) parseRead(id room.ID, raw string) (read, error) {
+	q, err := parseQuery(raw, "after", "before", "around", "limit", "wait")
+	if err != nil {
+		return read{}, err
+	}
+	var want read
+	if want.limit, err = parseCount(q, "limit", 1); err != nil {
+		return read{}, err
+	}
+	seconds, err := parseCount(q, "wait", 0)
+	if err != nil {
+		return read{}, err
+	}
+	want.wait = min(time.Duration(seconds)*time.Second, s.cfg.Limits.PollWait)
+	if len(q["after"])+len(q["before"])+len(q["around"]) > 1 {
+		return read{}, badQuery("after", "A read has one of after, before and around.")
+	}
+	switch {
+	case q.Has("before"):
+		want.history = &room.Query{Room: id, Anchor: room.Before, Limit: want.limit}
+		want.history.Seq, err = room.ParseSeq(q.Get("before"))
+	case q.Has("around"):
+		want.history = &room.Query{Room: id, Anchor: room.Around, Limit: want.limit}
+		want.history.Seq, err = room.ParseSeq(q.Get("around"))
+	case q.Has("after"):
+		want.after, err = room.ParsePosition(q.Get("after"))
+	}
+	return want, err
+}
+
+// parseQuery reads a query in which none of the names comes twice; others are ignored.
+func parseQuery(raw string, names ...string) (url.Values, error) {
+	q, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, badQuery("", "The query of the URL cannot be read.")
+	}
+	for _, name := range names {
+		if len(q[name]) > 1 {
+			return nil, badQuery(name, "The parameter "+name+" comes more than once.")
+		}
+	}
+	return q, nil
+}
+
+// maxCount bounds the numbers of a query; all that is larger means "as many as there may be".
+const maxCount = 1_000_000
+
+// parseCount reads a whole number of at least least; 0 where the parameter is absent.
+func parseCount(q url.Values, name string, least int) (int, error) {
+	text := q.Get(name)
+	if !q.Has(name) {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || n < uint64(least) {
+		return 0, badQuery(name, "The parameter "+name+" is a whole number of at least "+strconv.Itoa(least)+".")
+	}
+	return int(min(n, maxCount)), nil
+}
+
+func badQuery(field, title string) *room.Error {
+	return &room.Error{Code: room.CodeBadRequest, Title: title, Field: field}
+}

@@ -1,0 +1,120 @@
+package transport
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"roomlog/server/hub"
+	"roomlog/server/room"
+)
+
+// sink is the hub's end of a connection: it implements hub.Sink over a pipe, keeps frames whole, and
+// turns "close" into a wake-up of the reading goroutine, which alone ends a connection.
+type sink struct {
+	pipe pipe
+	hub  *hub.Conn // set by the reading goroutine before anything else may need it
+
+	mu      sync.Mutex
+	partial bool // the peer has part of a frame: only the rest of it may follow
+	shut    bool // the last words are said
+
+	why     atomic.Pointer[ending]
+	waiting atomic.Bool // the reader waits for the peer to take replies
+	tasks   *sync.WaitGroup
+}
+
+// ending is why a connection ends.
+type ending struct {
+	err *room.Error // nil: a normal end
+}
+
+// TryWrite implements hub.Sink.
+func (s *sink) TryWrite(bufs [][]byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shut {
+		return 0, net.ErrClosed
+	}
+	size := 0
+	for _, b := range bufs {
+		size += len(b)
+	}
+	n, err := s.pipe.tryWrite(bufs)
+	s.partial = s.partial || n < size
+	return n, err
+}
+
+// WriteAll implements hub.Sink. The lock is not held while it blocks: last finds partial set.
+func (s *sink) WriteAll(p []byte) error {
+	if err := s.pipe.writeAll(p); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shut {
+		return net.ErrClosed
+	}
+	s.partial = false
+	return nil
+}
+
+// Close implements hub.Sink: the first reason counts. It wakes the reader wherever it waits.
+func (s *sink) Close(why *room.Error) {
+	if !s.why.CompareAndSwap(nil, &ending{why}) {
+		return
+	}
+	_ = s.pipe.conn().SetReadDeadline(time.Unix(1, 0)) // long past
+	if s.waiting.Load() {
+		// Detach takes the lock that the hub may hold while it calls us.
+		s.tasks.Go(s.hub.Detach)
+	}
+}
+
+// waitWritable holds the reader while too much is unsent; false: the connection is ending.
+func (s *sink) waitWritable() bool {
+	s.waiting.Store(true)
+	defer s.waiting.Store(false)
+	return s.why.Load() == nil && s.hub.WaitWritable()
+}
+
+// last writes the last words if the stream of frames allows it; nothing is written after them.
+func (s *sink) last(words []byte) (said bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.partial || s.shut {
+		s.shut = true
+		return false
+	}
+	s.shut = true
+	n, err := s.pipe.tryWrite([][]byte{words})
+	return err == nil && n == len(words)
+}
+
+const (
+	// lingerFor and lingerBytes bound how long, and for how much, an ended connection is read on. To
+	// close at once would make the kernel throw away our last words where the peer had sent on.
+	lingerFor   = time.Second
+	lingerBytes = 1 << 20
+)
+
+// end says the last words, waits a moment for the peer to end its side, and closes. Called by the
+// reading goroutine, after Detach.
+func (s *sink) end(words []byte) {
+	nc := s.pipe.conn()
+	defer s.pipe.close()
+	if !s.last(words) {
+		return
+	}
+	s.pipe.finish()
+	_ = nc.SetReadDeadline(time.Now().Add(lingerFor))
+	for left := lingerBytes; left > 0; {
+		c, err := s.pipe.read()
+		if err != nil {
+			return
+		}
+		left -= c.n
+		c.free()
+	}
+}

@@ -1,0 +1,244 @@
+package transport
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"roomlog/server/hub"
+	"roomlog/server/room"
+	"roomlog/server/transport/auth"
+	"roomlog/server/wire"
+)
+
+// stream is one SSE connection: the rooms of its URL, one way.
+type stream struct {
+	sink
+	srv  *Server
+	seat *seat
+	life deadline // of the token
+
+	// begun is set when the head of the answer is on its way. Before it only a keepalive of the hub
+	// could come, which is dropped.
+	begun atomic.Bool
+}
+
+// TryWrite implements hub.Sink.
+func (t *stream) TryWrite(bufs [][]byte) (int, error) {
+	if t.begun.Load() {
+		return t.sink.TryWrite(bufs)
+	}
+	size := 0
+	for _, b := range bufs {
+		size += len(b)
+	}
+	return size, nil
+}
+
+// getStream is GET /v1/sse. Everything that can be refused is refused before the connection is taken
+// over, but for a store that cannot be read.
+func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
+	if !accepts(r, "text/event-stream") {
+		return &room.Error{Code: room.CodeNotAcceptable, Title: "This path answers with text/event-stream.", Field: "Accept"}
+	}
+	q, err := parseQuery(r.URL.RawQuery, "after", "token")
+	if err != nil {
+		return err
+	}
+	// An EventSource cannot set headers, so the token may come in the URL, which is never logged.
+	token := bearer(r)
+	if token == "" {
+		token = q.Get("token")
+	}
+	who, err := s.cfg.Verifier.Verify(token)
+	if err != nil {
+		return err
+	}
+	joins, err := s.parseStream(who, q, r.Header.Get("Last-Event-ID"))
+	if err != nil {
+		return err
+	}
+	seat, err := s.quotas.arrive(addressOf(r), false)
+	if err != nil {
+		return err
+	}
+	if err := s.quotas.name(seat, who.User); err != nil {
+		s.quotas.leave(seat)
+		return err
+	}
+	nc, early, err := takeOver(w)
+	if err != nil {
+		s.quotas.leave(seat)
+		return err
+	}
+	_ = early // a one-way stream has nothing to hear
+	t := &stream{srv: s, seat: seat}
+	t.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
+	t.life.sink = &t.sink
+	head := streamHead(w.Header())
+	if !s.adopt(&t.sink, func() { t.serve(joins, who, head) }) {
+		s.quotas.leave(seat)
+		_ = nc.Close()
+	}
+	return nil
+}
+
+// parseStream reads which rooms a stream follows and from where. Last-Event-ID wins over after.
+func (s *Server) parseStream(who *auth.Identity, q url.Values, lastID string) ([]hub.Join, error) {
+	names := q["room"]
+	if len(names) == 0 {
+		return nil, badQuery("room", "A stream names its rooms: ?room=chat:general.")
+	}
+	most := s.cfg.Limits.RoomsPerStream
+	var ids []room.ID
+	joins := make([]hub.Join, 0, min(len(names), most))
+	seen := make(map[room.ID]bool)
+	for _, name := range names {
+		id, err := s.judge(who, name, auth.Read)
+		if err != nil {
+			return nil, err
+		}
+		if seen[id] {
+			continue
+		}
+		if seen[id] = true; len(seen) > most {
+			return nil, &room.Error{Code: room.CodeLimitExceeded, Title: "A stream follows fewer rooms than this.", Field: "room", Limit: int64(most)}
+		}
+		ids = append(ids, id)
+		joins = append(joins, hub.Join{Room: id, Replay: -1})
+	}
+	return joins, place(joins, ids, lastID, q)
+}
+
+// place gives the rooms of a stream the positions that its request names.
+func place(joins []hub.Join, ids []room.ID, lastID string, q url.Values) error {
+	if lastID == "" {
+		if !q.Has("after") {
+			return nil
+		}
+		if lastID = q.Get("after"); len(ids) > 1 {
+			return badQuery("after", "A position in the URL is for a stream of one room.")
+		}
+	}
+	at, err := wire.ParseStreamID(lastID, ids)
+	if err != nil {
+		return err
+	}
+	for i := range joins {
+		joins[i].Position, joins[i].HasPosition = at[joins[i].Room]
+	}
+	return nil
+}
+
+// accepts reports whether the client takes a type; one that does not say takes anything.
+func accepts(r *http.Request, typ string) bool {
+	lines := r.Header.Values("Accept")
+	if len(lines) == 0 {
+		return true
+	}
+	family, _, _ := strings.Cut(typ, "/")
+	for _, part := range strings.Split(strings.Join(lines, ","), ",") {
+		name, params, _ := strings.Cut(part, ";")
+		name = strings.ToLower(strings.TrimSpace(name))
+		if (name == typ || name == family+"/*" || name == "*/*") && strings.ReplaceAll(params, " ", "") != "q=0" {
+			return true
+		}
+	}
+	return false
+}
+
+// streamHead is the head of the answer. The stream ends with the connection: there are no chunks, so
+// that its pages are bytes shared by all who read them.
+func streamHead(h http.Header) []byte {
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // proxies that buffer would hold events back
+	return appendHead(nil, http.StatusOK, h)
+}
+
+func appendHead(dst []byte, status int, h http.Header) []byte {
+	h.Set("Connection", "close")
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(status), 10)
+	dst = append(dst, ' ')
+	dst = append(dst, http.StatusText(status)...)
+	dst = append(dst, "\r\n"...)
+	for name, values := range h {
+		for _, v := range values { // ours, but for an origin that is on the list: no line can break out
+			dst = append(dst, name+": "+v+"\r\n"...)
+		}
+	}
+	return append(dst, "\r\n"...)
+}
+
+// retryLine tells an EventSource how long to wait before it connects again, in milliseconds.
+const retryLine = "retry: 1000\n\n"
+
+// serve runs in the stream's goroutine: it begins, and then waits for the client to hang up.
+func (t *stream) serve(joins []hub.Join, who *auth.Identity, head []byte) {
+	defer t.srv.quotas.leave(t.seat)
+	defer t.srv.wheel.drop(&t.life)
+	t.srv.wheel.set(&t.life, who.Expires, room.CodeTokenExpired)
+	if err := t.begin(joins, head); err != nil {
+		if t.hub != nil {
+			t.hub.Detach()
+		}
+		t.end(rawProblem(err))
+		return
+	}
+	for {
+		got, err := t.pipe.read()
+		if err != nil {
+			break
+		}
+		got.free()
+	}
+	t.hub.Detach()
+	t.end(nil)
+}
+
+func (t *stream) begin(joins []hub.Join, head []byte) error {
+	conn, err := t.srv.cfg.Hub.Attach(t, wire.EventStream)
+	if err != nil {
+		return err
+	}
+	t.hub = conn
+	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed, id []byte) []byte {
+		t.begun.Store(true)
+		return appendBeginning(head, rooms, id)
+	})
+}
+
+// appendBeginning appends what a stream begins with: ready, and a reset for each room whose position
+// could not be continued. All have the id of where the cursors stand now, before any page.
+func appendBeginning(dst []byte, rooms []hub.Followed, id []byte) []byte {
+	dst = append(dst, retryLine...)
+	ready, _ := json.Marshal(wire.Ready{Connection: newID(), Secret: newID()}) // strings always marshal
+	dst = wire.AppendStreamReady(dst, id, ready)
+	for _, f := range rooms {
+		if f.Reset != "" {
+			r := wire.Reset{Room: f.Head.Room, Reason: f.Reset, Epoch: f.Head.Epoch, Floor: f.Head.Floor, Head: f.Head.Seq}
+			dst = wire.EventStream.AppendReset(dst, r, id)
+		}
+	}
+	return dst
+}
+
+// rawProblem is a problem as bytes, for a connection that net/http no longer has.
+func rawProblem(err error) []byte {
+	p, _ := problemOf(err)
+	p.RequestID = newID()
+	body, err := json.Marshal(p)
+	if err != nil {
+		return nil
+	}
+	h := http.Header{
+		"Content-Type": {"application/problem+json"}, "Content-Length": {strconv.Itoa(len(body))}, requestID: {p.RequestID},
+	}
+	if p.RetryAfterMS > 0 {
+		h.Set("Retry-After", retryAfter(p.RetryAfterMS))
+	}
+	return append(appendHead(nil, p.Status, h), body...)
+}

@@ -1,0 +1,104 @@
+package transport
+
+import (
+	"encoding/base64"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"roomlog/server/room"
+	"roomlog/server/wire"
+)
+
+// getSocket is GET /v1/ws: the WebSocket handshake. What is wrong with a request is answered as a
+// problem before the connection leaves net/http.
+func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
+	if err := checkHandshake(r); err != nil {
+		return err
+	}
+	seat, err := s.quotas.arrive(addressOf(r), true)
+	if err != nil {
+		return err
+	}
+	id := newID()
+	upgrader := ws.HTTPUpgrader{
+		Protocol: func(name string) bool { return name == wire.Subprotocol },
+		Header:   http.Header{requestID: {w.Header().Get(requestID)}},
+		Timeout:  s.cfg.Limits.HelloWithin,
+	}
+	nc, rw, _, err := upgrader.Upgrade(r, w)
+	if err != nil {
+		s.quotas.leave(seat)
+		if nc != nil {
+			_ = nc.Close()
+		}
+		s.log.Debug("handshake failed", "error", err)
+		return nil // answered already, as far as there is anybody to hear it
+	}
+	early := make([]byte, rw.Reader.Buffered())
+	_, _ = rw.Reader.Read(early) // what is buffered is there
+	c := newSocket(s, nc, id, seat)
+	if !s.adopt(&c.sink, func() { c.serve(early) }) {
+		s.quotas.leave(seat)
+		_ = nc.Close()
+	}
+	return nil
+}
+
+// checkHandshake refuses what is not an opening handshake (RFC 6455 section 4.2.1).
+func checkHandshake(r *http.Request) error {
+	key := r.Header.Values("Sec-Websocket-Key")
+	switch {
+	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
+		return badHandshake("", "A WebSocket is opened with HTTP/1.1.")
+	case !hasToken(r.Header, "Upgrade", "websocket") || !hasToken(r.Header, "Connection", "Upgrade"):
+		return badHandshake("Upgrade", "This path opens a WebSocket: it needs Connection: Upgrade and Upgrade: websocket.")
+	case len(key) != 1 || !validKey(key[0]):
+		return badHandshake("Sec-WebSocket-Key", "A handshake has one Sec-WebSocket-Key of 16 bytes in base64.")
+	case r.Header.Get("Sec-Websocket-Version") != "13":
+		return &room.Error{Code: room.CodeUnsupportedVersion, Title: "The WebSocket version is 13.", Field: "Sec-WebSocket-Version"}
+	case r.Header.Get("Sec-Websocket-Protocol") != "" && !hasToken(r.Header, "Sec-Websocket-Protocol", wire.Subprotocol):
+		return &room.Error{Code: room.CodeUnsupportedVersion, Title: "The subprotocol of this server is " + wire.Subprotocol + ".", Field: "Sec-WebSocket-Protocol"}
+	}
+	return nil
+}
+
+func badHandshake(field, title string) error {
+	return &room.Error{Code: room.CodeBadRequest, Title: title, Field: field}
+}
+
+func validKey(key string) bool {
+	b, err := base64.StdEncoding.DecodeString(key)
+	return err == nil && len(b) == 16
+}
+
+// hasToken looks for a token in a header that is a list, in any case.
+func hasToken(h http.Header, name, token string) bool {
+	for _, line := range h.Values(name) {
+		for _, part := range strings.Split(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// takeOver takes a connection from net/http, with what the client has sent already.
+func takeOver(w http.ResponseWriter) (net.Conn, []byte, error) {
+	nc, rw, err := http.NewResponseController(w).Hijack()
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil, nil, badHandshake("", "A stream needs a connection of its own: HTTP/1.1.")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	_ = nc.SetDeadline(time.Time{})
+	early := make([]byte, rw.Reader.Buffered())
+	_, _ = rw.Reader.Read(early) // what is buffered is there
+	return nc, early, nil
+}

@@ -1,0 +1,138 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"roomlog/server/room"
+	"roomlog/server/transport/auth"
+	"roomlog/server/wire"
+)
+
+// helloBytes is the most that one message may have before the client has said who it is.
+const helloBytes = 16 << 10
+
+// socket is one WebSocket connection. Its goroutine reads, and alone touches all fields but those of
+// the sink; the hub writes.
+type socket struct {
+	sink
+	srv    *Server
+	id     string
+	frames frameReader
+	seat   *seat
+	who    *auth.Identity // nil until hello
+	life   deadline       // of the hello, then of the token
+}
+
+func newSocket(s *Server, nc net.Conn, id string, seat *seat) *socket {
+	c := &socket{srv: s, id: id, seat: seat, frames: frameReader{max: helloBytes}}
+	c.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
+	c.life.sink = &c.sink
+	return c
+}
+
+// serve reads until the connection ends. early is what came with the handshake.
+func (c *socket) serve(early []byte) {
+	defer c.srv.quotas.leave(c.seat)
+	defer c.srv.wheel.drop(&c.life)
+	c.srv.wheel.set(&c.life, time.Now().Add(c.srv.cfg.Limits.HelloWithin), room.CodeAuthTimeout)
+	var err error
+	if len(early) > 0 {
+		err = c.frames.feed(early, c)
+	}
+	for err == nil {
+		err = c.step()
+	}
+	if c.hub != nil {
+		c.hub.Detach()
+	}
+	c.end(c.words(err))
+}
+
+// step reads and handles what the peer has sent. Nothing of it is on the stack while it waits.
+func (c *socket) step() error {
+	if c.hub != nil && !c.waitWritable() {
+		return errEnded
+	}
+	got, err := c.pipe.read()
+	if err != nil {
+		return err
+	}
+	defer got.free()
+	if c.hub != nil {
+		c.hub.Heard()
+	}
+	return c.frames.feed(got.bytes(), c)
+}
+
+// errEnded says that the connection was ended from this side; why is in the sink.
+var errEnded = errors.New("ended")
+
+// peerClosed is the close code that the peer sent, to be answered with the same.
+type peerClosed uint16
+
+func (peerClosed) Error() string { return "closed by the peer" }
+
+// refusal ends the connection for what a frame asked: an error frame comes before the close frame.
+type refusal struct {
+	err   *room.Error
+	frame []byte
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+
+// words are the last frames of a connection that ends for err.
+func (c *socket) words(err error) []byte {
+	var v *violation
+	var p peerClosed
+	var r *refusal
+	switch {
+	case errors.As(err, &v):
+		return appendClose(nil, v.code, v.reason)
+	case errors.As(err, &p):
+		return appendClose(nil, uint16(p), "")
+	case errors.As(err, &r):
+		return appendClose(r.frame, closeOf(r.err), string(r.err.Code))
+	}
+	why := c.why.Load()
+	switch {
+	case why == nil && !errors.Is(err, io.EOF):
+		return nil // the connection broke
+	case why == nil || why.err == nil:
+		return appendClose(nil, closeNormal, "")
+	}
+	frame := wire.AppendText(nil, wire.Failure{Err: why.err}.Append(nil))
+	return appendClose(frame, closeOf(why.err), string(why.err.Code))
+}
+
+// control implements listener.
+func (c *socket) control(op ws.OpCode, payload []byte) error {
+	switch op {
+	case ws.OpPing:
+		return c.reply(appendControl(nil, ws.OpPong, payload))
+	case ws.OpClose:
+		code, err := checkClose(payload)
+		if err != nil {
+			return err
+		}
+		return peerClosed(code)
+	}
+	return nil // a pong says only that the peer is there, which has been noted
+}
+
+// reply sends a frame: through the hub, which knows what else is on its way, or before there is one.
+func (c *socket) reply(frame []byte) error {
+	if c.hub != nil {
+		c.hub.Reply(frame)
+		return nil
+	}
+	n, err := c.TryWrite([][]byte{frame})
+	if err == nil && n < len(frame) {
+		err = io.ErrShortWrite // nobody who has not said hello is waited for
+	}
+	return err
+}

@@ -1,0 +1,205 @@
+package transport
+
+import (
+	"strconv"
+
+	"roomlog/server/hub"
+	"roomlog/server/room"
+	"roomlog/server/transport/auth"
+	"roomlog/server/wire"
+)
+
+// message implements listener: one frame of the protocol.
+func (c *socket) message(text []byte) error {
+	req, err := wire.ParseRequest(text)
+	if c.hub == nil {
+		return c.stranger(&req, err)
+	}
+	if err != nil {
+		return c.fail(&req, err)
+	}
+	switch req.Op {
+	case wire.OpJoin:
+		return c.join(&req)
+	case wire.OpSend:
+		return c.send(&req)
+	case wire.OpLeave:
+		return c.leave(&req)
+	case wire.OpRefresh:
+		return c.refresh(&req)
+	case wire.OpPing:
+		return c.pong()
+	case wire.OpHello:
+		return c.fail(&req, &room.Error{Code: room.CodeBadRequest, Title: "Hello was said already; a new token comes with refresh.", Field: "op"})
+	}
+	return nil // a pong
+}
+
+// stranger handles the frames of a connection that has not said hello: hello, ping and pong. Anything
+// else ends it.
+func (c *socket) stranger(req *wire.Request, err error) error {
+	switch {
+	case err == nil && req.Op == wire.OpHello:
+		return c.hello(req)
+	case err == nil && req.Op == wire.OpPing:
+		return c.pong()
+	case err == nil && req.Op == wire.OpPong:
+		return nil
+	}
+	return c.refuse(req, &room.Error{Code: room.CodeUnauthenticated, Title: "The first frame is a hello with a token.", Field: "op"})
+}
+
+func (c *socket) pong() error { return c.reply(wire.AppendText(nil, []byte(`{"op":"pong"}`))) }
+
+// hello learns who this is, and gives the connection to the hub.
+func (c *socket) hello(req *wire.Request) error {
+	if req.Version != 0 && req.Version != wire.Version {
+		return c.refuse(req, &room.Error{
+			Code: room.CodeUnsupportedVersion, Field: "version", Limit: wire.Version,
+			Title: "This server speaks version " + strconv.Itoa(wire.Version) + " of the protocol only.",
+		})
+	}
+	who, err := c.srv.cfg.Verifier.Verify(req.Token)
+	if err != nil {
+		return c.refuse(req, err)
+	}
+	if err := c.srv.quotas.name(c.seat, who.User); err != nil {
+		return c.refuse(req, err)
+	}
+	conn, err := c.srv.cfg.Hub.Attach(c, wire.WebSocket)
+	if err != nil {
+		return c.refuse(req, err)
+	}
+	c.hub, c.who = conn, who
+	c.frames.max = c.srv.cfg.Limits.FrameBytes
+	c.srv.wheel.set(&c.life, who.Expires, room.CodeTokenExpired)
+	c.srv.log.Debug("connected", "connection", c.id, "user", who.User)
+	return c.reply(wire.AppendText(nil, wire.Welcome{
+		Connection: c.id, User: who.User, PingMS: c.srv.cfg.PingEvery.Milliseconds(),
+		Version: wire.Version, Limits: c.srv.cfg.Limits.welcome(),
+	}.Append(nil)))
+}
+
+// fail answers a request with an error.
+func (c *socket) fail(req *wire.Request, err error) error { return c.reply(c.failure(req, err)) }
+
+// refuse answers with an error that ends the connection.
+func (c *socket) refuse(req *wire.Request, err error) error {
+	return &refusal{room.AsError(err), c.failure(req, err)}
+}
+
+func (c *socket) failure(req *wire.Request, err error) []byte {
+	e := room.AsError(err)
+	if e.Code == room.CodeInternal {
+		c.srv.log.Error("request failed", "connection", c.id, "op", string(req.Op), "error", err)
+	}
+	return wire.AppendText(nil, wire.Failure{ID: req.ID, HasID: req.HasID, Room: req.Room, Tag: req.Tag, Err: e}.Append(nil))
+}
+
+// join starts or restarts the cursor of a room.
+func (c *socket) join(req *wire.Request) error {
+	id, err := c.srv.judge(c.who, req.Room, auth.Read)
+	if err != nil {
+		return c.fail(req, err)
+	}
+	j := hub.Join{Room: id, HasPosition: req.Position != "", Limit: req.Limit, Replay: req.Replay}
+	if j.HasPosition {
+		if j.Position, err = room.ParsePosition(req.Position); err != nil {
+			return c.fail(req, err)
+		}
+	}
+	if most := c.srv.cfg.Limits.RoomsPerConnection; c.hub.Rooms() >= most && !c.hub.Joined(id) {
+		return c.fail(req, &room.Error{
+			Code: room.CodeLimitExceeded, Field: "room", Limit: int64(most),
+			Title: "This connection has joined as many rooms as it may; leave one first.",
+		})
+	}
+	err = c.hub.Join(c.srv.ctx, j, func(joined hub.Joined) []byte { return joinedFrame(req, joined) })
+	if err != nil {
+		return c.fail(req, err)
+	}
+	return nil
+}
+
+func joinedFrame(req *wire.Request, j hub.Joined) []byte {
+	return wire.AppendText(nil, wire.Joined{
+		Page: wire.Page{Room: j.Head.Room, Epoch: j.Head.Epoch, Prev: j.Prev, Seq: j.Seq, Mark: j.Mark},
+		ID:   req.ID, HasID: req.HasID, Floor: j.Head.Floor, Head: j.Head.Seq, Reset: j.Reset, Events: j.Events,
+	}.Append(make([]byte, 0, len(j.Events)+512)))
+}
+
+// leave ends the cursor of a room. It has no answer; a room that was not joined is none the worse.
+func (c *socket) leave(req *wire.Request) error {
+	id, err := room.ParseID(req.Room)
+	if err != nil {
+		return c.fail(req, err)
+	}
+	c.hub.Leave(id)
+	return nil
+}
+
+// refresh takes a new token of the same user. Rooms that it grants no longer are left.
+func (c *socket) refresh(req *wire.Request) error {
+	who, err := c.srv.cfg.Verifier.Verify(req.Token)
+	if err != nil {
+		return c.fail(req, err) // the token that is there is good until it ends
+	}
+	if who.User != c.who.User {
+		return c.refuse(req, &room.Error{Code: room.CodeUnauthenticated, Title: "The new token is another user's; connect anew with it.", Field: "token"})
+	}
+	c.who = who
+	c.srv.wheel.set(&c.life, who.Expires, room.CodeTokenExpired)
+	for _, id := range c.hub.RoomIDs() {
+		if err := c.srv.allowed(who, id, auth.Read); err != nil {
+			c.hub.Leave(id)
+			if err := c.fail(&wire.Request{Op: req.Op, Room: string(id)}, err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// send passes a send to the hub, also one that is refused here: a refusal has its place in the order of
+// sends (rules SEND-2 to SEND-5). Only a room that is none has no order.
+func (c *socket) send(req *wire.Request) error {
+	id, err := room.ParseID(req.Room)
+	if err != nil {
+		return c.fail(req, err)
+	}
+	send, err := c.admit(id, req)
+	s := hub.Submit{Send: send, Conn: c.hub, N: req.N}
+	if err != nil {
+		s.Refuse = room.AsError(err)
+	}
+	reqID, hasID, tag := req.ID, req.HasID, req.Tag // the request's data is gone when the answer comes
+	c.srv.cfg.Hub.Submit(s, func(o hub.Outcome) {
+		if o.Err != nil {
+			f := wire.Failure{ID: reqID, HasID: hasID, Room: string(id), Tag: tag, Err: o.Err}
+			c.hub.Reply(wire.AppendText(nil, f.Append(nil)))
+			return
+		}
+		a := wire.Ack{
+			ID: reqID, HasID: hasID, Room: id, Epoch: o.Epoch, Seq: o.Verdict.Seq,
+			At: o.Verdict.At, Tag: send.Tag, Duplicate: o.Verdict.Duplicate,
+		}
+		c.hub.Reply(wire.AppendText(nil, a.Append(make([]byte, 0, 256))))
+	})
+	return nil
+}
+
+// admit judges a send: grants, what it carries, and the user's rate. The send names room and author also
+// where it is refused.
+func (c *socket) admit(id room.ID, req *wire.Request) (room.Send, error) {
+	if err := c.srv.allowed(c.who, id, auth.Send); err != nil {
+		return room.Send{Room: id, Author: c.who.User}, err
+	}
+	send, err := c.srv.parseSend(id, c.who.User, req.Tag, req.Type, req.Data)
+	if err != nil {
+		return send, err
+	}
+	if refused := c.srv.quotas.send(c.who.User); refused != nil {
+		return send, refused
+	}
+	return send, nil
+}
