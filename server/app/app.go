@@ -14,6 +14,7 @@ import (
 
 	"roomlog/server/hub"
 	"roomlog/server/room"
+	"roomlog/server/transport"
 )
 
 // App is one server. Its methods may be called concurrently.
@@ -70,7 +71,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin,
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
-	if err := a.buildHTTP(key, store.Info()); err != nil {
+	if err := a.buildHTTP(key, store); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -93,7 +94,7 @@ func describe(cfg Config, info room.Info, where string) About {
 		about.Insecure = append(about.Insecure,
 			"dev: whoever reaches this address from this machine gets a token for any user and room; use `roomlog serve` for anything else")
 	}
-	if host, _, _ := net.SplitHostPort(cfg.Listen); !loopbackHost(host) {
+	if host, _, _ := net.SplitHostPort(cfg.Listen); !transport.LocalHost(host) {
 		about.Insecure = append(about.Insecure, "plain HTTP on "+cfg.Listen+": put TLS in front of it")
 	}
 	return about
@@ -187,8 +188,12 @@ func (a *App) Addr() net.Addr {
 	return a.listener.Addr()
 }
 
-// readHeaderTimeout bounds a request's head, so that a slow one holds no connection for long.
-const readHeaderTimeout = 10 * time.Second
+// How long a connection may be in the way without being of use: with half a request's head, and
+// between requests.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+)
 
 // browsable is an address that this machine can open: any address becomes loopback.
 func browsable(a *net.TCPAddr) *net.TCPAddr {
@@ -196,10 +201,4 @@ func browsable(a *net.TCPAddr) *net.TCPAddr {
 		return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: a.Port}
 	}
 	return a
-}
-
-// loopbackHost reports whether host, without a port, names this machine alone.
-func loopbackHost(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

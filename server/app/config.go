@@ -50,7 +50,6 @@ type Config struct {
 	StopWithin            time.Duration `default:"10s" env:"ROOMLOG_STOP_WITHIN" placeholder:"DURATION" help:"How long a graceful stop may take."`
 }
 
-
 // noOrigins is the value of Origins that says that no browser may connect.
 const noOrigins = "none"
 
@@ -165,6 +164,14 @@ func checkOrigin(o string) error {
 		return configErrorf("--origins: %q is not an origin such as https://app.example.com", o)
 	}
 	return nil
+}
+
+// kinds are the kinds that exist; nil is every kind.
+func (c Config) kinds() []string {
+	if c.Dev && len(c.Kinds) == 0 {
+		return nil
+	}
+	return append([]string{}, c.Kinds...)
 }
 
 // allowedOrigins is the list to compare with, exactly.

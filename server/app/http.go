@@ -1,0 +1,60 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"roomlog/server/room"
+	"roomlog/server/transport"
+	"roomlog/server/transport/auth"
+	"roomlog/spec"
+	"roomlog/web"
+)
+
+// buildHTTP makes what answers requests: the API, in dev also the pages and their tunnels.
+func (a *App) buildHTTP(key []byte, store room.Store) error {
+	verifier, err := auth.NewVerifier(key)
+	if err != nil {
+		return configErrorf("%v", err)
+	}
+	cfg := transport.Config{
+		Hub: a.hub, Verifier: verifier,
+		Origins: a.cfg.allowedOrigins(), Kinds: a.cfg.kinds(), Limits: a.cfg.limits(),
+		Version: a.cfg.Version, Store: store.Info(), PingEvery: a.cfg.PingEvery,
+		Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
+	}
+	if a.cfg.Dev {
+		cfg.Pages = web.Handler()
+		if cfg.DevSigner, err = auth.NewSigner(key); err != nil {
+			return configErrorf("%v", err)
+		}
+	}
+	server, err := transport.New(cfg)
+	if err != nil {
+		return err
+	}
+	a.undo.push("close the connections", server.Close)
+	mux := http.NewServeMux()
+	mux.Handle("/", server)
+	if a.cfg.Dev {
+		a.tunnels = newTunnels()
+		a.tunnels.routes(mux, server)
+	}
+	a.http = &http.Server{
+		Handler: mux, ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug), // clients that hang up in the middle, mostly
+	}
+	return nil
+}
+
+// answers asks the store for a head, which needs it to be there; the room need not exist.
+func answers(store room.Store) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if _, err := store.Heads(ctx, []room.ID{"ready:question"}); err != nil {
+			return fmt.Errorf("read a head: %w", err)
+		}
+		return nil
+	}
+}
