@@ -55,7 +55,7 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// parseSend judges what a send carries, in the order of rule SEND-2: tag, type, data.
+// parseSend judges what a send carries, in this order: tag, type, data. The first fault is told.
 func (s *Server) parseSend(id room.ID, author, tag, typ string, data []byte) (room.Send, error) {
 	send := room.Send{Room: id, Author: author, Type: typ}
 	var err error

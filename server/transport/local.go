@@ -38,11 +38,11 @@ func localRequest(r *http.Request) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	return localHost(host)
+	return LocalHost(host)
 }
 
-// localHost reports whether a host, without its port, names this machine alone.
-func localHost(host string) bool {
+// LocalHost reports whether a host, without its port, names this machine alone.
+func LocalHost(host string) bool {
 	host = strings.Trim(host, "[]")
 	if strings.EqualFold(host, "localhost") {
 		return true
@@ -55,5 +55,5 @@ func localHost(host string) bool {
 // dev server lets in beside its list, since a page may connect by way of a proxy on another port.
 func localOrigin(origin string) bool {
 	u, err := url.Parse(origin)
-	return err == nil && u.Scheme == "http" && localHost(u.Hostname())
+	return err == nil && u.Scheme == "http" && LocalHost(u.Hostname())
 }

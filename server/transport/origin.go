@@ -19,7 +19,7 @@ func checkOrigin(o string) error {
 	return nil
 }
 
-// judgeOrigin refuses browsers' pages that are not on the list (rule AUTH-7), and tells browsers that
+// judgeOrigin refuses browsers' pages that are not on the list (rule HTTP-7), and tells browsers that
 // the others may read the answer.
 func (s *Server) judgeOrigin(w http.ResponseWriter, r *http.Request) error {
 	origins := r.Header.Values("Origin")

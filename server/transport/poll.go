@@ -48,7 +48,7 @@ func (s *Server) read(r *http.Request, who *auth.Identity, id room.ID, want read
 		return s.cfg.Hub.History(r.Context(), *want.history)
 	}
 	// Nobody is answered after their token is over.
-	want.wait = min(want.wait, max(0, time.Until(who.Expires)))
+	want.wait = min(want.wait, max(0, time.Until(who.Until)))
 	if want.wait > 0 {
 		// One that waits is a connection like any other.
 		seat, err := s.quotas.arrive(addressOf(r), false)
@@ -64,7 +64,7 @@ func (s *Server) read(r *http.Request, who *auth.Identity, id room.ID, want read
 }
 
 // parseRead reads the query: one of after, before and around, and after=0 where there is none
-// (rule POLL-2); limit from 1, where more than the most means the most; wait in seconds, likewise.
+// (rule POLL-1); limit from 1, where more than the most means the most; wait in seconds, likewise.
 func (s *Server) parseRead(id room.ID, raw string) (read, error) {
 	q, err := parseQuery(raw, "after", "before", "around", "limit", "wait")
 	if err != nil {

@@ -180,7 +180,7 @@ const retryLine = "retry: 1000\n\n"
 func (t *stream) serve(joins []hub.Join, who *auth.Identity, head []byte) {
 	defer t.srv.quotas.leave(t.seat)
 	defer t.srv.wheel.drop(&t.life)
-	t.srv.wheel.set(&t.life, who.Expires, room.CodeTokenExpired)
+	t.srv.wheel.set(&t.life, who.Until, room.CodeTokenExpired)
 	if err := t.begin(joins, head); err != nil {
 		if t.hub != nil {
 			t.hub.Detach()

@@ -3,7 +3,9 @@ package transport
 import (
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -96,7 +98,7 @@ func (c *socket) words(err error) []byte {
 	case errors.As(err, &p):
 		return appendClose(nil, uint16(p), "")
 	case errors.As(err, &r):
-		return appendClose(r.frame, closeOf(r.err), string(r.err.Code))
+		return appendClose(r.frame, closeOf(r.err), closeReason(r.err))
 	}
 	why := c.why.Load()
 	switch {
@@ -105,8 +107,24 @@ func (c *socket) words(err error) []byte {
 	case why == nil || why.err == nil:
 		return appendClose(nil, closeNormal, "")
 	}
-	frame := wire.AppendText(nil, wire.Failure{Err: why.err}.Append(nil))
-	return appendClose(frame, closeOf(why.err), string(why.err.Code))
+	e := *why.err
+	if e.Code == room.CodeGoingAway && e.RetryAfter == 0 {
+		e.RetryAfter = rand.N(comeBackWithin) // so that they do not all come back at once
+	}
+	frame := wire.AppendText(nil, wire.Failure{Err: &e}.Append(nil))
+	return appendClose(frame, closeOf(&e), closeReason(&e))
+}
+
+// comeBackWithin is over how long the clients of a server that goes away are spread.
+const comeBackWithin = time.Second
+
+// closeReason is the code, and how long to wait where that is said (rule CLOSE-3).
+func closeReason(err *room.Error) string {
+	reason := string(err.Code)
+	if ms := err.RetryAfter.Milliseconds(); ms > 0 {
+		reason += " " + strconv.FormatInt(ms, 10)
+	}
+	return reason
 }
 
 // control implements listener.

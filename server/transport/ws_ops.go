@@ -15,14 +15,17 @@ func (c *socket) message(text []byte) error {
 	if c.hub == nil {
 		return c.stranger(&req, err)
 	}
-	if err != nil {
+	switch {
+	case err != nil && req.Op == wire.OpSend && req.N > 0 && req.Room != "":
+		return c.send(&req, err) // what can be read of it has its place in the order (rule SEND-5)
+	case err != nil:
 		return c.fail(&req, err)
 	}
 	switch req.Op {
 	case wire.OpJoin:
 		return c.join(&req)
 	case wire.OpSend:
-		return c.send(&req)
+		return c.send(&req, nil)
 	case wire.OpLeave:
 		return c.leave(&req)
 	case wire.OpRefresh:
@@ -35,16 +38,20 @@ func (c *socket) message(text []byte) error {
 	return nil // a pong
 }
 
-// stranger handles the frames of a connection that has not said hello: hello, ping and pong. Anything
-// else ends it.
+// stranger handles the frames of a connection that has not said hello (rule AUTH-7).
 func (c *socket) stranger(req *wire.Request, err error) error {
-	switch {
-	case err == nil && req.Op == wire.OpHello:
-		return c.hello(req)
-	case err == nil && req.Op == wire.OpPing:
-		return c.pong()
-	case err == nil && req.Op == wire.OpPong:
-		return nil
+	switch req.Op {
+	case wire.OpJoin, wire.OpSend, wire.OpLeave, wire.OpRefresh:
+	default:
+		switch {
+		case err != nil:
+			return c.fail(req, err)
+		case req.Op == wire.OpHello:
+			return c.hello(req)
+		case req.Op == wire.OpPing:
+			return c.pong()
+		}
+		return nil // a pong
 	}
 	return c.refuse(req, &room.Error{Code: room.CodeUnauthenticated, Title: "The first frame is a hello with a token.", Field: "op"})
 }
@@ -72,7 +79,7 @@ func (c *socket) hello(req *wire.Request) error {
 	}
 	c.hub, c.who = conn, who
 	c.frames.max = c.srv.cfg.Limits.FrameBytes
-	c.srv.wheel.set(&c.life, who.Expires, room.CodeTokenExpired)
+	c.srv.wheel.set(&c.life, who.Until, room.CodeTokenExpired)
 	c.srv.log.Debug("connected", "connection", c.id, "user", who.User)
 	return c.reply(wire.AppendText(nil, wire.Welcome{
 		Connection: c.id, User: who.User, PingMS: c.srv.cfg.PingEvery.Milliseconds(),
@@ -142,13 +149,13 @@ func (c *socket) leave(req *wire.Request) error {
 func (c *socket) refresh(req *wire.Request) error {
 	who, err := c.srv.cfg.Verifier.Verify(req.Token)
 	if err != nil {
-		return c.fail(req, err) // the token that is there is good until it ends
+		return c.refuse(req, err)
 	}
 	if who.User != c.who.User {
 		return c.refuse(req, &room.Error{Code: room.CodeUnauthenticated, Title: "The new token is another user's; connect anew with it.", Field: "token"})
 	}
 	c.who = who
-	c.srv.wheel.set(&c.life, who.Expires, room.CodeTokenExpired)
+	c.srv.wheel.set(&c.life, who.Until, room.CodeTokenExpired)
 	for _, id := range c.hub.RoomIDs() {
 		if err := c.srv.allowed(who, id, auth.Read); err != nil {
 			c.hub.Leave(id)
@@ -161,16 +168,20 @@ func (c *socket) refresh(req *wire.Request) error {
 }
 
 // send passes a send to the hub, also one that is refused here: a refusal has its place in the order of
-// sends (rules SEND-2 to SEND-5). Only a room that is none has no order.
-func (c *socket) send(req *wire.Request) error {
+// sends (rules SEND-3 to SEND-5). Only a room that is none has no order. fault is what is wrong with the
+// frame itself.
+func (c *socket) send(req *wire.Request, fault error) error {
 	id, err := room.ParseID(req.Room)
 	if err != nil {
 		return c.fail(req, err)
 	}
-	send, err := c.admit(id, req)
+	send := room.Send{Room: id, Author: c.who.User}
+	if fault == nil {
+		send, fault = c.admit(id, req)
+	}
 	s := hub.Submit{Send: send, Conn: c.hub, N: req.N}
-	if err != nil {
-		s.Refuse = room.AsError(err)
+	if fault != nil {
+		s.Refuse = room.AsError(fault)
 	}
 	reqID, hasID, tag := req.ID, req.HasID, req.Tag // the request's data is gone when the answer comes
 	c.srv.cfg.Hub.Submit(s, func(o hub.Outcome) {

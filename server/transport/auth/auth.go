@@ -78,9 +78,9 @@ func (gs Grants) check() error {
 
 // Identity is what a good token says: the user, what they may do, and until when.
 type Identity struct {
-	User    string
-	Grants  Grants
-	Expires time.Time
+	User   string
+	Grants Grants
+	Until  time.Time // the token's exp and the leeway
 }
 
 const maxUser = 128
