@@ -52,7 +52,8 @@ audit: ## look for known vulnerabilities, where the database can be reached
 	scripts/audit.sh
 
 clean: ## remove what was built
-	rm -rf bin client/dist web/dist node_modules/.installed test-results
+	rm -rf bin client/dist node_modules/.installed test-results
+	find web/dist -mindepth 1 ! -name .gitkeep -delete
 
 # The mark lies inside node_modules, so that removing the folder installs again.
 node_modules/.installed: package-lock.json

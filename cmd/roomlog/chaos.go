@@ -10,7 +10,7 @@ import (
 
 // chaosCommand runs a TCP proxy that injects faults, until it is interrupted.
 type chaosCommand struct {
-	Listen  string `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"Address to take connections on; port 0 takes a free one."`
+	Listen  string `default:"127.0.0.1:0" help:"Address to take connections on; port 0 takes a free one."`
 	To      string `required:"" placeholder:"ADDRESS" help:"Address to forward to."`
 	Control string `placeholder:"ADDRESS" help:"Address of the HTTP commands: GET /, POST /fault, /heal, /cut. Keep it on loopback."`
 	Script  string `type:"existingfile" placeholder:"FILE" help:"Schedule of faults, one step per line."`

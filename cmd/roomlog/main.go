@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -48,7 +49,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "roomlog:", oneLine(err))
+		fmt.Fprintln(stderr, "roomlog:", oneLine(named(parser, args, err)))
 		return exitUsage
 	}
 	return finish(ctx.Run(&console{out: stdout, err: stderr}), stderr)
@@ -64,6 +65,22 @@ func newParser(into any, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, 
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		kong.Vars{"config_help": "YAML file whose keys are the flags of this command."},
 	)
+}
+
+// named says of a first word that is no command what may have been meant. The parser cannot: to it, the
+// word is an argument of the default command.
+func named(parser *kong.Kong, args []string, err error) error {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return err
+	}
+	var known []string
+	for _, c := range parser.Model.Children {
+		known = append(known, c.Name)
+	}
+	if slices.Contains(known, args[0]) {
+		return err
+	}
+	return fmt.Errorf("unknown command %q%s", args[0], suggestion(args[0], known))
 }
 
 // console is where a command talks to.

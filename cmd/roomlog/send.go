@@ -15,9 +15,9 @@ type sendCommand struct {
 	Room    string        `arg:"" help:"Room, such as chat:general."`
 	Text    string        `arg:"" optional:"" help:"Text of a message; its data is {\"text\": TEXT}."`
 	Data    string        `placeholder:"JSON" xor:"text" help:"Data of the event, in place of TEXT."`
-	Type    string        `default:"message" placeholder:"TYPE" help:"Type of the event."`
+	Type    string        `default:"message" help:"Type of the event."`
 	Tag     string        `placeholder:"UUID" help:"Tag of the send; made where left out. A repeat with the same tag returns the first result."`
-	Timeout time.Duration `default:"30s" placeholder:"DURATION" help:"How long to try again while the server cannot answer."`
+	Timeout time.Duration `default:"30s" help:"How long to try again while the server cannot answer."`
 	remoteFlags
 }
 

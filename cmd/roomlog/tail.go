@@ -18,7 +18,7 @@ import (
 type tailCommand struct {
 	Room  string `arg:"" help:"Room, such as chat:general."`
 	From  string `placeholder:"POSITION" help:"Position after which to start, such as 412 or the position of a page; 0 is the beginning, left out the latest page."`
-	Limit int    `default:"100" placeholder:"N" help:"Events per page, at most 500."`
+	Limit int    `default:"100" help:"Events per page, at most 500."`
 	Count int    `placeholder:"N" help:"End after so many events."`
 	JSON  bool   `name:"json" help:"Print each event as one line of JSON."`
 	remoteFlags

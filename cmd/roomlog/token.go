@@ -11,12 +11,12 @@ import (
 // tokenCommand makes a token with the key of a server.
 type tokenCommand struct {
 	User    string        `required:"" placeholder:"NAME" help:"Who the token is for."`
-	Rooms   string        `default:"*" placeholder:"PATTERN" help:"Rooms it is good for: a room id, or a prefix and *, such as chat:*."`
-	Can     []string      `default:"read,send" enum:"read,send" placeholder:"ACTION,…" help:"What it allows there: read, send or both."`
-	TTL     time.Duration `name:"ttl" default:"1h" placeholder:"DURATION" help:"How long it is good for."`
+	Rooms   string        `default:"*" help:"Rooms it is good for: a room id, or a prefix and *, such as chat:*."`
+	Can     []string      `default:"read,send" enum:"read,send" help:"What it allows there: read, send or both."`
+	TTL     time.Duration `name:"ttl" default:"1h" help:"How long it is good for."`
 	Key     string        `env:"ROOMLOG_KEY" placeholder:"TEXT" help:"The server's key; prefer the environment or --key-file."`
 	KeyFile string        `env:"ROOMLOG_KEY_FILE" placeholder:"FILE" help:"File that holds the server's key."`
-	Data    string        `default:"./data" env:"ROOMLOG_DATA" placeholder:"FOLDER" help:"Data folder of a dev server, whose key is taken where none is given."`
+	Data    string        `default:"./data" env:"ROOMLOG_DATA" help:"Data folder of a dev server, whose key is taken where none is given."`
 }
 
 // Run prints a token and nothing else, so that it can be captured.

@@ -25,29 +25,29 @@ type Config struct {
 	// Log receives what operators should know; never a token, never the data of an event. nil: nothing is logged.
 	Log *slog.Logger `kong:"-"`
 
-	Listen string `default:"127.0.0.1:8080" env:"ROOMLOG_LISTEN" placeholder:"ADDRESS" help:"Address to listen on; port 0 takes a free one."`
-	Data   string `default:"./data" env:"ROOMLOG_DATA" placeholder:"FOLDER" help:"Folder for what the server keeps; it is made when it is missing."`
-	Store  string `default:"sqlite:roomlog.db" env:"ROOMLOG_STORE" placeholder:"DSN" help:"sqlite:PATH, where a plain relative PATH lies in the data folder and ./PATH in the working folder, or postgres://USER:PASSWORD@HOST/DATABASE."`
+	Listen string `default:"127.0.0.1:8080" env:"ROOMLOG_LISTEN" help:"Address to listen on; port 0 takes a free one."`
+	Data   string `default:"./data" env:"ROOMLOG_DATA" help:"Folder for what the server keeps; it is made when it is missing."`
+	Store  string `default:"sqlite:roomlog.db" env:"ROOMLOG_STORE" help:"sqlite:PATH, where a plain relative PATH lies in the data folder and ./PATH in the working folder, or postgres://USER:PASSWORD@HOST/DATABASE."`
 
-	Kinds   []string `env:"ROOMLOG_KINDS" placeholder:"KIND,…" help:"Kinds of rooms that exist, such as chat. Rooms of any other kind are unknown; dev without this knows every kind."`
-	Origins []string `env:"ROOMLOG_ORIGINS" placeholder:"ORIGIN,…" help:"Origins whose pages may connect, such as https://app.example.com, compared exactly; none: no browser may. Dev also takes loopback origins."`
+	Kinds   []string `env:"ROOMLOG_KINDS" placeholder:"KIND" help:"Kinds of rooms that exist, such as chat. Rooms of any other kind are unknown; dev without this knows every kind."`
+	Origins []string `env:"ROOMLOG_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://app.example.com, compared exactly; none: no browser may. Dev also takes loopback origins."`
 	Key     string   `env:"ROOMLOG_KEY" placeholder:"TEXT" help:"Key that signs tokens (HS256), at least 32 bytes. Others on this machine can read a command line: prefer the environment or --key-file."`
 	KeyFile string   `env:"ROOMLOG_KEY_FILE" placeholder:"FILE" help:"File that holds the key; surrounding white space is dropped."`
 
-	MaxEventBytes         int           `default:"65536" env:"ROOMLOG_MAX_EVENT_BYTES" placeholder:"BYTES" help:"Largest data of one event, as compacted JSON."`
-	MaxFrameBytes         int           `default:"1048576" env:"ROOMLOG_MAX_FRAME_BYTES" placeholder:"BYTES" help:"Largest frame or request body taken from a client."`
-	RoomsPerConnection    int           `default:"200" env:"ROOMLOG_ROOMS_PER_CONNECTION" placeholder:"N" help:"Rooms one WebSocket may have joined."`
-	RoomsPerStream        int           `default:"32" env:"ROOMLOG_ROOMS_PER_STREAM" placeholder:"N" help:"Rooms one SSE stream may follow."`
+	MaxEventBytes         int           `default:"65536" env:"ROOMLOG_MAX_EVENT_BYTES" help:"Largest data of one event, as compacted JSON."`
+	MaxFrameBytes         int           `default:"1048576" env:"ROOMLOG_MAX_FRAME_BYTES" help:"Largest frame or request body taken from a client."`
+	RoomsPerConnection    int           `default:"200" env:"ROOMLOG_ROOMS_PER_CONNECTION" help:"Rooms one WebSocket may have joined."`
+	RoomsPerStream        int           `default:"32" env:"ROOMLOG_ROOMS_PER_STREAM" help:"Rooms one SSE stream may follow."`
 	ConnectionsPerUser    int           `env:"ROOMLOG_CONNECTIONS_PER_USER" placeholder:"N" help:"Connections one user may hold (50; dev: 20000)."`
 	ConnectionsPerAddress int           `env:"ROOMLOG_CONNECTIONS_PER_ADDRESS" placeholder:"N" help:"Connections one address may hold (1000; dev: 20000)."`
 	SendsPerSecond        int           `env:"ROOMLOG_SENDS_PER_SECOND" placeholder:"N" help:"Sends one user may make per second, lasting (50; dev: 2000)."`
 	SendBurst             int           `env:"ROOMLOG_SEND_BURST" placeholder:"N" help:"Sends one user may make at once (200; dev: 4000)."`
-	TailBytes             int64         `default:"67108864" env:"ROOMLOG_TAIL_BYTES" placeholder:"BYTES" help:"Memory for the newest events of live rooms, over all rooms."`
-	QueueSends            int           `default:"16384" env:"ROOMLOG_QUEUE_SENDS" placeholder:"N" help:"Sends that may wait for the store; more are refused as overloaded."`
-	PingEvery             time.Duration `default:"10s" env:"ROOMLOG_PING_EVERY" placeholder:"DURATION" help:"How often a quiet connection is pinged."`
-	PongWithin            time.Duration `default:"10s" env:"ROOMLOG_PONG_WITHIN" placeholder:"DURATION" help:"How long a peer may take to answer a ping before it is cut."`
-	WriteDeadline         time.Duration `default:"20s" env:"ROOMLOG_WRITE_DEADLINE" placeholder:"DURATION" help:"How long a connection with bytes waiting may make no progress before it is cut."`
-	StopWithin            time.Duration `default:"10s" env:"ROOMLOG_STOP_WITHIN" placeholder:"DURATION" help:"How long a graceful stop may take."`
+	TailBytes             int64         `default:"67108864" env:"ROOMLOG_TAIL_BYTES" help:"Memory for the newest events of live rooms, over all rooms."`
+	QueueSends            int           `default:"16384" env:"ROOMLOG_QUEUE_SENDS" help:"Sends that may wait for the store; more are refused as overloaded."`
+	PingEvery             time.Duration `default:"10s" env:"ROOMLOG_PING_EVERY" help:"How often a quiet connection is pinged."`
+	PongWithin            time.Duration `default:"10s" env:"ROOMLOG_PONG_WITHIN" help:"How long a peer may take to answer a ping before it is cut."`
+	WriteDeadline         time.Duration `default:"20s" env:"ROOMLOG_WRITE_DEADLINE" help:"How long a connection with bytes waiting may make no progress before it is cut."`
+	StopWithin            time.Duration `default:"10s" env:"ROOMLOG_STOP_WITHIN" help:"How long a graceful stop may take."`
 }
 
 // noOrigins is the value of Origins that says that no browser may connect.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,11 +28,12 @@ const (
 // tunnels are the fault proxies in front of this server's own listener, one per pane of a page that
 // wants to be cut off. All methods may be called concurrently.
 //
-//	POST   /v1/dev/tunnels       201 {"id":…,"url":"http://127.0.0.1:PORT","open":true,…}
+//	POST   /v1/dev/tunnels       201 {"id":…,"url":"http://127.0.0.1:PORT","open":false,…}
 //	GET    /v1/dev/tunnels/{id}  200 the same
-//	POST   /v1/dev/tunnels/{id}  {"open":false} lets nothing through in either direction while both ends
-//	                             stay open, {"open":true} heals; or a fault of the chaos package, such as
-//	                             {"kind":"delay","delay_ms":2000}; 200 the state
+//	POST   /v1/dev/tunnels/{id}  {"open":true} drives into the tunnel: nothing passes in either direction
+//	                             while both ends stay open; {"open":false} drives out, healthy again; or
+//	                             a fault of the chaos package, such as {"kind":"delay","delay_ms":2000};
+//	                             200 the state
 //	DELETE /v1/dev/tunnels/{id}  204
 type tunnels struct {
 	swept chan struct{}
@@ -48,11 +50,14 @@ type tunnel struct {
 	used  time.Time
 }
 
+// inTunnel is what {"open":true} means.
+var inTunnel = chaos.Fault{Kind: chaos.Blackhole}
+
 // tunnelState is a tunnel on the wire.
 type tunnelState struct {
 	ID          string        `json:"id"`
 	URL         string        `json:"url"`
-	Open        bool          `json:"open"` // nothing is held or broken
+	Open        bool          `json:"open"` // nothing passes
 	Faults      []chaos.Fault `json:"faults"`
 	Connections int           `json:"connections"`
 }
@@ -138,7 +143,7 @@ func (ts *tunnels) add() (*tunnel, error) {
 	if ts.to == "" {
 		return nil, &room.Error{Code: room.CodeGoingAway, Title: "This server is going away; connect again."}
 	}
-	if len(ts.byName) >= maxTunnels {
+	if len(ts.byName) >= maxTunnels && !ts.dropOldest() {
 		return nil, &room.Error{Code: room.CodeLimitExceeded, Title: "There are as many tunnels as there may be; delete one.", Limit: maxTunnels}
 	}
 	proxy, err := chaos.Listen("127.0.0.1:0", ts.to)
@@ -148,6 +153,23 @@ func (ts *tunnels) add() (*tunnel, error) {
 	t := &tunnel{id: rand.Text(), proxy: proxy, used: time.Now()}
 	ts.byName[t.id] = t
 	return t, nil
+}
+
+// dropOldest ends the tunnel that has been unused for longest, of those without a connection: a page
+// that was reloaded has left its tunnels behind. The caller holds ts.mu.
+func (ts *tunnels) dropOldest() bool {
+	var oldest *tunnel
+	for _, t := range ts.byName {
+		if len(t.proxy.Conns()) == 0 && (oldest == nil || t.used.Before(oldest.used)) {
+			oldest = t
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(ts.byName, oldest.id)
+	_ = oldest.proxy.Close() // nothing goes through it
+	return true
 }
 
 // find returns the tunnel that a request names, and notes that it is used.
@@ -195,10 +217,10 @@ func (t *tunnel) apply(text []byte) error {
 	}
 	if body.Open != nil {
 		t.proxy.Heal()
-		if *body.Open {
+		if !*body.Open {
 			return nil
 		}
-		return t.proxy.Set(chaos.Fault{Kind: chaos.Blackhole})
+		return t.proxy.Set(inTunnel)
 	}
 	var fault chaos.Fault
 	if err := json.Unmarshal(text, &fault); err != nil {
@@ -229,7 +251,7 @@ func (t *tunnel) answer(w http.ResponseWriter, status int) error {
 		faults = []chaos.Fault{}
 	}
 	body, err := json.Marshal(tunnelState{
-		ID: t.id, URL: "http://" + t.proxy.Addr().String(), Open: len(faults) == 0,
+		ID: t.id, URL: "http://" + t.proxy.Addr().String(), Open: slices.Contains(faults, inTunnel),
 		Faults: faults, Connections: len(t.proxy.Conns()),
 	})
 	if err != nil {
