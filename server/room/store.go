@@ -71,6 +71,11 @@ type Verdict struct {
 	Refused   *Error // why this send is refused for good, such as `tag_conflict`
 }
 
+// TagConflict refuses a send whose tag its author used in this room for another event (rule TAG-4).
+func TagConflict() *Error {
+	return &Error{Code: CodeTagConflict, Title: "This tag was used for another event; a new event needs a new tag.", Field: "tag"}
+}
+
 // Growth is what an append did to one room: its head before and after. A tail takes the new
 // events only if it stood at (Epoch, Before, BeforeMark); a batch of repeats alone has
 // Before equal to Head.Seq.

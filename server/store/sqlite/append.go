@@ -1,0 +1,220 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"roomlog/server/room"
+)
+
+// writer is the one connection that appends. Whoever holds it is alone, so a room's row needs no lock
+// of its own: its lock is the turn.
+type writer struct {
+	session
+	begin, commit, rollback *sql.Stmt
+	room, create, bump      *sql.Stmt
+	insert, find            *sql.Stmt
+	failed                  error // why the file is no longer written; nil while it is
+}
+
+func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{session: session{conn: conn}}
+	return w, errors.Join(
+		w.prepare(ctx, `begin immediate`, &w.begin),
+		w.prepare(ctx, `commit`, &w.commit),
+		w.prepare(ctx, `rollback`, &w.rollback),
+		w.prepare(ctx, selectHead, &w.room),
+		w.prepare(ctx, `insert into rooms (name) values (?) returning id`, &w.create),
+		w.prepare(ctx, `update rooms set head = ?, head_mark = ? where id = ?`, &w.bump),
+		// The tag check and the insert are one statement: with one writer nothing can come between.
+		// A clash of (room, seq) is no repeat but a damaged log, and stays an error.
+		w.prepare(ctx, `insert into events (room, seq, mark, at, type, author, tag, data)
+			values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (tag, room, author) do nothing`, &w.insert),
+		w.prepare(ctx, `select seq, mark, at, type = ? and data = ? from events
+			where tag = ? and room = ? and author = ?`, &w.find),
+	)
+}
+
+// Append is [room.Store.Append]. ctx bounds the wait for a turn; a batch that has its turn is carried
+// through, so its outcome is known unless the disk fails while it commits.
+func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, error) {
+	leave, err := s.enter()
+	if err != nil {
+		return room.Appended{}, err
+	}
+	defer leave()
+	if err := ctx.Err(); err != nil {
+		return room.Appended{}, unavailable(err)
+	}
+	select {
+	case w := <-s.writers:
+		defer func() { s.writers <- w }()
+		return w.append(batch)
+	case <-ctx.Done():
+		return room.Appended{}, unavailable(ctx.Err())
+	}
+}
+
+// background is for statements inside a turn: a context that can end would cost a goroutine per
+// statement in the driver, and a batch is short.
+var background = context.Background()
+
+func (w *writer) append(batch []room.Send) (room.Appended, error) {
+	if w.failed != nil {
+		return room.Appended{}, unavailable(w.failed)
+	}
+	if _, err := w.begin.ExecContext(background); err != nil {
+		return room.Appended{}, classify("begin", err)
+	}
+	a := appending{writer: w, at: time.Now().UTC().Truncate(time.Microsecond), rooms: map[room.ID]*growing{}}
+	out, err := a.run(batch)
+	if err != nil {
+		return room.Appended{}, w.undo(classify("append", err))
+	}
+	if _, err := w.commit.ExecContext(background); err != nil {
+		return room.Appended{}, w.torn(err)
+	}
+	return out, nil
+}
+
+// undo rolls back. A full disk may have rolled back already, which is as good.
+func (w *writer) undo(err error) error {
+	if _, rollback := w.rollback.ExecContext(background); rollback != nil && !strings.Contains(rollback.Error(), "no transaction is active") {
+		w.failed = errors.Join(err, rollback)
+		return unavailable(w.failed)
+	}
+	return err
+}
+
+// torn judges a COMMIT that failed. Where the disk was full or a lock was missing, nothing of it can be
+// valid. After any other fault (an fsync that failed) the commit may be on disk or not, and what the
+// system cached is no evidence, so nothing more is written until a restart has read the log back.
+func (w *writer) torn(err error) error {
+	judged := classify("commit", err)
+	var e *room.Error
+	if code, ok := primary(err); ok && errors.As(judged, &e) && code != sqlite3.SQLITE_IOERR {
+		return w.undo(judged)
+	}
+	w.failed = fmt.Errorf("the disk failed during a commit; restart to recover: %w", err)
+	w.undo(err)
+	return fmt.Errorf("%w: %w", room.ErrOutcomeUnknown, err)
+}
+
+// appending is one batch under way.
+type appending struct {
+	*writer
+	at    time.Time
+	rooms map[room.ID]*growing
+}
+
+// growing is a room of the batch.
+type growing struct {
+	room.Growth
+	id   int64     // 0 while the room has no row
+	mark room.Mark // of the events of this batch
+}
+
+func (a *appending) run(batch []room.Send) (room.Appended, error) {
+	out := room.Appended{Verdicts: make([]room.Verdict, len(batch))}
+	for i := range batch {
+		g, err := a.open(batch[i].Room)
+		if err == nil {
+			out.Verdicts[i], err = a.judge(g, &batch[i])
+		}
+		if err != nil {
+			return out, err
+		}
+	}
+	for _, g := range a.rooms {
+		if g.id == 0 {
+			continue // only asked about by repeats
+		}
+		if g.Head.Seq > g.Before {
+			g.Head.Mark = g.mark
+			if _, err := a.bump.ExecContext(background, g.Head.Seq, int64(g.mark), g.id); err != nil {
+				return out, fmt.Errorf("bump %s: %w", g.Head.Room, err)
+			}
+		}
+		out.Rooms = append(out.Rooms, g.Growth)
+	}
+	slices.SortFunc(out.Rooms, func(a, b room.Growth) int { return strings.Compare(string(a.Head.Room), string(b.Head.Room)) })
+	return out, nil
+}
+
+// open reads a room's row once per batch.
+func (a *appending) open(id room.ID) (*growing, error) {
+	if g := a.rooms[id]; g != nil {
+		return g, nil
+	}
+	h, row, err := scanHead(a.room.QueryRowContext(background, string(id)), id)
+	if err != nil {
+		return nil, fmt.Errorf("read room %s: %w", id, err)
+	}
+	g := &growing{Growth: room.Growth{Head: h, Before: h.Seq, BeforeMark: h.Mark}, id: row}
+	for g.mark == 0 {
+		g.mark = room.Mark(rand.Uint32())
+	}
+	a.rooms[id] = g
+	return g, nil
+}
+
+// judge stores one send, or finds what its tag stored before.
+func (a *appending) judge(g *growing, s *room.Send) (room.Verdict, error) {
+	if s.Repeat {
+		if g.id == 0 {
+			return room.Verdict{NotStored: true}, nil
+		}
+		v, err := a.first(g, s)
+		if errors.Is(err, sql.ErrNoRows) {
+			return room.Verdict{NotStored: true}, nil
+		}
+		return v, err
+	}
+	if g.id == 0 {
+		if err := a.create.QueryRowContext(background, string(s.Room)).Scan(&g.id); err != nil {
+			return room.Verdict{}, fmt.Errorf("create room %s: %w", s.Room, err)
+		}
+	}
+	seq := g.Head.Seq + 1
+	res, err := a.insert.ExecContext(background, g.id, seq, int64(g.mark), a.at.UnixMicro(), s.Type, s.Author, s.Tag[:], string(s.Data))
+	if err != nil {
+		return room.Verdict{}, fmt.Errorf("insert %s/%d: %w", s.Room, seq, err)
+	}
+	stored, err := res.RowsAffected()
+	if err != nil {
+		return room.Verdict{}, err
+	}
+	if stored == 0 {
+		return a.first(g, s)
+	}
+	g.Head.Seq = seq
+	return room.Verdict{Seq: seq, Mark: g.mark, At: a.at}, nil
+}
+
+// first answers a repeat with the first result of its tag, or refuses it where the event is another.
+func (a *appending) first(g *growing, s *room.Send) (room.Verdict, error) {
+	var at int64
+	var same bool
+	v := room.Verdict{Duplicate: true}
+	err := a.find.QueryRowContext(background, s.Type, string(s.Data), s.Tag[:], g.id, s.Author).Scan(&v.Seq, &v.Mark, &at, &same)
+	if err != nil {
+		return room.Verdict{}, fmt.Errorf("find tag %s in %s: %w", s.Tag, s.Room, err)
+	}
+	if !same {
+		return room.Verdict{Refused: room.TagConflict()}, nil
+	}
+	v.At = time.UnixMicro(at).UTC()
+	return v, nil
+}

@@ -1,0 +1,206 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"roomlog/server/room"
+)
+
+// selectHead joins a room by name to the store's epoch; a room that has no row has the head of an
+// empty one.
+const selectHead = `select m.epoch, coalesce(r.generation, 0), coalesce(r.floor, 1), coalesce(r.floor_mark, 0),
+	coalesce(r.head, 0), coalesce(r.head_mark, 0), coalesce(r.id, 0)
+	from meta m left join rooms r on r.name = ?`
+
+// selectEvents reads the events in (prev, last]. The order puts those first that stay when bytes run short.
+const selectEvents = `select seq, mark, at, type, author, tag, data from events
+	where room = ?1 and seq > ?2 and seq <= ?3 order by `
+
+// reader is a connection that reads. Whoever holds it is alone.
+type reader struct {
+	session
+	begin, commit            *sql.Stmt
+	head, heads, mark        *sql.Stmt
+	upward, downward, around *sql.Stmt
+}
+
+func newReader(ctx context.Context, db *sql.DB) (*reader, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{session: session{conn: conn}}
+	if _, err := conn.ExecContext(ctx, "pragma query_only = on"); err != nil {
+		return r, errors.Join(err, conn.Close())
+	}
+	return r, errors.Join(
+		r.prepare(ctx, `begin`, &r.begin),
+		r.prepare(ctx, `commit`, &r.commit),
+		r.prepare(ctx, selectHead, &r.head),
+		r.prepare(ctx, `select m.epoch, coalesce(r.generation, 0), coalesce(r.floor, 1), coalesce(r.floor_mark, 0),
+			coalesce(r.head, 0), coalesce(r.head_mark, 0), coalesce(r.id, 0)
+			from meta m, json_each(?) j left join rooms r on r.name = j.value order by j.key`, &r.heads),
+		r.prepare(ctx, `select mark from events where room = ? and seq = ?`, &r.mark),
+		r.prepare(ctx, selectEvents+`seq`, &r.upward),
+		r.prepare(ctx, selectEvents+`seq desc`, &r.downward),
+		r.prepare(ctx, selectEvents+`abs(seq - ?4), seq`, &r.around),
+	)
+}
+
+// read runs f with a reader of its own, in one read transaction: everything f sees is one snapshot.
+func (s *Store) read(ctx context.Context, f func(*reader) error) error {
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := ctx.Err(); err != nil {
+		return unavailable(err)
+	}
+	select {
+	case r := <-s.readers:
+		defer func() { s.readers <- r }()
+		if _, err := r.begin.ExecContext(background); err != nil {
+			return classify("begin", err)
+		}
+		err := f(r)
+		if _, end := r.commit.ExecContext(background); err == nil {
+			err = end
+		}
+		if err != nil {
+			return classify("read", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return unavailable(ctx.Err())
+	}
+}
+
+// Read is [room.Store.Read]. ctx bounds the wait for a connection.
+func (s *Store) Read(ctx context.Context, q room.Query) (page room.Page, err error) {
+	err = s.read(ctx, func(r *reader) error {
+		page, err = r.page(q)
+		return err
+	})
+	return page, err
+}
+
+// Heads is [room.Store.Heads]. ctx bounds the wait for a connection.
+func (s *Store) Heads(ctx context.Context, ids []room.ID) ([]room.Head, error) {
+	heads := make([]room.Head, 0, len(ids))
+	err := s.read(ctx, func(r *reader) error {
+		names, err := json.Marshal(ids)
+		if err != nil {
+			return err
+		}
+		rows, err := r.heads.QueryContext(background, string(names))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			h, _, err := scanHead(rows, ids[len(heads)])
+			if err != nil {
+				return err
+			}
+			heads = append(heads, h)
+		}
+		return rows.Err()
+	})
+	return heads, err
+}
+
+func (r *reader) page(q room.Query) (room.Page, error) {
+	head, id, err := scanHead(r.head.QueryRowContext(background, string(q.Room)), q.Room)
+	if err != nil {
+		return room.Page{}, fmt.Errorf("head of %s: %w", q.Room, err)
+	}
+	prev, last, center := q.Span(head.Floor, head.Seq)
+	p := room.Page{Head: head, Prev: prev}
+	if last > prev {
+		p.Events, err = r.events(q, id, prev, last, center)
+		if err != nil {
+			return room.Page{}, fmt.Errorf("events of %s: %w", q.Room, err)
+		}
+		p.Prev = p.Events[0].Seq - 1
+	}
+	p.PrevMark, err = r.markAt(head, id, p.Prev)
+	return p, err
+}
+
+// events reads (prev, last], nearest to center first, and stops where the bytes run short.
+func (r *reader) events(q room.Query, id int64, prev, last, center room.Seq) ([]room.Event, error) {
+	stmt, args := r.upward, []any{id, prev, last}
+	switch {
+	case center > last:
+		stmt = r.downward
+	case center > prev:
+		stmt, args = r.around, append(args, center)
+	}
+	rows, err := stmt.QueryContext(background, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	events := make([]room.Event, 0, last-prev)
+	for size := 0; rows.Next(); {
+		var e room.Event
+		var at int64
+		var tag sql.RawBytes
+		if err := rows.Scan(&e.Seq, &e.Mark, &at, &e.Type, &e.Author, &tag, &e.Data); err != nil {
+			return nil, err
+		}
+		size += len(e.Data)
+		if q.MaxBytes > 0 && size > q.MaxBytes && len(events) > 0 {
+			break
+		}
+		copy(e.Tag[:], tag)
+		e.At = time.UnixMicro(at).UTC()
+		events = append(events, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if len(events) == 0 {
+		return nil, fmt.Errorf("the log has no event in (%d, %d] although its head says so", prev, last)
+	}
+	if stmt != r.upward {
+		slices.SortFunc(events, func(a, b room.Event) int { return int(a.Seq - b.Seq) })
+	}
+	return events, nil
+}
+
+// markAt is the mark of seq: none before the first event, the room's own where the event is pruned.
+func (r *reader) markAt(h room.Head, id int64, seq room.Seq) (m room.Mark, err error) {
+	switch seq {
+	case 0:
+		return 0, nil
+	case h.Floor - 1:
+		return h.FloorMark, nil
+	case h.Seq:
+		return h.Mark, nil
+	}
+	if err := r.mark.QueryRowContext(background, id, seq).Scan(&m); err != nil {
+		return 0, fmt.Errorf("mark of %s/%d: %w", h.Room, seq, err)
+	}
+	return m, nil
+}
+
+// scanHead reads a row of selectHead, and the room's row id (0 where it has none).
+func scanHead(row interface{ Scan(...any) error }, name room.ID) (room.Head, int64, error) {
+	var epoch string
+	var generation, id int64
+	h := room.Head{Room: name}
+	err := row.Scan(&epoch, &generation, &h.Floor, &h.FloorMark, &h.Seq, &h.Mark, &id)
+	h.Epoch = room.Epoch(epoch)
+	if generation > 0 {
+		h.Epoch = room.Epoch(fmt.Sprintf("%s-%d", epoch, generation))
+	}
+	return h, id, err
+}

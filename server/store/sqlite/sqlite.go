@@ -1,0 +1,262 @@
+// Package sqlite is the embedded store: one SQLite file, one process, no server.
+//
+// One connection writes, several read. The log is in WAL mode with synchronous=FULL, so an append
+// that has returned survives a power cut. What SQLite is not here: shared. A second process (or a
+// second Open) on the same file is refused, because nodes that share a store need a bus and rooms
+// locked one by one, which is what the postgres store is for.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver, pure Go; see docs/decisions/sqlite-driver.md
+
+	"roomlog/server/room"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	// readers bounds the reads under way at once. SQLite reads are short and bound by the processor.
+	readers = 4
+	// minVersion is the first SQLite without the WAL corruption bug of 3.7.0 to 3.51.2.
+	minVersion = "3.51.3"
+)
+
+// pragmas are what every connection runs first. Eight-KiB pages hold an event of ordinary size without
+// an overflow page; a checkpoint each 2,000 pages (16 MiB) writes a hot page back once for many
+// commits; both were measured. A mapping or a larger cache gained nothing.
+var pragmas = []string{
+	"busy_timeout(5000)", // a foreign reader (the sqlite3 shell) may hold a lock for a moment
+	"page_size(8192)",
+	"journal_mode(wal)",
+	"synchronous(full)",
+	"wal_autocheckpoint(2000)",
+	"journal_size_limit(67108864)",
+	"cache_size(-32768)",
+	"temp_store(memory)",
+}
+
+// Store is a [room.Store] in one SQLite file. Its methods may be called concurrently: appends take
+// turns, up to four reads run beside them.
+type Store struct {
+	info    room.Info
+	db      *sql.DB
+	lock    *os.File
+	writers chan *writer // holds the one writer while nobody uses it
+	readers chan *reader // holds the idle readers
+
+	mu     sync.Mutex
+	closed bool
+	calls  sync.WaitGroup // calls in flight; added to only under mu while not closed
+	close  func() error
+}
+
+// Open opens or creates the database at path, its folder too, and migrates it. It fails if another
+// process has it open, if the file was written by a newer Roomlog, or if it lies on a file system
+// without WAL support (a network share). ctx bounds the opening alone.
+func Open(ctx context.Context, path string) (s *Store, err error) {
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	s = &Store{writers: make(chan *writer, 1), readers: make(chan *reader, readers)}
+	s.close = sync.OnceValue(s.release)
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("open %s: %w", path, err), s.close())
+			s = nil
+		}
+	}()
+	if err := s.claim(path); err != nil {
+		return s, err
+	}
+	s.db, err = sql.Open("sqlite", source(path))
+	if err != nil {
+		return s, err
+	}
+	s.db.SetMaxOpenConns(readers + 1)
+	if err := s.inspect(ctx); err != nil {
+		return s, err
+	}
+	if err := migrate(ctx, s.db); err != nil {
+		return s, err
+	}
+	return s, s.connect(ctx)
+}
+
+// source is the driver's name for the file at path, with the pragmas of each connection.
+func source(path string) string {
+	u := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+	return u.String()
+}
+
+// claim makes the folder and the file, readable by this user alone, and takes the lock that keeps a
+// second process out. SQLite gives its other files the permissions of the first.
+func (s *Store) claim(path string) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	s.lock = lock
+	if err := lockFile(lock); err != nil {
+		return fmt.Errorf("another process has this database open (lock %s): %w", lock.Name(), err)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), syncDir(dir))
+}
+
+// inspect refuses an engine or a file system that would not keep the promise of durability.
+func (s *Store) inspect(ctx context.Context) error {
+	var journal string
+	var synchronous int
+	row := s.db.QueryRowContext(ctx, "select sqlite_version(), (select journal_mode from pragma_journal_mode), (select synchronous from pragma_synchronous)")
+	s.info.Name = "sqlite"
+	if err := row.Scan(&s.info.Version, &journal, &synchronous); err != nil {
+		return err
+	}
+	if older(s.info.Version, minVersion) {
+		return fmt.Errorf("SQLite %s can corrupt its write-ahead log; %s or later is needed", s.info.Version, minVersion)
+	}
+	if journal != "wal" {
+		return fmt.Errorf("the file system does not support SQLite's write-ahead log (journal mode %q); a local disk is needed", journal)
+	}
+	const full = 2
+	s.info.Durability = "relaxed"
+	if synchronous >= full {
+		s.info.Durability = "full"
+	}
+	return nil
+}
+
+// older reports whether version a is before version b, each three numbers with dots.
+func older(a, b string) bool {
+	var x, y [3]int
+	_, errA := fmt.Sscanf(a, "%d.%d.%d", &x[0], &x[1], &x[2])
+	_, errB := fmt.Sscanf(b, "%d.%d.%d", &y[0], &y[1], &y[2])
+	if errA != nil || errB != nil {
+		return true
+	}
+	for i := range x {
+		if x[i] != y[i] {
+			return x[i] < y[i]
+		}
+	}
+	return false
+}
+
+// migrate brings the schema up to date, or refuses a database that is ahead of this program.
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	at, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: read version: %w", err)
+	}
+	sources := p.ListSources()
+	if known := sources[len(sources)-1].Version; at > known {
+		return fmt.Errorf("the database has schema %d, this program knows %d: it was written by a newer Roomlog", at, known)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// connect opens the writer and the readers and prepares their statements.
+func (s *Store) connect(ctx context.Context) error {
+	w, err := newWriter(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	s.writers <- w
+	for range readers {
+		r, err := newReader(ctx, s.db)
+		if err != nil {
+			return err
+		}
+		s.readers <- r
+	}
+	return nil
+}
+
+// Info describes the engine, and whether an append is fsynced before it returns.
+func (s *Store) Info() room.Info { return s.info }
+
+// Close waits for the calls in flight and closes the file. Later calls are refused as `going_away`.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.calls.Wait()
+	return s.close()
+}
+
+// release undoes whatever Open did. Closing the last connection also folds the WAL into the file.
+func (s *Store) release() error {
+	var errs []error
+	if s.db != nil {
+		close(s.writers)
+		for w := range s.writers {
+			errs = append(errs, w.conn.Close())
+		}
+		close(s.readers)
+		for r := range s.readers {
+			errs = append(errs, r.conn.Close())
+		}
+		errs = append(errs, s.db.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// enter registers a call; its result must be called when the call ends.
+func (s *Store) enter() (func(), error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, &room.Error{Code: room.CodeGoingAway, Title: "The store is closed."}
+	}
+	s.calls.Add(1)
+	return s.calls.Done, nil
+}
+
+// session is a connection with its statements; one goroutine uses it at a time.
+type session struct {
+	conn *sql.Conn
+}
+
+func (c session) prepare(ctx context.Context, query string, into **sql.Stmt) error {
+	stmt, err := c.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return fmt.Errorf("prepare %q: %w", query, err)
+	}
+	*into = stmt
+	return nil
+}
