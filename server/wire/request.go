@@ -89,6 +89,7 @@ func ParseRequest(frame []byte) (Request, error) {
 		r.ID, r.HasID = *b.ID, true
 	}
 	if err != nil {
+		r.HasID = r.HasID && unreadable(err).Field != "id" // else an id that was not read would be 0
 		return r, unreadable(err)
 	}
 	if b.ID != nil && !r.HasID {
@@ -110,7 +111,7 @@ func positionText(raw json.RawMessage) string {
 	return string(raw)
 }
 
-func unreadable(err error) error {
+func unreadable(err error) *room.Error {
 	if t, ok := err.(*json.UnmarshalTypeError); ok && t.Field != "" {
 		return badRequest(t.Field, "The field "+t.Field+" has the wrong type: "+t.Value+".")
 	}

@@ -1,0 +1,150 @@
+package wire
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"roomlog/server/room"
+)
+
+func TestParseRequestReadsWhatAFrameSays(t *testing.T) {
+	r, err := ParseRequest([]byte(`{"op":"send","id":7,"n":3,"room":"chat:a","tag":"T","type":"message","data":{"a":[1, 2]},"later":true}`)) // VER-3
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Op != OpSend || r.ID != 7 || !r.HasID || r.N != 3 || r.Room != "chat:a" || r.Tag != "T" || r.Type != "message" || string(r.Data) != `{"a":[1, 2]}` {
+		t.Errorf("read %+v", r)
+	}
+	if r, err = ParseRequest([]byte(`{"op":"join","room":"chat:a","position":"e:4:00000001","limit":9,"replay":0}`)); err != nil || r.Position != "e:4:00000001" || r.Limit != 9 || r.Replay != 0 || r.HasID {
+		t.Errorf("read %+v, %v", r, err)
+	}
+	if r, err = ParseRequest([]byte(`{"op":"join","room":"chat:a","position":0}`)); err != nil || r.Position != "0" || r.Replay != -1 {
+		t.Errorf("a bare number as position: %+v, %v", r, err)
+	}
+	if r, err = ParseRequest([]byte(`{"op":"join","room":"chat:a","position":null}`)); err != nil || r.Position != "" {
+		t.Errorf("null as position: %+v, %v", r, err)
+	}
+}
+
+func TestParseRequestRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name, frame string
+		code        room.Code
+		field       string
+		id          bool
+	}{
+		{"ERR-8 empty", ``, room.CodeBadRequest, "", false},
+		{"ERR-8 blank", " \n", room.CodeBadRequest, "", false},
+		{"ERR-8 not JSON", `{"op":`, room.CodeBadRequest, "", false},
+		{"ERR-8 array", `[]`, room.CodeBadRequest, "", false},
+		{"ERR-8 number", `1`, room.CodeBadRequest, "", false},
+		{"ERR-8 null", `null`, room.CodeBadRequest, "op", false},
+		{"ERR-8 two objects", `{"op":"ping"}{"op":"ping"}`, room.CodeBadRequest, "", false},
+		{"ERR-8 wrong type", `{"op":"join","id":1,"room":5}`, room.CodeBadRequest, "room", true},
+		{"ERR-8 depth", `{"op":"ping","x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, room.CodeBadRequest, "", false},
+		{"ERR-9 unknown op", `{"op":"welcome","id":1}`, room.CodeUnknownOp, "op", true},
+		{"ERR-9 no op", `{"id":1}`, room.CodeBadRequest, "op", true},
+		{"ERR-10 negative id", `{"op":"ping","id":-1}`, room.CodeBadRequest, "id", false},
+		{"ERR-10 huge id", `{"op":"ping","id":9007199254740992}`, room.CodeBadRequest, "id", false},
+		{"ERR-10 id is text", `{"op":"ping","id":"1"}`, room.CodeBadRequest, "id", false},
+		{"join without room", `{"op":"join","id":1}`, room.CodeBadRequest, "room", true},
+		{"join with negative limit", `{"op":"join","id":1,"room":"chat:a","limit":-1}`, room.CodeBadRequest, "limit", true},
+		{"join with negative replay", `{"op":"join","id":1,"room":"chat:a","replay":-2}`, room.CodeBadRequest, "replay", true},
+		{"leave without room", `{"op":"leave","id":1}`, room.CodeBadRequest, "room", true},
+		{"SEND-2 without n", `{"op":"send","id":1,"room":"chat:a"}`, room.CodeBadRequest, "n", true},
+		{"SEND-2 n is 0", `{"op":"send","id":1,"room":"chat:a","n":0}`, room.CodeBadRequest, "n", true},
+		{"send without room", `{"op":"send","id":1,"n":1}`, room.CodeBadRequest, "room", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, err := ParseRequest([]byte(c.frame))
+			var e *room.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("refused with %v", err)
+			}
+			if e.Code != c.code || e.Field != c.field || r.HasID != c.id {
+				t.Errorf("got %s of field %q, id known %v; want %s of %q, %v", e.Code, e.Field, r.HasID, c.code, c.field, c.id)
+			}
+		})
+	}
+}
+
+func TestParsePost(t *testing.T) {
+	tag, typ, data, err := ParsePost([]byte(`{"tag":"T","type":"message","data": null ,"more":1}`))
+	if err != nil || tag != "T" || typ != "message" || string(data) != "null" {
+		t.Errorf("read %q %q %q, %v", tag, typ, data, err)
+	}
+	for _, body := range []string{``, `[]`, `"x"`, `{"tag":1}`, `{} {}`} {
+		if _, _, _, err := ParsePost([]byte(body)); room.AsError(err).Code != room.CodeBadRequest {
+			t.Errorf("%q: %v", body, err)
+		}
+	}
+}
+
+func TestStreamIDNamesEveryRoom(t *testing.T) { // SSE-4, SSE-5
+	a, b := room.ID("chat:a"), room.ID("chat:b@x")
+	pa, pb := room.Position{Epoch: "e", Seq: 4, Mark: 9}, room.Position{Epoch: "f_-", Seq: 0}
+	if id := string(AppendStreamID(nil, []NamedPosition{{a, pa}})); id != "e:4:00000009" {
+		t.Errorf("one room: %s", id)
+	}
+	id := string(AppendStreamID(nil, []NamedPosition{{a, pa}, {b, pb}}))
+	if id != "chat:a=e:4:00000009,chat:b@x=f_-:0" {
+		t.Errorf("two rooms: %s", id)
+	}
+	got, err := ParseStreamID(id, []room.ID{a, b})
+	if err != nil || got[a] != pa || got[b] != pb {
+		t.Errorf("read back %v, %v", got, err)
+	}
+	got, err = ParseStreamID("e:4:00000009", []room.ID{a})
+	if err != nil || got[a] != pa {
+		t.Errorf("read back %v, %v", got, err)
+	}
+	for _, bad := range []string{"abc", "-1", "1e3", "18446744073709551616", "chat:a=", "chat:a=x", "=1", ",", "chat:a=1,", "e:1"} { // SSE-6
+		rooms := []room.ID{a, b}
+		if _, err := ParseStreamID(bad, rooms); room.AsError(err).Code != room.CodeBadPosition {
+			if bad == "=1" && err == nil {
+				continue // names no room of the URL, and is ignored as such
+			}
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func FuzzParseRequest(f *testing.F) {
+	for _, s := range []string{`{"op":"ping"}`, `{"op":"send","id":1,"n":1,"room":"chat:a","tag":"t","data":{}}`, `{"op":"join","room":"chat:a","position":0}`, `[`, `{"op":"hello","token":1}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		r, err := ParseRequest(frame)
+		if err != nil {
+			if e := room.AsError(err); e.Code != room.CodeBadRequest && e.Code != room.CodeUnknownOp {
+				t.Fatalf("%q: %v", frame, err)
+			}
+			return
+		}
+		switch {
+		case r.Op == OpSend && (r.N < 1 || r.Room == ""), r.Op == OpJoin && r.Room == "", r.ID < 0 || r.ID > room.MaxSeq:
+			t.Fatalf("%q was taken as %+v", frame, r)
+		}
+	})
+}
+
+func FuzzParseStreamID(f *testing.F) {
+	f.Add("e:4:00000009")
+	f.Add("chat:a=e:4:00000009,chat:b=0")
+	rooms := []room.ID{"chat:a", "chat:b"}
+	f.Fuzz(func(t *testing.T, id string) {
+		at, err := ParseStreamID(id, rooms)
+		if err != nil {
+			return
+		}
+		named := make([]NamedPosition, 0, 2)
+		for _, r := range rooms {
+			named = append(named, NamedPosition{r, at[r]})
+		}
+		again, err := ParseStreamID(string(AppendStreamID(nil, named)), rooms)
+		if err != nil || again[rooms[0]] != at[rooms[0]] || again[rooms[1]] != at[rooms[1]] {
+			t.Fatalf("%q came back as %v, %v", id, again, err)
+		}
+	})
+}
