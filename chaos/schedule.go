@@ -137,7 +137,7 @@ type Target interface {
 
 // Run plays the script on target and returns nil after its last step, which leaves in force what
 // has no end; or it heals and returns ctx's cause when ctx ended first. log, unless nil, hears of each
-// step when it is taken.
+// step after it has been taken.
 func (s *Script) Run(ctx context.Context, target Target, log func(Step)) error {
 	start := time.Now()
 	timer := time.NewTimer(0)
@@ -151,9 +151,6 @@ func (s *Script) Run(ctx context.Context, target Target, log func(Step)) error {
 			return context.Cause(ctx)
 		case <-timer.C:
 		}
-		if log != nil {
-			log(step)
-		}
 		switch {
 		case step.All:
 			target.Heal()
@@ -163,6 +160,9 @@ func (s *Script) Run(ctx context.Context, target Target, log func(Step)) error {
 			if err := target.Set(step.Fault); err != nil {
 				return fmt.Errorf("script line %d: %w", step.Line, err)
 			}
+		}
+		if log != nil {
+			log(step)
 		}
 	}
 	return nil
