@@ -9,9 +9,9 @@ import (
 	"roomlog/server/room"
 )
 
-// checkOrigin refuses what no browser would send as an Origin, so that a typing error in the list
+// CheckOrigin refuses what no browser would send as an Origin, so that a typing error in the list
 // does not show as a refusal of everybody.
-func checkOrigin(o string) error {
+func CheckOrigin(o string) error {
 	u, err := url.Parse(o)
 	if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != o || strings.ToLower(o) != o || strings.Contains(o, "*") {
 		return fmt.Errorf("the origin %q is not of the form https://app.example.com, in lower case and without a path", o)

@@ -65,7 +65,7 @@ func (c *Config) validate() error {
 		return errors.New("a hub and a verifier are required")
 	}
 	for _, o := range c.Origins {
-		if err := checkOrigin(o); err != nil {
+		if err := CheckOrigin(o); err != nil {
 			return err
 		}
 	}
