@@ -95,6 +95,9 @@ func (s *Store) Read(ctx context.Context, q room.Query) (page room.Page, err err
 func (s *Store) Heads(ctx context.Context, ids []room.ID) ([]room.Head, error) {
 	heads := make([]room.Head, 0, len(ids))
 	err := s.read(ctx, func(r *reader) error {
+		if len(ids) == 0 {
+			return nil // json_each makes a row of null
+		}
 		names, err := json.Marshal(ids)
 		if err != nil {
 			return err

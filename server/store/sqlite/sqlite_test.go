@@ -1,0 +1,134 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"roomlog/server/room"
+	"roomlog/server/room/storetest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Factory {
+		path := filepath.Join(t.TempDir(), "room log?#%.db") // a path is a path, not a URL
+		return storetest.Factory{
+			Open:   func(t *testing.T) room.Store { return open(t, path) },
+			Single: "one process owns the file; TestSecondHandle proves that another is refused",
+			Prune: func(t *testing.T, id room.ID, floor room.Seq) {
+				direct(t, path, func(db *sql.DB) error {
+					_, err := db.Exec(`update rooms set floor = ?2, floor_mark = (select mark from events where room = rooms.id and seq = ?2 - 1) where name = ?1;
+						delete from events where seq < ?2 and room = (select id from rooms where name = ?1)`, string(id), floor)
+					return err
+				})
+			},
+			Count: func(t *testing.T, id room.ID) (rows, maxSeq, tags int64) {
+				direct(t, path, func(db *sql.DB) error {
+					return db.QueryRow(`select count(*), coalesce(max(seq), 0), count(distinct hex(tag) || author)
+						from events where room = (select id from rooms where name = ?)`, string(id)).Scan(&rows, &maxSeq, &tags)
+				})
+				return rows, maxSeq, tags
+			},
+		}
+	})
+}
+
+func open(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// direct looks at the file beside the store, as an operator's shell does.
+func direct(t *testing.T, path string, f func(*sql.DB) error) {
+	t.Helper()
+	db, err := sql.Open("sqlite", source(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := f(db); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSecondHandle(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a", "b", "room.db")
+	s := open(t, path)
+	if _, err := Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another process has this database open") {
+		t.Fatalf("a second handle: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNewerSchema(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "room.db")
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	direct(t, path, func(db *sql.DB) error {
+		_, err := db.Exec("insert into goose_db_version (version_id, is_applied) values (999, true)")
+		return err
+	})
+	if _, err := Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "newer Roomlog") {
+		t.Fatalf("a database of a newer version: %v", err)
+	}
+}
+
+func TestOlder(t *testing.T) {
+	for _, c := range []struct {
+		version string
+		older   bool
+	}{{"3.51.2", true}, {"3.9.99", true}, {"2.99.99", true}, {"", true}, {"3.51.3", false}, {"3.51.10", false}, {"3.53.0", false}, {"4.0.0", false}} {
+		if older(c.version, minVersion) != c.older {
+			t.Errorf("older(%q) is not %t", c.version, c.older)
+		}
+	}
+}
+
+// TestDiskFull fills the database to its largest size: storage_full, nothing of the batch stored, and
+// the store goes on once there is room.
+func TestDiskFull(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "room.db"))
+	defer s.Close()
+	w := <-s.writers
+	var before int
+	err := w.conn.QueryRowContext(t.Context(), "pragma max_page_count = 40").Scan(&before)
+	s.writers <- w
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(i int) room.Send {
+		return room.Send{Room: "chat:a", Author: "u1", Tag: room.Tag{1, byte(i)}, Type: "message", Data: fmt.Appendf(nil, "%q", strings.Repeat("x", 60_000))}
+	}
+	stored := 0
+	for ; stored < 40; stored++ {
+		if _, err = s.Append(t.Context(), []room.Send{send(stored)}); err != nil {
+			break
+		}
+	}
+	if e := room.AsError(err); e.Code != room.CodeStorageFull {
+		t.Fatalf("after %d events: %v, not storage_full", stored, err)
+	}
+	w = <-s.writers
+	err = w.conn.QueryRowContext(t.Context(), "pragma max_page_count = 4000").Scan(&before)
+	s.writers <- w
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.Append(t.Context(), []room.Send{send(stored)})
+	if err != nil || out.Verdicts[0].Seq != room.Seq(stored+1) {
+		t.Fatalf("with room again: %+v, %v", out, err)
+	}
+}
