@@ -3,8 +3,6 @@ package app
 import (
 	"log/slog"
 	"net"
-	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -89,12 +87,12 @@ func (c Config) validate() error {
 			return configErrorf("--kinds: %q is not a kind; one is a-z, 0-9, _ and -, begins with a letter and has at most 32 characters", k)
 		}
 	}
-	if slices.Contains(c.Origins, noOrigins) && len(c.Origins) > 1 {
-		return configErrorf("--origins is a list of origins or %q, not both", noOrigins)
-	}
-	for _, o := range c.Origins {
-		if err := checkOrigin(o); err != nil {
-			return err
+	for _, o := range c.allowedOrigins() {
+		if o == noOrigins {
+			return configErrorf("--origins is a list of origins or %q, not both", noOrigins)
+		}
+		if err := transport.CheckOrigin(o); err != nil {
+			return configErrorf("--origins: %v", err)
 		}
 	}
 	if err := c.validateLimits(); err != nil {
@@ -150,18 +148,6 @@ func (c Config) validateLimits() error {
 	}
 	if c.MaxEventBytes >= c.MaxFrameBytes {
 		return configErrorf("--max-frame-bytes must exceed --max-event-bytes, since a frame carries the event")
-	}
-	return nil
-}
-
-// checkOrigin takes what a browser sends as Origin: scheme, host and port, nothing after them.
-func checkOrigin(o string) error {
-	if o == noOrigins {
-		return nil
-	}
-	u, err := url.Parse(o)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || o != u.Scheme+"://"+u.Host {
-		return configErrorf("--origins: %q is not an origin such as https://app.example.com", o)
 	}
 	return nil
 }

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+const testKey = "0123456789abcdef0123456789abcdef"
+
+func TestConfigIsRefusedInOneSentence(t *testing.T) {
+	serve := Config{Key: testKey, Origins: []string{"https://app.example.com"}}
+	for _, c := range []struct {
+		name   string
+		change func(*Config)
+		want   string // "" where it is taken
+	}{
+		{"complete", func(*Config) {}, ""},
+		{"no key", func(c *Config) { c.Key = "" }, "--key-file"},
+		{"no origins", func(c *Config) { c.Origins = nil }, "--origins"},
+		{"no browsers", func(c *Config) { c.Origins = []string{"none"} }, ""},
+		{"none and another", func(c *Config) { c.Origins = append(c.Origins, "none") }, "not both"},
+		{"origin with a path", func(c *Config) { c.Origins = []string{"https://app.example.com/"} }, "the origin"},
+		{"origin pattern", func(c *Config) { c.Origins = []string{"https://*.example.com"} }, "the origin"},
+		{"origin without scheme", func(c *Config) { c.Origins = []string{"app.example.com"} }, "the origin"},
+		{"two keys", func(c *Config) { c.KeyFile = "key" }, "given twice"},
+		{"kind", func(c *Config) { c.Kinds = []string{"chat", "Bad"} }, `"Bad" is not a kind`},
+		{"listen", func(c *Config) { c.Listen = "8080" }, "HOST:PORT"},
+		{"negative limit", func(c *Config) { c.SendBurst = -1 }, "--send-burst"},
+		{"event larger than frame", func(c *Config) { c.MaxEventBytes = 2 << 20 }, "--max-frame-bytes"},
+		{"dev needs nothing", func(c *Config) { *c = Config{Dev: true} }, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := serve
+			c.change(&cfg)
+			err := cfg.withDefaults().validate()
+			if c.want == "" {
+				if err != nil {
+					t.Fatalf("refused: %v", err)
+				}
+				return
+			}
+			var bad *ConfigError
+			if !errors.As(err, &bad) || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("got %v, want a ConfigError with %q", err, c.want)
+			}
+			if strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), testKey) {
+				t.Errorf("%q is not one line, or holds the key", err)
+			}
+		})
+	}
+}
+
+func TestStorePath(t *testing.T) {
+	for dsn, want := range map[string]string{
+		"sqlite:roomlog.db":     "data/roomlog.db",
+		"sqlite:a/b.db":         "data/a/b.db",
+		"sqlite:./b.db":         "b.db",
+		"sqlite:../b.db":        "../b.db",
+		"sqlite:/var/lib/b.db":  "/var/lib/b.db",
+		"sqlite:///var/lib/b.d": "/var/lib/b.d",
+	} {
+		got, err := Config{Data: "./data", Store: dsn}.sqlitePath()
+		if err != nil || got != want {
+			t.Errorf("%s is %q, %v; want %q", dsn, got, err, want)
+		}
+	}
+}
+
+func TestUnusableStoreNeverShowsThePassword(t *testing.T) {
+	for _, dsn := range []string{"", "sqlite:", "mysql://u:hunter2@h/db", "postgres://u:hunter2%@h/db"} {
+		cfg := Config{Dev: true, Data: t.TempDir(), Store: dsn}
+		_, _, err := cfg.openStore(t.Context())
+		var bad *ConfigError
+		if !errors.As(err, &bad) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", dsn, err)
+		}
+	}
+}
+
+func TestLimitsDifferBetweenDevAndServe(t *testing.T) {
+	if got := (Config{Dev: true}).limits().SendsPerSecond; got != 2000 {
+		t.Errorf("dev allows %v sends per second", got)
+	}
+	if got := (Config{}).limits().SendsPerSecond; got != 0 { // 0: the transport's own default
+		t.Errorf("serve sets %v sends per second unasked", got)
+	}
+	if got := (Config{Dev: true, SendsPerSecond: 7}).limits().SendsPerSecond; got != 7 {
+		t.Errorf("configured 7, got %v", got)
+	}
+	if kinds := (Config{}).kinds(); kinds == nil || len(kinds) != 0 {
+		t.Errorf("serve without kinds knows %v, want none", kinds)
+	}
+	if kinds := (Config{Dev: true}).kinds(); kinds != nil {
+		t.Errorf("dev without kinds knows %v, want every kind (nil)", kinds)
+	}
+}
