@@ -1,0 +1,124 @@
+/** The subprotocol that a client offers (VER-1). */
+export const SUBPROTOCOL = 'roomlog.v1';
+
+/** The largest frame a server takes unless its `welcome` says otherwise, in bytes (CLOSE-5). */
+export const FRAME_BYTES = 1 << 20;
+
+/** One entry of a room's log (ROOM-6). */
+export interface WireEvent {
+  room: string;
+  seq: number;
+  type: string;
+  author: string;
+  tag: string;
+  /** When it was stored, RFC 3339 with microseconds. It orders nothing. */
+  at: string;
+  data: unknown;
+}
+
+/** What changed in `(prev, seq]` (PAGE-1). `position` is the opaque position of `seq`. */
+export interface Page {
+  prev: number;
+  seq: number;
+  position: string;
+  events: readonly WireEvent[];
+}
+
+/** `welcome`: the hello was taken (AUTH-7). */
+export interface WelcomeFrame {
+  op: 'welcome';
+  connection: string;
+  user: string;
+  ping_ms: number;
+  limits: Readonly<Record<string, number>>;
+}
+
+/** `joined`: where the cursor stands, and its first page (JOIN-2). */
+export interface JoinedFrame {
+  op: 'joined';
+  id?: number;
+  room: string;
+  epoch: string;
+  floor: number;
+  head: number;
+  page: Page;
+  reset?: { reason: string };
+}
+
+/** `page`: what follows. */
+export interface PageFrame extends Page {
+  op: 'page';
+  room: string;
+  epoch: string;
+}
+
+/** `ack`: a send is on durable storage (ACK-2). */
+export interface AckFrame {
+  op: 'ack';
+  id?: number;
+  room: string;
+  seq: number;
+  epoch: string;
+  at: string;
+  tag: string;
+  duplicate: boolean;
+}
+
+/** `error`: a refusal, of a request or of the connection (ERR-2). */
+export interface ErrorFrame {
+  op: 'error';
+  id?: number;
+  code: string;
+  title: string;
+  field?: string;
+  limit?: number;
+  retryable: boolean;
+  retry_after_ms?: number;
+  room?: string;
+  tag?: string;
+}
+
+/** `reset`: the cursor has ended (RESET-2). */
+export interface ResetFrame {
+  op: 'reset';
+  room: string;
+  reason: string;
+  epoch: string;
+  floor: number;
+  head: number;
+}
+
+/** A sign of life, or the wish for one (BEAT-2). */
+export interface BeatFrame {
+  op: 'ping' | 'pong';
+}
+
+/** Everything a server says. */
+export type ServerFrame =
+  | WelcomeFrame
+  | JoinedFrame
+  | PageFrame
+  | AckFrame
+  | ErrorFrame
+  | ResetFrame
+  | BeatFrame;
+
+/** What a client says, except `send`, which `sendFrame` writes (SEND-1). */
+export type ClientFrame =
+  | { op: 'hello'; token: string; client: string }
+  | { op: 'join'; id: number; room: string; position?: string; limit?: number; replay?: number }
+  | { op: 'leave'; id: number; room: string }
+  | BeatFrame;
+
+/**
+ * Writes a `send`. `data` is JSON text already: it was fixed when the send was made, so that a caller who
+ * changes the object afterwards cannot turn a repeat into another event (TAG-4).
+ */
+export function sendFrame(
+  id: number,
+  n: number,
+  send: { room: string; tag: string; type: string; json: string },
+): string {
+  const head = JSON.stringify({ op: 'send', id, n, room: send.room, tag: send.tag, type: send.type });
+  return `${head.slice(0, -1)},"data":${send.json}}`;
+}
