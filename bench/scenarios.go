@@ -89,7 +89,7 @@ func idle(ctx context.Context, s *server, o Options) ([]measured, error) {
 	return []measured{
 		{"memory per connection", "KiB", float64(after.RSS-before.RSS) / 1024 / n},
 		{"connect and join, server CPU", "µs", float64((joined.CPU - before.CPU).Microseconds()) / n},
-		{"idle, server CPU per connection and minute", "µs", float64((after.CPU-joined.CPU).Microseconds()) / n * 60 / 21},
+		{"idle, server CPU per connection and minute", "µs", float64((after.CPU - joined.CPU).Microseconds()) / n * 60 / 21},
 	}, nil
 }
 
@@ -109,7 +109,7 @@ func (c *client) follow(t time.Time) error {
 
 const inFlight = 64
 
-// fanout: one sender keeps 64 sends in flight, all readers follow.
+// fanout: 64 sends are kept in flight, all readers follow.
 func fanout(ctx context.Context, s *server, o Options) ([]measured, error) {
 	const room = "bench:fanout"
 	readers, err := enterAll(ctx, s, o.Readers, func(int) string { return room })
@@ -124,7 +124,7 @@ func fanout(ctx context.Context, s *server, o Options) ([]measured, error) {
 	started := time.Now()
 	var head atomic.Int64 // set when the last send is acked
 	var wg sync.WaitGroup
-	errs := make([]error, len(readers)+1)
+	errs := make([]error, len(readers)+2)
 	for i, c := range readers {
 		wg.Go(func() { errs[i] = c.followTo(&head) })
 	}
@@ -134,7 +134,8 @@ func fanout(ctx context.Context, s *server, o Options) ([]measured, error) {
 			closeAll(readers)
 		}
 		head.Store(last)
-		_ = pokeRoom(s, room) // wakes readers who had all of it already
+		// Readers who had all of it already look again when one more event comes.
+		_, errs[len(readers)+1] = saturate(s, room, time.Millisecond)
 	})
 	wg.Wait()
 	took := time.Since(started)
@@ -167,42 +168,28 @@ func (c *client) followTo(head *atomic.Int64) error {
 	}
 }
 
-// saturate sends with 64 in flight for d, and returns the seq of the last ack.
+// saturate has 64 senders send to a room, one outstanding each, for d, and returns the highest seq acked.
+// They are 64 users, since a user may send only so fast.
 func saturate(s *server, room string, d time.Duration) (int64, error) {
-	c, err := sender(s)
-	if err != nil {
-		return 0, err
-	}
-	defer c.conn.Close()
-	var n, acked, last int64
 	stop := time.Now().Add(d)
-	scratch := make([]byte, 64<<10)
-	c.conn.SetReadDeadline(stop.Add(time.Minute))
-	for {
-		for time.Now().Before(stop) && n-acked < inFlight {
-			n++
-			if err := c.send(sendFrame(room, n)); err != nil {
-				return 0, err
+	last := make([]int64, inFlight)
+	errs := make([]error, inFlight)
+	var wg sync.WaitGroup
+	for i := range inFlight {
+		wg.Go(func() {
+			_, seqs, err := sendInTurn(context.Background(), s, i, func(int) string { return room }, stop)
+			if acked := seqs[room]; len(acked) > 0 {
+				last[i] = acked[len(acked)-1]
 			}
-		}
-		if n == acked {
-			return last, nil
-		}
-		if err := c.read(scratch, func(frame []byte) error {
-			seq, err := ackSeq(frame)
-			if seq > 0 {
-				acked++
-				last = seq
-			}
-			return errors.Join(err, c.look(frame))
-		}); err != nil {
-			return 0, err
-		}
+			errs[i] = err
+		})
 	}
+	wg.Wait()
+	return slices.Max(last), errors.Join(errs...)
 }
 
-func sender(s *server) (*client, error) {
-	token, err := s.token("sender")
+func sender(s *server, i int) (*client, error) {
+	token, err := s.token(fmt.Sprintf("sender-%d", i))
 	if err != nil {
 		return nil, err
 	}
@@ -211,12 +198,6 @@ func sender(s *server) (*client, error) {
 		return nil, err
 	}
 	return c, c.enter(token, "", "")
-}
-
-// pokeRoom sends one more event.
-func pokeRoom(s *server, room string) error {
-	_, err := saturate(s, room, time.Millisecond)
-	return err
 }
 
 func sendFrame(room string, n int64) string {
@@ -250,7 +231,7 @@ func sendsManyRooms(ctx context.Context, s *server, o Options) ([]measured, erro
 	return sends(ctx, s, o, 1000)
 }
 
-// sends: each sender waits for its ack before it sends again, to its rooms in turn.
+// sends: every sender sends to its rooms in turn, one outstanding.
 func sends(ctx context.Context, s *server, o Options, rooms int) ([]measured, error) {
 	before, err := s.usage()
 	if err != nil {
@@ -262,7 +243,10 @@ func sends(ctx context.Context, s *server, o Options, rooms int) ([]measured, er
 	seqs := make([]map[string][]int64, o.Senders)
 	var wg sync.WaitGroup
 	for i := range o.Senders {
-		wg.Go(func() { results[i], seqs[i], errs[i] = sendInTurn(ctx, s, i, rooms, stop) })
+		wg.Go(func() {
+			room := func(turn int) string { return fmt.Sprintf("bench:send-%d", (i*15+turn)%rooms) }
+			results[i], seqs[i], errs[i] = sendInTurn(ctx, s, i, room, stop)
+		})
 	}
 	wg.Wait()
 	after, err := s.usage()
@@ -280,8 +264,10 @@ func sends(ctx context.Context, s *server, o Options, rooms int) ([]measured, er
 	}, nil
 }
 
-func sendInTurn(ctx context.Context, s *server, i, rooms int, stop time.Time) ([]time.Duration, map[string][]int64, error) {
-	c, err := sender(s)
+// sendInTurn is sender i: it waits for each ack before it sends again, to room(turn), until stop. It
+// returns how long the acks took, and their seqs by room.
+func sendInTurn(ctx context.Context, s *server, i int, room func(turn int) string, stop time.Time) ([]time.Duration, map[string][]int64, error) {
+	c, err := sender(s, i)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -291,8 +277,8 @@ func sendInTurn(ctx context.Context, s *server, i, rooms int, stop time.Time) ([
 	seqs := make(map[string][]int64)
 	counts := make(map[string]int64)
 	scratch := make([]byte, 4096)
-	for turn := i * 15; time.Now().Before(stop) && ctx.Err() == nil; turn++ {
-		room := fmt.Sprintf("bench:send-%d", turn%rooms)
+	for turn := 0; turn == 0 || time.Now().Before(stop) && ctx.Err() == nil; turn++ {
+		room := room(turn)
 		counts[room]++
 		started := time.Now()
 		if err := c.send(sendFrame(room, counts[room])); err != nil {
