@@ -9,10 +9,12 @@ GO_FILES     = $(shell find bench chaos client cmd e2e history internal scripts 
 CLIENT_FILES = $(shell find client/src client/package.json client/tsconfig*.json client/tsup.config.* tsconfig.base.json -type f 2>/dev/null)
 WEB_FILES    = $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f ! -name '*.go' -print 2>/dev/null)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# What needs no database server, no binary and no browser.
+UNIT         = $(shell go list ./... | grep -v -e /server/store/postgres -e /e2e)
 # Packages built and tested at a time; two cores are what a small machine has.
 JOBS        ?= 2
 
-.PHONY: help build run check check-go check-ts test mutants bench screens audit clean
+.PHONY: help build run check lint test mutants bench screens audit clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,17 +26,15 @@ build: web/dist/index.html ## build bin/roomlog, with the client and the pages i
 run: build ## build, then serve two talking panes on http://127.0.0.1:8080
 	bin/roomlog dev
 
-check: check-go check-ts ## the fast part: format, lint, types, unit suites on SQLite
+check: lint web/dist/index.html ## the fast part: format, lint, types, unit suites on SQLite
+	go test -short -p $(JOBS) $(UNIT)
+	npm test --workspace client --workspace web
 
-check-go: web/dist/index.html
+lint: web/dist/index.html
 	@unformatted=$$(gofmt -l $(GO_FILES)); [ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
-	go test -short -p $(JOBS) ./...
-
-check-ts: web/dist/index.html
-	npm run check --workspaces --if-present
-	npm test --workspace client --workspace web --if-present
+	npm run check --workspace client --workspace web --workspace e2e
 
 test: build ## everything: check, -race on both stores, seeded runs, a real browser
 	scripts/test.sh

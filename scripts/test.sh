@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Everything: what `make test` does once the binary is built. It needs no service and leaves none behind;
+# servers run on free loopback ports and in temporary folders, PostgreSQL as a user who is not root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=${JOBS:-2}
+began=$SECONDS
+
+step() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - began)); }
+
+step "What is needed beside Go and Node"
+found=$(scripts/deps.sh --print)
+echo "$found"
+while IFS= read -r line; do export "${line?}"; done <<<"$found"
+
+step "Format, lint, types"
+make lint
+
+step "Known vulnerabilities"
+make audit
+
+step "Go, both stores, with the race detector"
+mkdir -p .cache
+go build -o .cache/withpostgres ./scripts/withpostgres
+.cache/withpostgres go test -race -shuffle=on -p "$jobs" -timeout 15m $(go list ./... | grep -v '/e2e')
+
+step "TypeScript"
+npm test --workspace client --workspace web
+
+step "Seeded runs of the real server under faults"
+go test -shuffle=on -timeout 10m -v ./e2e/...
+
+step "A real browser"
+npm test --workspace e2e
+
+step "All of it passed"
