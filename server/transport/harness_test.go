@@ -335,3 +335,18 @@ func (p *peer) expectClose(code uint16) (reason string) {
 		return string(payload[2:])
 	}
 }
+
+// eventually waits for what no message announces.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	timeout := time.After(patience)
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for !ok() {
+		select {
+		case <-look.C:
+		case <-timeout:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}

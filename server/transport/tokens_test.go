@@ -3,6 +3,7 @@ package transport
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,4 +34,13 @@ func decode(t *testing.T, resp *http.Response) map[string]any {
 	var m map[string]any
 	must(t, json.NewDecoder(resp.Body).Decode(&m))
 	return m
+}
+
+func containsAll(text string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			return false
+		}
+	}
+	return true
 }
