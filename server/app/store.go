@@ -36,7 +36,11 @@ func (c Config) openStore(ctx context.Context) (store room.Store, where string, 
 		if err != nil { // its text holds the password
 			return nil, "", configErrorf("--store: this postgres:// URL cannot be read; special characters of a password are written as %%XX")
 		}
-		where := u.Host + u.Path
+		host := u.Host
+		if host == "" { // libpq's other way to write it
+			host = u.Query().Get("host")
+		}
+		where := host + u.Path
 		if store, err = postgres.Open(ctx, c.Store); err != nil {
 			return nil, "", fmt.Errorf("open the store at %s: %w", where, err)
 		}
