@@ -34,7 +34,7 @@ func command(t *testing.T, p *pair, method, path, body string) (int, State) {
 
 func TestHandler(t *testing.T) {
 	p := newPair(t)
-	client, server := p.open()
+	client, server := p.openThrough()
 	code, s := command(t, p, "POST", "/fault", `{"kind":"delay","delay_ms":3600000,"jitter_ms":2.5,"direction":"up"}`)
 	if code != 200 || len(s.Faults) != 1 || s.Faults[0] != (Fault{Kind: Delay, Delay: time.Hour, Jitter: 2500 * time.Microsecond, Direction: Up}) {
 		t.Errorf("fault: %d %+v", code, s)
