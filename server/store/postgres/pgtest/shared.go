@@ -1,0 +1,92 @@
+//go:build unix
+
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// shared is the one server of a test process that needs no server of its own.
+var shared struct {
+	once   sync.Once
+	server *Server // nil where the environment names a server
+	base   *pgx.ConnConfig
+	err    error
+	names  atomic.Int64
+}
+
+// Env names a running server, as a DSN of a user who may create databases. With it, all packages of a
+// test run share that server; without it, each test process starts one.
+const Env = "ROOMLOG_TEST_POSTGRES"
+
+// Main runs the tests of a package and stops the shared server: func TestMain(m *testing.M) { pgtest.Main(m) }.
+// Without it the server ends with the process, but its folder stays.
+func Main(m *testing.M) {
+	code := m.Run()
+	if shared.server != nil {
+		if err := shared.server.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// DB makes a database for one test and gives its DSN. It is dropped when the test ends, whoever is still
+// connected. Where there is no PostgreSQL, the test fails and says how to get it.
+func DB(t testing.TB) string {
+	t.Helper()
+	shared.once.Do(startShared)
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	name := fmt.Sprintf("roomlog_test_%d_%d", os.Getpid(), shared.names.Add(1))
+	do(t, "create database "+name+" template template0")
+	t.Cleanup(func() { do(t, "drop database if exists "+name+" with (force)") })
+	return dsn(shared.base, name)
+}
+
+func startShared() {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	address := os.Getenv(Env)
+	if address == "" {
+		if shared.server, shared.err = Start(ctx, Options{}); shared.err != nil {
+			return
+		}
+		address = shared.server.DSN("")
+	}
+	shared.base, shared.err = pgx.ParseConfig(address)
+}
+
+// dsn is the address of another database of the server of base.
+func dsn(base *pgx.ConnConfig, db string) string {
+	query := url.Values{"sslmode": {"disable"}, "host": {base.Host}, "port": {strconv.Itoa(int(base.Port))}}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(base.User, base.Password), Path: "/" + db, RawQuery: query.Encode()}
+	return u.String()
+}
+
+// do runs one statement on the maintenance database.
+func do(t testing.TB, statement string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, shared.base)
+	if err != nil {
+		t.Fatalf("connect to the test server: %v", err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
