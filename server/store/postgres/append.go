@@ -1,0 +1,111 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"roomlog/server/room"
+)
+
+// appendSQL takes a batch as arrays: however many sends, one statement and one round trip.
+const appendSQL = `select * from ` + appendFunction + `($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[])`
+
+// Append is [room.Store.Append]. If ctx ends after the batch was sent, the outcome is unknown.
+func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, error) {
+	leave, err := s.enter()
+	if err != nil {
+		return room.Appended{}, err
+	}
+	defer leave()
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return room.Appended{}, refusal("connect", err)
+	}
+	defer s.release(ctx, conn)
+	rows, err := conn.Query(ctx, appendSQL, columns(batch)...)
+	if err != nil {
+		return room.Appended{}, appendFailure(err, false)
+	}
+	return collect(rows, batch)
+}
+
+// columns turns a batch into the arguments of appendSQL.
+func columns(batch []room.Send) []any {
+	n := len(batch)
+	rooms, authors, types := make([]string, n), make([]string, n), make([]string, n)
+	tags, datas, repeats := make([][16]byte, n), make([][]byte, n), make([]bool, n)
+	for i, s := range batch {
+		rooms[i], authors[i], types[i] = string(s.Room), s.Author, s.Type
+		tags[i], datas[i], repeats[i] = s.Tag, s.Data, s.Repeat
+	}
+	return []any{rooms, authors, tags, types, datas, repeats}
+}
+
+// collect reads the answer. It is an answer only once the server is ready again, which is when the
+// transaction is committed: rows that came before an error mean nothing.
+func collect(rows pgx.Rows, batch []room.Send) (room.Appended, error) {
+	out := room.Appended{Verdicts: make([]room.Verdict, len(batch))}
+	var a answer
+	fields := a.fields()
+	got := 0
+	for rows.Next() {
+		if err := rows.Scan(fields...); err != nil {
+			break // Scan has closed rows; Err has the error
+		}
+		i := int(a.send) - 1
+		out.Verdicts[i] = a.verdict()
+		if a.epoch != nil {
+			out.Rooms = append(out.Rooms, a.growth(batch[i].Room))
+		}
+		got++
+	}
+	rows.Close()
+	answered := got == len(batch)
+	if err := rows.Err(); err != nil {
+		return room.Appended{}, appendFailure(err, answered)
+	}
+	if !answered {
+		return room.Appended{}, fmt.Errorf("append: %w: %w", room.ErrOutcomeUnknown, errShort)
+	}
+	slices.SortFunc(out.Rooms, func(a, b room.Growth) int { return cmp.Compare(a.Head.Room, b.Head.Room) })
+	return out, nil
+}
+
+// answer is a row of the function's answer.
+type answer struct {
+	send                                                 int32
+	outcome                                              string
+	seq, mark                                            *int64
+	at                                                   *time.Time
+	epoch                                                *string
+	before, beforeMark, head, headMark, floor, floorMark *int64
+}
+
+func (a *answer) fields() []any {
+	return []any{&a.send, &a.outcome, &a.seq, &a.mark, &a.at, &a.epoch, &a.before, &a.beforeMark, &a.head, &a.headMark, &a.floor, &a.floorMark}
+}
+
+func (a *answer) verdict() room.Verdict {
+	switch a.outcome {
+	case "tag_conflict":
+		return room.Verdict{Refused: room.TagConflict()}
+	case "not_stored":
+		return room.Verdict{NotStored: true}
+	}
+	return room.Verdict{Seq: *a.seq, Mark: room.Mark(*a.mark), At: a.at.UTC(), Duplicate: a.outcome == "duplicate"}
+}
+
+func (a *answer) growth(id room.ID) room.Growth {
+	return room.Growth{
+		Head: room.Head{
+			Room: id, Epoch: room.Epoch(*a.epoch), Floor: *a.floor, FloorMark: room.Mark(*a.floorMark),
+			Seq: *a.head, Mark: room.Mark(*a.headMark),
+		},
+		Before: *a.before, BeforeMark: room.Mark(*a.beforeMark),
+	}
+}

@@ -1,0 +1,78 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrationLock is the advisory lock that a migrating node holds, so that nodes may start together.
+const migrationLock = 0x726f6f6d6c6f67 // "roomlog"
+
+// migrate brings the schema up to date, or refuses a database that is ahead of this program.
+func migrate(ctx context.Context, base *pgx.ConnConfig) (err error) {
+	cfg := base.Copy()
+	delete(cfg.RuntimeParams, "statement_timeout") // an index on a large table takes its time
+	delete(cfg.RuntimeParams, "lock_timeout")      // and so does another node's migration
+	db := stdlib.OpenDB(*cfg)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if _, err := conn.ExecContext(ctx, "select pg_advisory_lock($1)", migrationLock); err != nil {
+		return fmt.Errorf("migrate: lock: %w", err)
+	}
+	defer func() {
+		_, end := conn.ExecContext(context.WithoutCancel(ctx), "select pg_advisory_unlock($1)", migrationLock)
+		err = errors.Join(err, end)
+	}()
+	if err := makeSchema(ctx, conn); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return up(ctx, db)
+}
+
+// makeSchema makes the schema where it is missing; where it is there, no right to make one is needed.
+func makeSchema(ctx context.Context, conn *sql.Conn) error {
+	var missing bool
+	if err := conn.QueryRowContext(ctx, "select to_regnamespace('roomlog') is null").Scan(&missing); err != nil || !missing {
+		return err
+	}
+	_, err := conn.ExecContext(ctx, "create schema roomlog")
+	return err
+}
+
+func up(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("roomlog.goose_db_version"))
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	at, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: read version: %w", err)
+	}
+	sources := p.ListSources()
+	if known := sources[len(sources)-1].Version; at > known {
+		return fmt.Errorf("the database has schema %d, this program knows %d: it was written by a newer Roomlog", at, known)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+// Package postgres is the store for production: PostgreSQL 15 or later, shared by any number of nodes.
+//
+// Everything lives in the schema roomlog. Seqs are made in one place, the SQL function roomlog.append,
+// which other backends may call inside transactions of their own (see migrations). A batch is one round
+// trip; a read is one statement, so it needs no transaction to see one snapshot.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"roomlog/server/room"
+)
+
+const (
+	// minVersion is 15.0, the oldest that is tested.
+	minVersion = 150000
+	// defaultConns is enough for one append, its successor, and reads that keep two cores busy. The DSN
+	// may say otherwise by pool_max_conns.
+	defaultConns = 10
+	// keptForAppends is how many connections reads never take, so that acks do not wait for pages.
+	keptForAppends = 2
+	// connectTimeout is short: a database that is down is better answered as unavailable than waited for.
+	connectTimeout = 3 * time.Second
+	// userTimeout is how long sent bytes may stay unacknowledged before the connection counts as lost.
+	userTimeout = 10 * time.Second
+)
+
+// settings are what each session runs with. The DSN may override each by its name.
+var settings = map[string]string{
+	"application_name": "roomlog",
+	// One statement per batch under the room's lock; the next must see what the last holder committed.
+	"default_transaction_isolation": "read committed",
+	// A room held elsewhere for longer (a paused node) is answered as unavailable, not waited for.
+	"lock_timeout": "2s",
+	// Below the hub's patience of 10 s with an append: a refusal by the database is a definite answer,
+	// where giving up on it would leave the outcome unknown.
+	"statement_timeout": "8s",
+	// We never pause inside a transaction; whoever does (a frozen node) loses its locks.
+	"idle_in_transaction_session_timeout": "5s",
+	// The server's side of a connection whose node has vanished, so that its locks go with it.
+	"tcp_keepalives_idle":     "10",
+	"tcp_keepalives_interval": "5",
+	"tcp_keepalives_count":    "3",
+	"tcp_user_timeout":        "10000",
+	// Plans are made once per connection, maybe while the tables are empty, and every query has an
+	// index: a plan that scans would be a trap for when they are full.
+	"jit": "off", "enable_seqscan": "off", "plan_cache_mode": "force_generic_plan",
+}
+
+// Store is a [room.Store] in a PostgreSQL database. Its methods may be called concurrently.
+type Store struct {
+	info  room.Info
+	pool  *pgxpool.Pool
+	reads chan struct{} // one for each read under way
+
+	mu     sync.Mutex
+	closed bool
+	calls  sync.WaitGroup // calls in flight; added to only under mu while not closed
+}
+
+// Open connects to the database of dsn, postgres://… or key=value, and migrates it. It fails if the
+// server is older than 15, if the database is not in UTF-8, or if a newer Roomlog migrated it. A server
+// that is down later is no failure of the store: calls are refused as unavailable until it is back.
+// ctx bounds the opening alone.
+func Open(ctx context.Context, dsn string) (*Store, error) {
+	cfg, err := configure(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open postgres: %w", err)
+	}
+	if err := migrate(ctx, cfg.ConnConfig); err != nil {
+		return nil, fmt.Errorf("open postgres: %w", err)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open postgres: %w", err)
+	}
+	s := &Store{pool: pool, reads: make(chan struct{}, max(1, cfg.MaxConns-keptForAppends))}
+	if s.info, err = describe(ctx, pool); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("open postgres: %w", err)
+	}
+	return s, nil
+}
+
+// configure reads dsn and adds what it does not say.
+func configure(dsn string) (*pgxpool.Config, error) {
+	cfg, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, err // pgx leaves the password out
+	}
+	if !strings.Contains(dsn, "pool_max_conns") {
+		cfg.MaxConns = defaultConns
+	}
+	conn := cfg.ConnConfig
+	for name, value := range settings {
+		if _, said := conn.RuntimeParams[name]; !said {
+			conn.RuntimeParams[name] = value
+		}
+	}
+	if !strings.Contains(dsn, "connect_timeout") {
+		conn.ConnectTimeout = connectTimeout
+	}
+	dialer := &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
+		Control:         limitUnacknowledged,
+	}
+	conn.DialFunc = dialer.DialContext
+	return cfg, nil
+}
+
+// describe reads what the server promises, and refuses one that cannot hold the store.
+func describe(ctx context.Context, pool *pgxpool.Pool) (room.Info, error) {
+	var version, encoding, fsync, commit, pages string
+	var number int
+	err := pool.QueryRow(ctx, `select current_setting('server_version'), current_setting('server_version_num')::int,
+		current_setting('server_encoding'), current_setting('fsync'), current_setting('synchronous_commit'),
+		current_setting('full_page_writes')`).Scan(&version, &number, &encoding, &fsync, &commit, &pages)
+	switch {
+	case err != nil:
+		return room.Info{}, err
+	case number < minVersion:
+		return room.Info{}, fmt.Errorf("PostgreSQL %s is too old; 15 or later is needed", version)
+	case encoding != "UTF8":
+		return room.Info{}, fmt.Errorf("the database is encoded in %s; UTF8 is needed", encoding)
+	}
+	info := room.Info{Name: "postgres", Version: version, Durability: "full"}
+	if fsync != "on" || commit == "off" || pages != "on" {
+		info.Durability = "relaxed"
+	}
+	return info, nil
+}
+
+// Info describes the server as it was when the store was opened.
+func (s *Store) Info() room.Info { return s.info }
+
+// Close waits for the calls in flight and closes the connections. Later calls are refused as
+// `going_away`.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.calls.Wait()
+	s.pool.Close()
+	return nil
+}
+
+// enter registers a call; its result must be called when the call ends.
+func (s *Store) enter() (func(), error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, &room.Error{Code: room.CodeGoingAway, Title: "The store is closed."}
+	}
+	s.calls.Add(1)
+	return s.calls.Done, nil
+}
+
+// release gives a connection back. Where it turned out to be lost, its idle siblings are suspected of
+// the same and replaced, so that the store is whole as soon as the server is back.
+func (s *Store) release(ctx context.Context, conn *pgxpool.Conn) {
+	lost := conn.Conn().IsClosed() && ctx.Err() == nil
+	conn.Release()
+	if lost {
+		s.pool.Reset()
+	}
+}
+
+// errShort says that the server gave fewer rows than the statement has.
+var errShort = errors.New("the answer is incomplete")
+
+var _ room.Store = (*Store)(nil)

@@ -1,0 +1,66 @@
+package postgres
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"roomlog/server/room"
+	"roomlog/server/room/storetest"
+	"roomlog/server/store/postgres/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Factory {
+		dsn := pgtest.DB(t)
+		return storetest.Factory{
+			Open: func(t *testing.T) room.Store { return open(t, dsn) },
+			Prune: func(t *testing.T, id room.ID, floor room.Seq) {
+				conn := direct(t, dsn)
+				if _, err := conn.Exec(t.Context(), `with r as (
+						update roomlog.rooms r set floor = $2::bigint,
+							floor_mark = (select mark from roomlog.events where room = r.id and seq = $2::bigint - 1)
+						where name = $1 returning id)
+					delete from roomlog.events e using r where e.room = r.id and e.seq < $2::bigint`, string(id), floor); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Count: func(t *testing.T, id room.ID) (rows, maxSeq, tags int64) {
+				conn := direct(t, dsn)
+				err := conn.QueryRow(t.Context(), `select count(*), coalesce(max(seq), 0), count(distinct (tag, author))
+					from roomlog.events where room = (select id from roomlog.rooms where name = $1)`, string(id)).Scan(&rows, &maxSeq, &tags)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return rows, maxSeq, tags
+			},
+		}
+	})
+}
+
+func open(t testing.TB, dsn string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// direct is a connection beside the store's own.
+func direct(t testing.TB, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return conn
+}

@@ -1,0 +1,180 @@
+package postgres
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"roomlog/server/room"
+)
+
+// headColumns are a room's head, of r beside the store's meta m; without a room, that of an empty one.
+const headColumns = `m.epoch || case when r.generation > 0 then '-' || r.generation else '' end as epoch,
+	coalesce(r.floor, 1) as floor, coalesce(r.floor_mark, 0) as floor_mark,
+	coalesce(r.head, 0) as head, coalesce(r.head_mark, 0) as head_mark`
+
+const headsSQL = `select ` + headColumns + `
+	from unnest($1::text[]) with ordinality as j (name, n)
+	cross join roomlog.meta m left join roomlog.rooms r on r.name = j.name order by j.n`
+
+// pageSQL reads a page in one statement, which is one snapshot. at is room.Query.Span in SQL (storetest
+// compares them); kept is what the bytes allow, nearest to the center first, so that it is contiguous.
+// The first row is the page itself: prev and its mark as seq and mark, the epoch as type, and the head;
+// the others are its events.
+const pageSQL = `
+with at as materialized (
+	select r.id, ` + headColumns + ` from roomlog.meta m left join roomlog.rooms r on r.name = $1
+), upper as materialized (
+	select at.*, case $2::int
+		when 0 then least(greatest(least($3::bigint, head), floor - 1) + $4::bigint, head)
+		when 1 then greatest(least($3 - 1, head), floor - 1)
+		when 2 then least(greatest(least($3 - 1 - $4 / 2, head), floor - 1) + $4, head)
+		else head end as last
+	from at
+), span as materialized (
+	select upper.*, case $2 when 0 then greatest(least($3, head), floor - 1) else greatest(last - $4, floor - 1) end as prev
+	from upper
+), kept as materialized (
+	select * from (
+		select e.seq, e.mark, e.at, e.tag, e.type, e.author, e.data,
+			sum(octet_length(e.data)) over near as size, row_number() over near as place
+		from span join roomlog.events e on e.room = span.id and e.seq > span.prev and e.seq <= span.last
+		window near as (order by abs(e.seq - $5::bigint), e.seq)
+	) sized where size <= $6::bigint or place = 1
+), start as (
+	select span.*, coalesce((select min(seq) from kept) - 1, prev) as seq from span
+)
+select start.seq, case start.seq when floor - 1 then floor_mark when head then head_mark
+		else (select e.mark from roomlog.events e where e.room = start.id and e.seq = start.seq) end as mark,
+	null::timestamptz, null::uuid, epoch, null, null, floor, floor_mark, head, head_mark
+from start
+union all
+select seq, mark, at, tag, type, author, data, null, null, null, null from kept
+order by 10 nulls last, 1`
+
+// Read is [room.Store.Read].
+func (s *Store) Read(ctx context.Context, q room.Query) (room.Page, error) {
+	size := int64(q.MaxBytes)
+	if size == 0 {
+		size = math.MaxInt64
+	}
+	page := room.Page{Head: room.Head{Room: q.Room}}
+	err := s.query(ctx, pageSQL, []any{string(q.Room), int32(q.Anchor), q.Seq, int64(q.Limit), center(q), size}, func(rows pgx.Rows) error {
+		page.Events = page.Events[:0]
+		return scanPage(rows, q.Limit, &page)
+	})
+	if err != nil {
+		return room.Page{}, err
+	}
+	return page, nil
+}
+
+// center is where a page that runs out of bytes is cut last: its distance to the events orders them as
+// the center of room.Query.Span does, without knowing the head.
+func center(q room.Query) room.Seq {
+	switch q.Anchor {
+	case room.After:
+		return 0
+	case room.Around:
+		return q.Seq
+	default:
+		return 2 * room.MaxSeq
+	}
+}
+
+// scanPage reads the rows of pageSQL.
+func scanPage(rows pgx.Rows, limit int, page *room.Page) error {
+	h := &page.Head
+	var seq, mark int64
+	var at *time.Time
+	var tag pgtype.UUID
+	if !rows.Next() {
+		return errShort
+	}
+	if err := rows.Scan(&page.Prev, &page.PrevMark, nil, nil, &h.Epoch, nil, nil, &h.Floor, &h.FloorMark, &h.Seq, &h.Mark); err != nil {
+		return err
+	}
+	if n := min(int64(limit), h.Seq-page.Prev); n > 0 {
+		page.Events = make([]room.Event, 0, n)
+	}
+	var e room.Event
+	fields := []any{&seq, &mark, &at, &tag, &e.Type, &e.Author, &e.Data, nil, nil, nil, nil}
+	for rows.Next() {
+		e.Data = nil // its own for each event
+		if err := rows.Scan(fields...); err != nil {
+			return err
+		}
+		e.Seq, e.Mark, e.At, e.Tag = seq, room.Mark(mark), at.UTC(), tag.Bytes
+		page.Events = append(page.Events, e)
+	}
+	return nil
+}
+
+// Heads is [room.Store.Heads].
+func (s *Store) Heads(ctx context.Context, ids []room.ID) ([]room.Head, error) {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = string(id)
+	}
+	heads := make([]room.Head, 0, len(ids))
+	err := s.query(ctx, headsSQL, []any{names}, func(rows pgx.Rows) error {
+		heads = heads[:0]
+		for rows.Next() {
+			h := room.Head{Room: ids[len(heads)]}
+			if err := rows.Scan(&h.Epoch, &h.Floor, &h.FloorMark, &h.Seq, &h.Mark); err != nil {
+				return err
+			}
+			heads = append(heads, h)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return heads, nil
+}
+
+// query runs a statement that only reads. A connection that was lost while idle shows only when it is
+// used, so a read that finds one is run once more on a new one.
+func (s *Store) query(ctx context.Context, sql string, args []any, scan func(pgx.Rows) error) error {
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	select {
+	case s.reads <- struct{}{}:
+		defer func() { <-s.reads }()
+	case <-ctx.Done():
+		return refusal("read", ctx.Err())
+	}
+	lost, err := s.queryOnce(ctx, sql, args, scan)
+	if lost {
+		_, err = s.queryOnce(ctx, sql, args, scan)
+	}
+	if err != nil {
+		return refusal("read", err)
+	}
+	return nil
+}
+
+// queryOnce also says whether the connection was lost on the way.
+func (s *Store) queryOnce(ctx context.Context, sql string, args []any, scan func(pgx.Rows) error) (lost bool, err error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer s.release(ctx, conn)
+	rows, err := conn.Query(ctx, sql, args...)
+	if err == nil {
+		err = scan(rows)
+		rows.Close()
+		if rows.Err() != nil {
+			err = rows.Err()
+		}
+	}
+	return err != nil && conn.Conn().IsClosed() && ctx.Err() == nil, err
+}
