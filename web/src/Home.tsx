@@ -1,0 +1,56 @@
+import { useState } from 'react';
+import type { Guest } from './guest/guest.ts';
+import { Pane } from './pane/Pane.tsx';
+import { StripLegend } from './pane/SeqStrip.tsx';
+import { DevNotice } from './start/DevNotice.tsx';
+import { Snippets } from './start/Snippets.tsx';
+import { ThemeSwitch } from './theme/ThemeSwitch.tsx';
+
+/** The first page: two guests in one room, and how to join them. */
+export function Home({ guests }: { readonly guests: readonly [Guest, Guest] }) {
+  const [left, right] = guests;
+  const [active, setActive] = useState(left.name);
+  return (
+    <>
+      <header className="top">
+        <p className="mark">
+          <Mark /> Roomlog
+        </p>
+        <ThemeSwitch />
+      </header>
+      <main>
+        <div className="intro">
+          <h1>Cut the line. Keep typing.</h1>
+          <p>
+            {left.name} and {right.name} share the room <code>{left.room.id}</code>, each over a connection of
+            their own. Put one into a tunnel, type in both, let go: nothing is missing, doubled or out of
+            order.
+          </p>
+        </div>
+        <div className="panes">
+          <Pane guest={left} active={active === left.name} onUse={() => setActive(left.name)} focused />
+          <Pane guest={right} active={active === right.name} onUse={() => setActive(right.name)} />
+        </div>
+        <StripLegend />
+        <section className="start" aria-labelledby="start">
+          <h2 id="start">Join them from your own app</h2>
+          <p className="start-lead">
+            The address and the token are this server’s. Paste it, run it, and watch both panes.
+          </p>
+          <Snippets room={left.room.id} origin={location.origin} />
+        </section>
+        <DevNotice />
+      </main>
+    </>
+  );
+}
+
+function Mark() {
+  return (
+    <svg className="mark-sign" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+      <rect x="2" y="7" width="7" height="18" rx="2.5" className="mark-live" />
+      <rect x="12" y="7" width="7" height="18" rx="2.5" className="mark-replay" />
+      <circle cx="26" cy="16" r="4.5" className="mark-own" />
+    </svg>
+  );
+}

@@ -1,0 +1,82 @@
+/** A token that only a server in dev mode gives, and until when it is good (epoch milliseconds). */
+export interface DevToken {
+  readonly token: string;
+  readonly expiresAt: number;
+}
+
+/** A fault proxy of the server, in front of the server itself. */
+export interface Tunnel {
+  readonly id: string;
+  /** Where it listens, such as http://127.0.0.1:41234. */
+  readonly url: string;
+}
+
+/** A request that the server answered with a refusal. Without an answer, fetch's own TypeError is thrown instead. */
+export class Refused extends Error {
+  constructor(
+    readonly status: number,
+    title: string,
+  ) {
+    super(title);
+    this.name = 'Refused';
+  }
+}
+
+/** Asks for a token for `user`. @throws Refused when the server is not in dev mode. */
+export async function devToken(user: string, signal?: AbortSignal): Promise<DevToken> {
+  const answer = await ask(`/v1/dev/token?user=${encodeURIComponent(user)}`, signal ? { signal } : {});
+  const body = (await answer.json()) as { token: string; expires_at: string };
+  return { token: body.token, expiresAt: Date.parse(body.expires_at) };
+}
+
+/** Opens a tunnel through which everything passes. @throws Refused when there are none, or none left. */
+export async function openTunnel(): Promise<Tunnel> {
+  return (await ask('/v1/dev/tunnels', { method: 'POST' })).json() as Promise<Tunnel>;
+}
+
+/** Whether the tunnel is still there; tunnels end with the server's process. */
+export async function tunnelExists(id: string): Promise<boolean> {
+  try {
+    await ask(`/v1/dev/tunnels/${id}`);
+    return true;
+  } catch (cause) {
+    if (cause instanceof Refused && cause.status === 404) return false;
+    throw cause;
+  }
+}
+
+/** Lets nothing pass the tunnel, in either direction and without a close, or everything again. */
+export async function holdTunnel(id: string, held: boolean): Promise<void> {
+  await ask(`/v1/dev/tunnels/${id}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ open: held }),
+  });
+}
+
+/** The newest seq of a room, asked over plain HTTP: beside any tunnel. */
+export async function headOf(room: string, token: string): Promise<number> {
+  const answer = await ask(`/v1/rooms/${room}/events?after=0&limit=1`, {
+    headers: { Authorization: `Bearer ${token}` },
+  });
+  return ((await answer.json()) as { head: number }).head;
+}
+
+/** What the server says of itself. */
+export interface Health {
+  readonly version: string;
+  readonly store: string;
+  readonly durability: string;
+}
+
+/** Asks the server what it is. */
+export async function health(): Promise<Health> {
+  return (await ask('/healthz')).json() as Promise<Health>;
+}
+
+async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+  const answer = await fetch(path, { cache: 'no-store', ...init });
+  if (answer.ok) return answer;
+  const problem = (await answer.json().catch(() => ({}))) as { title?: string };
+  throw new Refused(answer.status, problem.title ?? `The server answered ${answer.status}.`);
+}

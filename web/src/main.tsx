@@ -1,0 +1,28 @@
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import './styles/tokens.css';
+import './styles/base.css';
+import './styles/home.css';
+import './styles/pane.css';
+import './styles/talk.css';
+import './styles/strip.css';
+import './styles/start.css';
+import { greet } from './guest/greeting.ts';
+import { letIn } from './guest/guest.ts';
+import { Home } from './Home.tsx';
+
+/** The room of the quickstart. */
+const lobby = 'chat:lobby';
+
+// The guests live as long as the page: made here, outside React, they are let in once.
+const guests = [letIn('Mira', lobby, location.origin), letIn('Jonas', lobby, location.origin)] as const;
+// A greeting that is refused shows as such in its pane; there is nothing to add to that.
+greet(guests).catch(() => {});
+
+const root = document.getElementById('root');
+if (!root) throw new Error('index.html has no #root');
+createRoot(root).render(
+  <StrictMode>
+    <Home guests={guests} />
+  </StrictMode>,
+);

@@ -1,0 +1,51 @@
+import { type KeyboardEvent, type RefObject, type SubmitEvent, useId } from 'react';
+
+/** Where a guest writes. Enter sends, Shift+Enter makes a new line; what was sent is gone from the field at once. */
+export function Composer({
+  name,
+  field,
+  onSend,
+}: {
+  readonly name: string;
+  readonly field: RefObject<HTMLTextAreaElement | null>;
+  readonly onSend: (text: string) => void;
+}) {
+  const id = useId();
+  const send = () => {
+    const box = field.current;
+    const text = box?.value.trim();
+    if (!box || !text) return;
+    onSend(text);
+    box.value = '';
+    box.focus();
+  };
+  const onSubmit = (event: SubmitEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    send();
+  };
+  const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
+    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
+    event.preventDefault();
+    send();
+  };
+  return (
+    <form className="composer" onSubmit={onSubmit}>
+      <label className="unseen" htmlFor={id}>
+        Message as {name}
+      </label>
+      <textarea
+        ref={field}
+        id={id}
+        rows={1}
+        dir="auto"
+        enterKeyHint="send"
+        autoComplete="off"
+        placeholder={`Write as ${name}`}
+        onKeyDown={onKeyDown}
+      />
+      <button type="submit" className="send">
+        Send
+      </button>
+    </form>
+  );
+}

@@ -1,0 +1,98 @@
+import { useEffect, useRef, useState } from 'react';
+import type { Message } from 'roomlog';
+import type { Body } from '../guest/guest.ts';
+import { count } from '../model/words.ts';
+import { Icon } from './Icon.tsx';
+import { MessageRow, type Remedies } from './MessageRow.tsx';
+import { useStickyScroll } from './useStickyScroll.ts';
+
+interface ListProps extends Remedies {
+  readonly messages: readonly Message<Body>[];
+  readonly name: string;
+  readonly roomId: string;
+  readonly loading: boolean;
+  readonly hasOlder: boolean;
+  readonly loadOlder: () => void;
+  /** New messages are read aloud: of two panes with the same conversation, only the one in use. */
+  readonly aloud: boolean;
+}
+
+/** A page of rows; more are shown when they are asked for. */
+const rowsAtOnce = 200;
+
+/** The conversation, newest last. */
+export function MessageList({
+  messages,
+  name,
+  roomId,
+  loading,
+  hasOlder,
+  loadOlder,
+  aloud,
+  ...remedies
+}: ListProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const [rows, setRows] = useState(rowsAtOnce);
+  const shown = messages.slice(-rows);
+  const { atBottom, onScroll, toBottom } = useStickyScroll(box, messages.length, shown[0]?.tag);
+  const unseen = useUnseen(messages, name, atBottom);
+  const showOlder = () => {
+    setRows(n => n + rowsAtOnce);
+    if (rows + rowsAtOnce > messages.length && hasOlder) loadOlder();
+  };
+  return (
+    <div className="talk">
+      <div
+        ref={box}
+        className="talk-scroll"
+        role="log"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+        tabIndex={0}
+        aria-label={`Messages in ${roomId}, seen by ${name}`}
+        aria-live={aloud && atBottom ? 'polite' : 'off'}
+        aria-relevant="additions"
+        aria-busy={loading}
+        onScroll={onScroll}
+      >
+        {(hasOlder || shown.length < messages.length) && (
+          <button type="button" className="quiet-button talk-older" onClick={showOlder}>
+            Show earlier messages
+          </button>
+        )}
+        {messages.length === 0 && <Empty loading={loading} />}
+        <ol className="rows">
+          {shown.map((message, i) => (
+            <MessageRow
+              key={message.tag}
+              message={message}
+              own={message.own}
+              follows={shown[i - 1]?.author === message.author}
+              {...remedies}
+            />
+          ))}
+        </ol>
+      </div>
+      {unseen > 0 && (
+        <button type="button" className="talk-new" onClick={toBottom}>
+          <Icon name="down" />
+          {count(unseen, 'new message')}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Empty({ loading }: { readonly loading: boolean }) {
+  return <p className="talk-empty">{loading ? 'Opening the room…' : 'Nobody has said anything yet.'}</p>;
+}
+
+/** How many messages of others came while the end of the list was out of sight. */
+function useUnseen(messages: readonly Message<Body>[], name: string, atBottom: boolean): number {
+  const [seen, setSeen] = useState(0);
+  const others = messages.reduce((n, m) => (m.author === name || m.seq === null ? n : Math.max(n, m.seq)), 0);
+  useEffect(() => {
+    if (atBottom) setSeen(others);
+  }, [atBottom, others]);
+  if (atBottom) return 0;
+  return messages.filter(m => m.author !== name && m.seq !== null && m.seq > seen).length;
+}
