@@ -14,6 +14,7 @@ import (
 type cache struct {
 	budget int64
 	bytes  atomic.Int64
+	stuck  atomic.Int64 // what the last trim could not go below, and a little more; 0: it could
 
 	mu   sync.Mutex
 	ring *list.List // of *segment; the hand is at the front
@@ -30,14 +31,19 @@ func (c *cache) add(s *segment) {
 
 func (c *cache) grew(by int64) { c.bytes.Add(by) }
 
-func (c *cache) over() bool { return c.bytes.Load() > c.budget }
+func (c *cache) over() bool { return c.bytes.Load() > max(c.budget, c.stuck.Load()) }
 
-// trim evicts until the budget holds, or every segment had its second chance. The caller holds no
-// room's lock: eviction takes that of the victim.
+// slack is the part of the budget by which memory must grow before a trim that found nothing to evict
+// is worth another walk: the empty tails of rooms that are being read cannot go.
+const slack = 16
+
+// trim evicts until the budget holds, or every segment had its chances. The caller holds no room's
+// lock: eviction takes that of the victim.
 func (c *cache) trim() {
 	if !c.over() {
 		return
 	}
+	c.stuck.Store(0)
 	c.mu.Lock()
 	chances := 2 * c.ring.Len()
 	c.mu.Unlock()
@@ -45,6 +51,9 @@ func (c *cache) trim() {
 		if s := c.next(); s != nil {
 			s.room.evict(s)
 		}
+	}
+	if c.over() {
+		c.stuck.Store(c.bytes.Load() + c.budget/slack)
 	}
 }
 
@@ -57,7 +66,7 @@ func (c *cache) next() *segment {
 		return nil
 	}
 	s := front.Value.(*segment)
-	if s.used.Swap(false) {
+	if s.lives.Load() > 0 && s.lives.Add(-1) >= 0 {
 		c.ring.MoveToBack(front)
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"roomlog/server/room"
 	"roomlog/server/wire"
@@ -41,14 +40,14 @@ type Conn struct {
 	framing wire.Framing
 	bucket  int // of the keepalive wheel
 
-	heard  atomic.Int64 // when the peer was last heard, on the hub's clock
-	pinged atomic.Int64 // when a ping was sent that the peer must answer; 0: none
+	heard atomic.Int64 // when the peer was last heard, on the hub's clock
 
 	mu      sync.Mutex
 	closed  bool
-	held    bool // cursors may not deliver yet: a stream is still joining
-	queued  bool // the worker has it on its list
-	stalled bool // the peer is full: rest is being written by a goroutine
+	pinged  int64 // when a ping was sent that the peer must answer, on the hub's clock; 0: none
+	held    bool  // cursors may not deliver yet: a stream is still joining
+	queued  bool  // the worker has it on its list
+	stalled bool  // the peer is full: rest is being written by a goroutine
 	cursors []*cursor
 	dirty   []*cursor
 	replies []byte // framed, not yet written: the one queue
@@ -63,7 +62,9 @@ type cursor struct {
 	room  *liveRoom
 	limit int // of the latest page, should a stream have to start anew
 
-	index int // among the room's subscribers; guarded by the room's lock, -1 when not there
+	// Guarded by the room's lock.
+	index  int   // among the room's subscribers; -1 when not there
+	awaits *load // the last read it waited for
 
 	// Guarded by the connection's lock.
 	seq     room.Seq // handed to the sink up to here
@@ -132,7 +133,7 @@ func (c *Conn) RoomIDs() []room.ID {
 func (c *Conn) Joined(id room.ID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.cursors, func(cur *cursor) bool { return cur.room.id == id })
+	return c.cursorOf(id) >= 0
 }
 
 // Reply queues a framed reply, which is copied. Replies go before pages.
@@ -230,6 +231,7 @@ func (c *Conn) Join(ctx context.Context, j Join, encode func(Joined) []byte) err
 	out.Events, out.Seq, _ = r.collect(from, c.hub.cfg.MaxPage, joinBytes)
 	out.Mark, _ = r.markAt(out.Seq)
 	cur := &cursor{conn: c, room: r, seq: out.Seq, mark: out.Mark, epoch: r.epoch, limit: j.Limit, forks: r.forks}
+	cur.mutateJoin() // mutant join_gap
 	r.subscribe(cur)
 	r.mu.Unlock()
 	return c.begin([]*cursor{cur}, encode(out))
@@ -246,20 +248,33 @@ func (c *Conn) begin(cursors []*cursor, reply []byte) error {
 		return goingAway()
 	}
 	c.replies = append(c.replies, reply...)
+	var old []*cursor
 	for _, cur := range cursors {
+		if at := c.cursorOf(cur.room.id); at >= 0 { // of a join at the same time
+			old = append(old, c.cursors[at])
+			c.remove(c.cursors[at])
+		}
 		cur.started = true
 		c.cursors = append(c.cursors, cur)
 		c.mark(cur) // the room may have grown since the cursor was placed
 	}
 	c.enqueue()
 	c.mu.Unlock()
+	for _, cur := range old {
+		cur.room.unsubscribe(cur)
+	}
 	return nil
+}
+
+// cursorOf finds the cursor of a room; -1: there is none. The caller holds c.mu.
+func (c *Conn) cursorOf(id room.ID) int {
+	return slices.IndexFunc(c.cursors, func(cur *cursor) bool { return cur.room.id == id })
 }
 
 // Leave ends the cursor of a room; a room not joined is no error.
 func (c *Conn) Leave(id room.ID) {
 	c.mu.Lock()
-	at := slices.IndexFunc(c.cursors, func(cur *cursor) bool { return cur.room.id == id })
+	at := c.cursorOf(id)
 	if at < 0 {
 		c.mu.Unlock()
 		return
@@ -276,24 +291,4 @@ func (c *Conn) remove(cur *cursor) {
 	same := func(other *cursor) bool { return other == cur }
 	c.cursors = slices.DeleteFunc(c.cursors, same)
 	c.dirty = slices.DeleteFunc(c.dirty, same)
-}
-
-// ping sends a ping, or ends the connection where the last one was not answered in time.
-// A connection with bytes pending is judged by its progress instead: the ping could not reach it.
-func (c *Conn) ping(now int64, within time.Duration) {
-	if at := c.pinged.Load(); at != 0 && c.heard.Load() < at && now-at >= int64(within) {
-		c.sink.Close(&room.Error{Code: room.CodePingTimeout, Title: "The client did not answer a ping in time."})
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stalled || c.closed {
-		c.pinged.Store(0)
-		return
-	}
-	if c.framing == wire.WebSocket {
-		c.pinged.Store(now)
-	}
-	c.replies = c.framing.AppendPing(c.replies)
-	c.enqueue()
 }

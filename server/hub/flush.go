@@ -122,11 +122,12 @@ func (c *Conn) flush(w *worker) {
 
 // gather pulls the bytes between the dirty cursors and their rooms' heads, room after room.
 func (c *Conn) gather(bufs [][]byte, size int) ([][]byte, int) {
+	replies := len(bufs)
 	for tries := len(c.dirty); tries > 0 && size < maxWrite; tries-- {
 		cur := c.dirty[0]
 		before := len(bufs)
 		var more bool
-		bufs, more = cur.pull(bufs, maxWrite-size)
+		bufs, more = cur.pull(bufs, maxWrite-size, before > replies)
 		for _, b := range bufs[before:] {
 			size += len(b)
 		}
@@ -151,6 +152,8 @@ func (c *Conn) write(bufs [][]byte, size int) {
 	c.hub.counts.written.Add(int64(n))
 	c.replies = nil
 	if err != nil {
+		c.stalled = true // for good: there is no writing to it
+		c.release()
 		c.sink.Close(nil)
 		return
 	}
@@ -192,10 +195,11 @@ func (c *Conn) drain() {
 	}
 }
 
-// pull appends the frames between the cursor and its room's head, about limit bytes of them. more:
-// there is something left that memory has. A cursor whose next block is not in memory waits for the
-// read, which marks it dirty again. The caller holds the connection's lock.
-func (cur *cursor) pull(bufs [][]byte, limit int) (_ [][]byte, more bool) {
+// pull appends the frames between the cursor and its room's head, about limit bytes of them; the first
+// frame of a write (paged is false) may be larger. more: there is something left that memory has. A
+// cursor whose next block is not in memory waits for the read, which marks it dirty again. The caller
+// holds the connection's lock.
+func (cur *cursor) pull(bufs [][]byte, limit int, paged bool) (_ [][]byte, more bool) {
 	r, c := cur.room, cur.conn
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -215,17 +219,23 @@ func (cur *cursor) pull(bufs [][]byte, limit int) (_ [][]byte, more bool) {
 	for cur.seq < r.head && size < limit {
 		s := r.find(cur.seq)
 		if s == nil {
+			if cur.mutateBehind() { // mutant tail_skip
+				continue
+			}
 			cur.await(r.fetch(r.blockStart(cur.seq)))
 			return bufs, false
 		}
-		s.used.Store(true)
-		var frames []byte
+		s.touch()
+		most := limit - size
 		if named {
-			frames, cur.seq = s.slice(c.framing, cur.seq, 1)
-		} else {
-			frames, cur.seq = s.slice(c.framing, cur.seq, limit-size)
+			most = 0 // one frame at a time
 		}
-		cur.mark = s.markAt(cur.seq)
+		frames, seq := s.slice(c.framing, cur.seq, most)
+		if paged && len(frames) > limit-size {
+			return bufs, true // a large frame goes by itself
+		}
+		paged = true
+		cur.seq, cur.mark = seq, s.markAt(seq)
 		if named {
 			id := append([]byte("id: "), c.streamID()...)
 			bufs = append(bufs, append(id, '\n'))
@@ -238,12 +248,10 @@ func (cur *cursor) pull(bufs [][]byte, limit int) (_ [][]byte, more bool) {
 }
 
 func (cur *cursor) await(l *load) {
-	for _, waiting := range l.waiting {
-		if waiting == cur {
-			return
-		}
+	if cur.awaits != l {
+		cur.awaits = l
+		l.waiting = append(l.waiting, cur)
 	}
-	l.waiting = append(l.waiting, cur)
 }
 
 // broken says why the cursor cannot go on from where it stands.

@@ -107,7 +107,7 @@ func New(cfg Config) *Hub {
 func (h *Hub) Start() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.started || h.ended {
+	if h.started || h.stops() {
 		return
 	}
 	h.started = true
@@ -120,10 +120,13 @@ func (h *Hub) Start() {
 
 // Stop refuses new sends and connections, finishes the sends that are queued, tells every connection
 // to come back, and waits for every goroutine. When ctx ends first, sends that are still in flight
-// are answered outcome_unknown. It is idempotent; later calls wait for the first.
+// are answered outcome_unknown, and those not yet in flight going_away. It is idempotent; later calls
+// wait for the first.
 func (h *Hub) Stop(ctx context.Context) error {
 	h.stopOnce.Do(func() {
+		h.mu.Lock() // nothing starts or attaches after it
 		close(h.stopping)
+		h.mu.Unlock()
 		go h.shutdown(ctx)
 	})
 	select {
@@ -140,6 +143,7 @@ func (h *Hub) shutdown(ctx context.Context) {
 	h.appender.close()
 	stop := context.AfterFunc(ctx, h.cancel)
 	h.appends.Wait()
+	h.appender.abandon()
 	for _, c := range h.conns() {
 		c.part()
 	}
@@ -150,6 +154,16 @@ func (h *Hub) shutdown(ctx context.Context) {
 	h.cancel()
 	h.tasks.Wait()
 	close(h.stopped)
+}
+
+// stops reports whether Stop has begun. The caller holds h.mu.
+func (h *Hub) stops() bool {
+	select {
+	case <-h.stopping:
+		return true
+	default:
+		return false
+	}
 }
 
 // part sends what is ready, the last acks among it, and ends the connection.
@@ -179,6 +193,22 @@ func (h *Hub) read(ctx context.Context, q room.Query) (room.Page, error) {
 	defer func() { <-h.reads }()
 	h.counts.reads.Add(1)
 	return h.cfg.Store.Read(ctx, q)
+}
+
+// head reads a room's head from the store, in turn.
+func (h *Hub) head(ctx context.Context, id room.ID) (room.Head, error) {
+	select {
+	case h.reads <- struct{}{}:
+	case <-ctx.Done():
+		return room.Head{}, ctx.Err()
+	}
+	defer func() { <-h.reads }()
+	h.counts.reads.Add(1)
+	heads, err := h.cfg.Store.Heads(ctx, []room.ID{id})
+	if err != nil {
+		return room.Head{}, err
+	}
+	return heads[0], nil
 }
 
 // live returns the room, made if nobody reads it yet.

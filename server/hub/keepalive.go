@@ -3,6 +3,9 @@ package hub
 import (
 	"context"
 	"time"
+
+	"roomlog/server/room"
+	"roomlog/server/wire"
 )
 
 // wheelBuckets spreads the pings of all connections over the interval: a bucket at a time.
@@ -10,13 +13,11 @@ const wheelBuckets = 10
 
 // keep puts a connection on the wheel; false: the hub is stopping.
 func (h *Hub) keep(c *Conn, n int) bool {
-	select {
-	case <-h.stopping:
-		return false
-	default:
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.stops() {
+		return false
+	}
 	c.bucket = n % wheelBuckets
 	h.wheel[c.bucket][c] = struct{}{}
 	return true
@@ -41,27 +42,80 @@ func (h *Hub) conns() []*Conn {
 	return all
 }
 
-// keepalive pings every connection once per interval, from one goroutine and one timer.
+// keepalive pings every connection once per interval and ends those that do not answer in time, from
+// one goroutine and one timer. Both are precise to a tick, a tenth of the interval.
 func (h *Hub) keepalive(ctx context.Context) {
 	ticker := time.NewTicker(h.cfg.PingEvery / wheelBuckets)
 	defer ticker.Stop()
 	var batch []*Conn
+	var pinged [wheelBuckets]int64 // when each bucket was pinged and not yet judged; 0: none is due
 	for at := 0; ; at = (at + 1) % wheelBuckets {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		h.mu.Lock()
-		batch = batch[:0]
-		for c := range h.wheel[at] {
-			batch = append(batch, c)
-		}
-		h.mu.Unlock()
 		now := h.now()
-		for i, c := range batch {
-			c.ping(now, h.cfg.PongWithin)
-			batch[i] = nil
+		for i := range pinged {
+			if pinged[i] != 0 && now-pinged[i] >= int64(h.cfg.PongWithin) {
+				pinged[i] = 0
+				batch = h.bucket(batch, i)
+				for j, c := range batch {
+					c.judge(now, h.cfg.PongWithin)
+					batch[j] = nil
+				}
+			}
+		}
+		batch = h.bucket(batch, at)
+		for j, c := range batch {
+			c.ping(now)
+			batch[j] = nil
+		}
+		if pinged[at] == 0 { // else the pings of the last round are still to be judged
+			pinged[at] = now
 		}
 	}
 }
+
+// bucket fills batch with the connections of a bucket.
+func (h *Hub) bucket(batch []*Conn, at int) []*Conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	batch = batch[:0]
+	for c := range h.wheel[at] {
+		batch = append(batch, c)
+	}
+	return batch
+}
+
+// ping sends a ping. One that is still to be answered keeps its time.
+func (c *Conn) ping(now int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stalled || c.closed {
+		c.pinged = 0
+		return
+	}
+	if c.framing == wire.WebSocket && !c.unanswered() {
+		c.pinged = now
+	}
+	c.replies = c.framing.AppendPing(c.replies)
+	c.enqueue()
+}
+
+// judge ends the connection where a ping was not answered in time. One with bytes pending is judged by
+// its progress instead: the ping may not have reached it.
+func (c *Conn) judge(now int64, within time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stalled || c.closed {
+		c.pinged = 0
+		return
+	}
+	if c.unanswered() && now-c.pinged >= int64(within) {
+		c.sink.Close(&room.Error{Code: room.CodePingTimeout, Title: "The client did not answer a ping in time."})
+	}
+}
+
+// unanswered reports whether nothing was heard since the ping. The caller holds c.mu.
+func (c *Conn) unanswered() bool { return c.pinged != 0 && c.heard.Load() < c.pinged }

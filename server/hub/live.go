@@ -25,6 +25,8 @@ type liveRoom struct {
 	head      room.Seq // the last event the tail has
 	mark      room.Mark
 	known     room.Seq           // a head the store was seen at; the tail is repaired until it gets there
+	later     []growth           // appends that did not adjoin, kept while reads are in flight
+	laterSize int                // events in later
 	segments  []*segment         // by prev; the last is the tail and ends at head
 	loads     map[room.Seq]*load // reads in flight, by where they start
 	subs      [][]*cursor        // per worker
@@ -34,6 +36,15 @@ type liveRoom struct {
 	fork      room.ResetReason   // why the last fork happened
 	forks     int                // how often the tail was thrown away
 }
+
+// growth is an append with its events.
+type growth struct {
+	room.Growth
+	events []room.Event
+}
+
+// maxLater bounds the events that are kept for a tail that is being read. Past it they are read, too.
+const maxLater = 4096
 
 func newLiveRoom(h *Hub, id room.ID) *liveRoom {
 	return &liveRoom{hub: h, id: id, subs: make([][]*cursor, len(h.workers)), marked: make([]bool, len(h.workers))}
@@ -60,8 +71,9 @@ func (r *liveRoom) markAt(seq room.Seq) (room.Mark, bool) {
 	case seq == r.floor-1:
 		return r.floorMark, true
 	}
-	if s := r.find(seq); s != nil {
-		return s.markAt(seq), true
+	i := sort.Search(len(r.segments), func(i int) bool { return r.segments[i].prev > seq }) - 1
+	if i >= 0 && seq <= r.segments[i].last() {
+		return r.segments[i].markAt(seq), true
 	}
 	return 0, false
 }
@@ -90,6 +102,7 @@ func (r *liveRoom) extend(events []room.Event) {
 		return
 	}
 	tail := r.segments[len(r.segments)-1]
+	tail.touch()
 	var grown int64
 	for i := range events {
 		if tail.full() {
@@ -98,7 +111,6 @@ func (r *liveRoom) extend(events []room.Event) {
 		grown += tail.add(&events[i])
 		r.head, r.mark = events[i].Seq, events[i].Mark
 	}
-	tail.used.Store(true)
 	r.hub.cache.grew(grown)
 	r.wake()
 }
@@ -112,14 +124,42 @@ func (r *liveRoom) publish(g room.Growth, events []room.Event) {
 	case r.dead:
 	case !r.loaded:
 		r.known = max(r.known, g.Head.Seq)
+		r.keep(g, events)
 	case g.Head.Epoch != r.epoch:
 		r.diverge(room.ResetEpoch)
-	case g.Before == r.head && g.BeforeMark == r.mark:
+	case g.Before == r.head && g.BeforeMark == r.mark && room.Seq(len(events)) == g.Head.Seq-g.Before:
 		r.extend(events)
-	case g.Before == r.head:
+	case g.Before == r.head && g.BeforeMark != r.mark:
 		r.diverge(room.ResetDiverged)
 	default:
+		r.keep(g, events)
 		r.see(g.Head)
+		if len(r.loads) == 0 {
+			r.later, r.laterSize = nil, 0 // nothing was missing
+		}
+	}
+}
+
+// keep holds an append until the reads in flight have brought the tail to where it adjoins. Without it
+// a room that is written faster than it is read would be read for ever.
+func (r *liveRoom) keep(g room.Growth, events []room.Event) {
+	if r.laterSize+len(events) > maxLater {
+		r.later, r.laterSize = nil, 0
+		return
+	}
+	r.later = append(r.later, growth{g, events})
+	r.laterSize += len(events)
+}
+
+// catchUp takes what was kept and adjoins by now. What cannot be used any more goes.
+func (r *liveRoom) catchUp() {
+	for _, g := range r.later {
+		if r.loaded && !r.dead && g.Head.Epoch == r.epoch && g.Before == r.head && g.BeforeMark == r.mark && room.Seq(len(g.events)) == g.Head.Seq-g.Before {
+			r.extend(g.events)
+		}
+	}
+	if len(r.loads) == 0 || len(r.later) > 0 && r.later[len(r.later)-1].Head.Seq <= r.head {
+		r.later, r.laterSize = nil, 0
 	}
 }
 
@@ -145,7 +185,7 @@ func (r *liveRoom) see(h room.Head) {
 
 // repair reads on from the store while the tail is behind a head that was seen.
 func (r *liveRoom) repair() {
-	if r.loaded && r.known > r.head {
+	if r.loaded && !r.dead && r.known > r.head {
 		r.fetch(r.head)
 	}
 }
@@ -155,13 +195,30 @@ func (r *liveRoom) repair() {
 func (r *liveRoom) diverge(why room.ResetReason) {
 	r.hub.log.Warn("room forked", "room", r.id, "reason", why, "head", r.head)
 	r.hub.counts.forks.Add(1)
-	for _, s := range r.segments {
-		s.used.Store(false)
-	}
-	r.loaded, r.segments, r.known = false, nil, 0
+	r.drop()
+	r.loaded, r.known = false, 0
+	r.later, r.laterSize = nil, 0
 	r.fork = why
 	r.forks++
 	r.wake()
+	r.retire()
+}
+
+// drop lets go of the segments. Nobody can find them; the cache's hand takes them when it comes by.
+func (r *liveRoom) drop() {
+	for _, s := range r.segments {
+		s.lives.Store(0)
+	}
+	r.segments = nil
+}
+
+// retire takes a room off the hub that has nothing in memory and that nobody reads. One that has is
+// left to the budget.
+func (r *liveRoom) retire() {
+	if !r.loaded && !r.dead && r.idle() {
+		r.dead = true
+		r.hub.forget(r)
+	}
 }
 
 // wake has the subscribers marked dirty and parked polls look again.
@@ -196,6 +253,7 @@ func (r *liveRoom) unsubscribe(c *cursor) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.leave(c)
+	r.retire()
 }
 
 // leave takes a cursor off the subscribers, if it is among them. The caller holds r.mu.
@@ -242,11 +300,8 @@ func (r *liveRoom) evict(s *segment) {
 	case r.idle():
 		r.dead = true
 		r.hub.forget(r)
-		for _, left := range r.segments {
-			left.used.Store(false) // nobody can find them; the hand takes them when it comes by
-		}
-		r.segments = nil
+		r.drop()
 	default:
-		r.newTail()
+		r.newTail().lives.Store(0) // empty: it earns its place when it grows
 	}
 }

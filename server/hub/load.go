@@ -12,9 +12,17 @@ const first room.Seq = -1
 
 // load is one read of the store in flight. Whoever needs the same block waits for the same load.
 type load struct {
-	done    chan struct{} // closed when the read is over
-	err     error         // readable once done is closed
-	waiting []*cursor     // cursors to mark dirty then; guarded by the room's lock
+	start room.Seq
+	query room.Query
+	done  chan struct{} // closed when the read is over
+	err   error         // readable once done is closed
+
+	// What the room knew when the read began: a snapshot that is behind it shows a fork.
+	forks int
+	head  room.Seq
+	known room.Seq
+
+	waiting []*cursor // cursors to mark dirty when it is over; guarded by the room's lock
 }
 
 // fetch starts the read that begins at start, or joins the one in flight. The caller holds r.mu.
@@ -22,20 +30,22 @@ func (r *liveRoom) fetch(start room.Seq) *load {
 	if l := r.loads[start]; l != nil {
 		return l
 	}
-	l := &load{done: make(chan struct{})}
+	l := &load{start: start, done: make(chan struct{}), forks: r.forks, head: r.head, known: r.known}
+	if !r.loaded {
+		l.head = 0
+	}
 	if r.loads == nil {
 		r.loads = make(map[room.Seq]*load)
 	}
 	r.loads[start] = l
-	q := room.Query{Room: r.id, Anchor: room.After, Seq: start, Limit: segmentEvents, MaxBytes: blockBytes}
+	l.query = room.Query{Room: r.id, Anchor: room.After, Seq: start, Limit: segmentEvents, MaxBytes: blockBytes}
 	switch {
 	case start == first:
-		q.Anchor = room.Latest
+		l.query.Anchor = room.Latest
 	case start < r.head:
-		q.Limit = int(r.blockEnd(start) - start)
+		l.query.Limit = int(r.blockEnd(start) - start)
 	}
-	forks := r.forks
-	if !r.hub.background(func(ctx context.Context) { r.load(ctx, l, start, q, forks) }) {
+	if !r.hub.background(func(ctx context.Context) { r.load(ctx, l) }) {
 		l.err = goingAway()
 		delete(r.loads, start)
 		close(l.done)
@@ -66,18 +76,20 @@ func (r *liveRoom) blockEnd(start room.Seq) room.Seq {
 }
 
 // load runs a read and gives its page to the room. It is one goroutine for as long as the read takes.
-func (r *liveRoom) load(ctx context.Context, l *load, start room.Seq, q room.Query, forks int) {
-	page, err := r.hub.read(ctx, q)
+func (r *liveRoom) load(ctx context.Context, l *load) {
+	page, err := r.hub.read(ctx, l.query)
 	r.mu.Lock()
-	if err == nil && forks == r.forks && !r.dead {
-		r.take(start, page)
+	if err == nil && l.forks == r.forks && !r.dead {
+		r.take(l, page)
 	}
-	futile := err != nil || start != first && len(page.Events) == 0
-	delete(r.loads, start)
+	// A store that does not give what it says it has is not asked again at once.
+	futile := err != nil || l.start != first && len(page.Events) == 0 && page.Head.Seq > r.head
+	delete(r.loads, l.start)
+	r.catchUp()
 	r.mu.Unlock()
 	if err != nil {
 		l.err = err
-		r.hub.log.Warn("read failed", "room", r.id, "after", start, "error", err)
+		r.hub.log.Warn("read failed", "room", r.id, "after", l.start, "error", err)
 	}
 	close(l.done) // whoever waits is told at once
 	if futile {
@@ -95,16 +107,17 @@ func (r *liveRoom) resume(l *load) {
 	waiting := l.waiting
 	l.waiting = nil
 	r.repair()
+	r.retire()
 	r.mu.Unlock()
 	for _, c := range waiting {
 		c.conn.dirtied(c)
 	}
 }
 
-// take gives the room a page that was read from start.
-func (r *liveRoom) take(start room.Seq, p room.Page) {
+// take gives the room the page that a read brought.
+func (r *liveRoom) take(l *load, p room.Page) {
 	switch {
-	case start == first:
+	case l.start == first:
 		if !r.loaded {
 			r.start(p)
 			r.wake()
@@ -113,31 +126,46 @@ func (r *liveRoom) take(start room.Seq, p room.Page) {
 	case p.Head.Epoch != r.epoch:
 		r.diverge(room.ResetEpoch)
 		return
+	case p.Prev > r.head: // what follows the tail is gone
+		r.diverge(room.ResetPruned)
+		return
+	case p.Head.Seq < l.head || !r.agrees(p): // the store went back, or somewhere else
+		r.diverge(room.ResetDiverged)
+		return
 	}
 	if p.Head.Floor > r.floor {
 		r.floor, r.floorMark = p.Head.Floor, p.Head.FloorMark
 		r.wake() // cursors below the floor are to hear of it
 	}
+	if p.Head.Seq < l.known && r.known == l.known {
+		r.known = r.head // the head that was seen is no more
+	}
 	r.known = max(r.known, p.Head.Seq)
-	if mark, ok := r.markAt(p.Prev); ok && mark != p.PrevMark {
-		r.diverge(room.ResetDiverged)
-		return
-	}
-	if p.Prev <= r.head && p.Seq() > r.head {
+	switch {
+	case p.Seq() > r.head:
 		r.extend(after(p.Events, r.head))
-		return
-	}
-	if len(p.Events) > 0 && p.Seq() <= r.head && r.find(p.Prev) == nil {
+	case len(p.Events) > 0 && r.find(p.Prev) == nil:
 		r.insert(p)
 	}
 }
 
+// agrees reports whether a page has the marks that memory has, at both its ends and at the head.
+func (r *liveRoom) agrees(p room.Page) bool {
+	same := func(seq room.Seq, mark room.Mark) bool {
+		known, ok := r.markAt(seq)
+		return !ok || known == mark
+	}
+	if !same(p.Prev, p.PrevMark) || p.Seq() <= r.head && !same(p.Seq(), p.Position().Mark) {
+		return false
+	}
+	if r.head <= p.Prev || r.head > p.Seq() {
+		return true
+	}
+	return same(r.head, p.Events[r.head-p.Prev-1].Mark)
+}
+
 // insert adds a block behind the tail, among the segments in the order of prev.
 func (r *liveRoom) insert(p room.Page) {
-	if mark, ok := r.markAt(p.Seq()); ok && mark != p.Position().Mark {
-		r.diverge(room.ResetDiverged)
-		return
-	}
 	s := newSegment(r, p.Prev, p.PrevMark)
 	for i := range p.Events {
 		s.add(&p.Events[i])

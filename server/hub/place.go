@@ -93,25 +93,17 @@ func (r *liveRoom) judge(j Join) (from room.Seq, why room.ResetReason, needs boo
 // confirmAhead reads the head from the store before a client is told that it is ahead of it
 // (rule RESET-4): this node may be the one that is behind. again: judge the position anew.
 func (h *Hub) confirmAhead(ctx context.Context, r *liveRoom, p room.Position) (again bool, err error) {
-	h.counts.reads.Add(1)
-	heads, err := h.cfg.Store.Heads(ctx, []room.ID{r.id})
+	head, err := h.head(ctx, r.id)
 	if err != nil {
 		return false, unavailable(err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if heads[0].Seq < p.Seq && heads[0].Epoch == r.epoch {
+	if head.Seq < p.Seq && head.Epoch == r.epoch {
 		return false, nil
 	}
-	r.see(heads[0])
-	if r.dead || !r.loaded || r.known <= r.head {
-		return true, nil
-	}
-	l := r.fetch(r.head)
-	r.mu.Unlock()
-	err = l.wait(ctx)
-	r.mu.Lock()
-	return true, err
+	r.see(head)
+	return true, nil
 }
 
 // lockAt returns the room, live and locked, with what follows seq in memory (first: anything).
@@ -126,6 +118,8 @@ func (h *Hub) lockAt(ctx context.Context, id room.ID, seq room.Seq) (*liveRoom, 
 			continue
 		case !r.loaded:
 			l = r.fetch(first)
+		case r.known > r.head: // an event may be acked already that the tail does not have (ACK-8)
+			l = r.fetch(r.head)
 		case seq != first && seq >= r.floor-1 && seq < r.head && r.find(seq) == nil:
 			l = r.fetch(r.blockStart(seq))
 		default:
@@ -160,7 +154,7 @@ func (r *liveRoom) collect(from room.Seq, limit, maxBytes int) (events []byte, s
 		if s == nil {
 			break
 		}
-		s.used.Store(true)
+		s.touch()
 		for i := int(seq - s.prev); i < len(s.marks) && count < limit; i++ {
 			e := s.event(i)
 			if count > 0 && len(events)+len(e) > maxBytes {

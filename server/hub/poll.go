@@ -68,6 +68,7 @@ func (h *Hub) park(ctx context.Context, r *liveRoom, timer *time.Timer) bool {
 	defer func() {
 		r.mu.Lock()
 		r.waiters--
+		r.retire()
 		r.mu.Unlock()
 	}()
 	select {

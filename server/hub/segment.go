@@ -26,7 +26,7 @@ const (
 // lacks is a byte range. The tail of a live room is its last segment; blocks read for those who are
 // behind are segments like it.
 //
-// The owning room's lock guards all but used. Bytes once written never change, and growth appends
+// The owning room's lock guards all but lives. Bytes once written never change, and growth appends
 // behind them: a slice handed to a connection stays good without the lock, also after eviction.
 type segment struct {
 	room     *liveRoom
@@ -36,7 +36,7 @@ type segment struct {
 	sizes    []uint32    // of the encoded event inside each frame
 	frames   [wire.Framings]strip
 
-	used atomic.Bool // since the budget last looked (second chance)
+	lives atomic.Int32 // how often the budget's hand still passes it by
 }
 
 // strip is a run of frames: frame i ends at ends[i].
@@ -47,9 +47,13 @@ type strip struct {
 
 func newSegment(r *liveRoom, prev room.Seq, prevMark room.Mark) *segment {
 	s := &segment{room: r, prev: prev, prevMark: prevMark}
-	s.used.Store(true)
+	s.lives.Store(2)
 	return s
 }
+
+// touch says that the segment was used since the budget last looked: it has a second chance. A new one
+// has two, so that whoever waits for it finds it.
+func (s *segment) touch() { s.lives.Store(1) }
 
 func (s *segment) last() room.Seq { return s.prev + room.Seq(len(s.marks)) }
 

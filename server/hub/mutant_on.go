@@ -1,0 +1,60 @@
+//go:build mutant
+
+package hub
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"roomlog/server/room"
+)
+
+// mutant names the fault of this build: ack_first, publish_first, tail_skip or join_gap. Each must be
+// caught by the test that mutants.txt names, or the test proves nothing.
+var mutant = os.Getenv("ROOMLOG_MUTANT")
+
+// mutateAppend answers or publishes a batch before it is committed, guessing what it will be.
+func (a *appender) mutateAppend(batch []*pending) {
+	if mutant != "ack_first" && mutant != "publish_first" {
+		return
+	}
+	for _, p := range batch {
+		heads, err := a.hub.cfg.Store.Heads(context.Background(), []room.ID{p.Room})
+		if err != nil {
+			return
+		}
+		h := heads[0]
+		v := room.Verdict{Seq: h.Seq + 1, Mark: 1, At: time.Now()}
+		if mutant == "ack_first" {
+			a.answer(p, Outcome{Verdict: v, Epoch: h.Epoch})
+			continue
+		}
+		g := room.Growth{Head: h, Before: h.Seq, BeforeMark: h.Mark}
+		g.Head.Seq, g.Head.Mark = v.Seq, v.Mark
+		a.hub.publish(g, []room.Event{{
+			Seq: v.Seq, Mark: v.Mark, Type: p.Type, Author: p.Author, Tag: p.Tag, At: v.At, Data: p.Data,
+		}})
+	}
+}
+
+// mutateBehind lets a cursor that is behind what memory has go on at the tail.
+func (cur *cursor) mutateBehind() bool {
+	if mutant != "tail_skip" {
+		return false
+	}
+	tail := cur.room.segments[len(cur.room.segments)-1]
+	cur.seq, cur.mark = tail.prev, tail.prevMark
+	return true
+}
+
+// mutateJoin lets the room grow between the read of the first page and the placing of the cursor, which
+// goes to the head.
+func (cur *cursor) mutateJoin() {
+	if r := cur.room; mutant == "join_gap" && cur.seq == r.head {
+		r.mu.Unlock()
+		time.Sleep(time.Millisecond)
+		r.mu.Lock()
+		cur.seq, cur.mark = r.head, r.mark
+	}
+}
