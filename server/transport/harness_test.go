@@ -350,3 +350,12 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
+
+func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
+
+func mustSeat(t *testing.T, f *fixture) *seat {
+	t.Helper()
+	s, err := f.srv.quotas.arrive(addressOf(&http.Request{}), true)
+	must(t, err)
+	return s
+}

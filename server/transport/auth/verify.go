@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -22,6 +23,21 @@ const (
 type claims struct {
 	jwt.RegisteredClaims
 	Grants Grants `json:"grants"`
+}
+
+// UnmarshalJSON refuses times that are text, which the library would take.
+func (c *claims) UnmarshalJSON(text []byte) error {
+	var times struct{ Exp, Nbf, Iat json.RawMessage }
+	if err := json.Unmarshal(text, &times); err != nil {
+		return err
+	}
+	for _, t := range []json.RawMessage{times.Exp, times.Nbf, times.Iat} {
+		if len(t) > 0 && t[0] == '"' {
+			return errors.New("a time is a number of seconds")
+		}
+	}
+	type plain claims // without this method
+	return json.Unmarshal(text, (*plain)(c))
 }
 
 // Validate runs after the signature and the times are found good.
