@@ -64,14 +64,14 @@ func (f *serverFlags) serve(c *console) error {
 	select {
 	case s := <-signals:
 		log.Info("stopping", "signal", s.String())
+		return stop(server, signals)
 	case <-server.Failed():
-		log.Error("the listener failed")
+		return errors.Join(errors.New("the server can no longer take connections; the log says why"), stop(server, signals))
 	}
-	return f.stop(server, signals)
 }
 
-// stop ends the server within StopWithin, or at once when another signal comes.
-func (f *serverFlags) stop(server *app.App, signals <-chan os.Signal) error {
+// stop ends the server gracefully, or at once when another signal comes.
+func stop(server *app.App, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	stopped := make(chan error, 1)
