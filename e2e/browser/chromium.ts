@@ -1,0 +1,53 @@
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { Home } from './home.ts';
+
+/** Starts the Chromium of this machine: the one that ROOMLOG_CHROMIUM names, or Debian's. */
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.ROOMLOG_CHROMIUM || '/usr/bin/chromium',
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/** A page and everything it complained about. */
+export interface Visit {
+  readonly page: Page;
+  readonly home: Home;
+  /** Errors and warnings of the console, uncaught exceptions and violations of the policy. */
+  readonly complaints: string[];
+}
+
+/** Opens Home in a context of its own, as another person at another machine would. */
+export async function visit(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<Visit> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on('console', line => {
+    if (line.type() === 'error' || line.type() === 'warning')
+      complaints.push(`${line.type()}: ${line.text()}`);
+  });
+  page.on('pageerror', error => complaints.push(`uncaught: ${error}`));
+  // Violations also reach the console, but a report-only or muted one would not.
+  await page.exposeFunction('complain', (text: string) => complaints.push(text));
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', event => {
+      const { complain } = window as unknown as { complain(text: string): void };
+      complain(`policy: ${event.violatedDirective} ${event.blockedURI}`);
+    });
+  });
+  await page.goto(url);
+  return { page, home: new Home(page), complaints };
+}
