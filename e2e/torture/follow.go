@@ -1,0 +1,335 @@
+package torture
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"roomlog/history"
+)
+
+// event and page are what a client reads off any transport.
+type event struct {
+	Room   string          `json:"room"`
+	Seq    int64           `json:"seq"`
+	Type   string          `json:"type"`
+	Author string          `json:"author"`
+	Tag    string          `json:"tag"`
+	At     time.Time       `json:"at"`
+	Data   json.RawMessage `json:"data"`
+}
+
+type page struct {
+	Room     string  `json:"room"`
+	Epoch    string  `json:"epoch"`
+	Prev     int64   `json:"prev"`
+	Seq      int64   `json:"seq"`
+	Head     int64   `json:"head"`
+	Floor    int64   `json:"floor"`
+	Position string  `json:"position"`
+	Events   []event `json:"events"`
+}
+
+// frame is any server frame of the WebSocket.
+type frame struct {
+	page
+	Op        string `json:"op"`
+	ID        int64  `json:"id"`
+	Tag       string `json:"tag"`
+	Code      string `json:"code"`
+	Title     string `json:"title"`
+	Retryable bool   `json:"retryable"`
+	RetryMS   int64  `json:"retry_after_ms"`
+	Duplicate bool   `json:"duplicate"`
+	Reset     *reset `json:"reset"`
+	Page      *page  `json:"page"`
+	Reason    string `json:"reason"`
+}
+
+type reset struct {
+	Reason string `json:"reason"`
+}
+
+// follower reads one room over one transport, and comes back from where it stood whenever it is cut off.
+type follower struct {
+	name      string
+	transport string
+	room      string
+	base      string // host:port, through a proxy
+	token     string
+	rec       *recorder
+	rng       *rand.Rand
+
+	position string // as the server gave it; "0" at first
+	seq      int64
+}
+
+// run follows until ctx ends.
+func (f *follower) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		var err error
+		switch f.transport {
+		case "ws":
+			err = f.overWebSocket(ctx)
+		case "sse":
+			err = f.overStream(ctx)
+		default:
+			err = f.overPolls(ctx)
+		}
+		if ctx.Err() == nil && err != nil {
+			f.rec.note(f.transport, err)
+		}
+		wait(ctx, time.Duration(f.rng.IntN(150))*time.Millisecond)
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// quiet is how long a connection may say nothing before the client gives it up: the server pings
+// every 10 s, but a test has less patience.
+const quiet = 3 * time.Second
+
+func (f *follower) overWebSocket(ctx context.Context) error {
+	conn, err := dialWebSocket(ctx, f.base, f.token)
+	if err != nil {
+		return err
+	}
+	defer conn.CloseNow()
+	f.rec.joins(f)
+	join := map[string]any{"op": "join", "id": 1, "room": f.room, "position": f.position}
+	if err := writeJSON(ctx, conn, join); err != nil {
+		return err
+	}
+	var head int64 // as the cursor was placed: up to here it catches up
+	for {
+		fr, err := readFrame(ctx, conn, func() error { return writeJSON(ctx, conn, map[string]any{"op": "ping"}) })
+		if err != nil {
+			return err
+		}
+		switch fr.Op {
+		case "joined":
+			fr.Page.Room, fr.Page.Epoch = fr.Room, fr.Epoch
+			if fr.Reset != nil {
+				f.rec.reset(f, fr.Reset.Reason, fr.Epoch)
+			}
+			f.take(*fr.Page, history.ViaReplay)
+			head = fr.Head
+		case "page":
+			f.take(fr.page, viaOf(fr.Seq, head))
+		case "reset":
+			f.rec.reset(f, fr.Reason, fr.Epoch)
+			return fmt.Errorf("reset %s", fr.Reason)
+		case "error":
+			return fmt.Errorf("join: %s %s", fr.Code, fr.Title)
+		}
+	}
+}
+
+func viaOf(seq, head int64) history.Via {
+	if seq <= head {
+		return history.ViaReplay
+	}
+	return history.ViaLive
+}
+
+// take records a page and moves to its end. Whether it adjoins is for the checker to say.
+func (f *follower) take(p page, via history.Via) {
+	f.position, f.seq = p.Position, p.Seq
+	f.rec.page(f, p, via)
+}
+
+func dialWebSocket(ctx context.Context, base, token string) (*websocket.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, quiet)
+	defer cancel()
+	conn, _, err := websocket.Dial(ctx, "ws://"+base+"/v1/ws", nil)
+	if err != nil {
+		return nil, err
+	}
+	conn.SetReadLimit(8 << 20)
+	if err := writeJSON(ctx, conn, map[string]any{"op": "hello", "token": token}); err != nil {
+		conn.CloseNow()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func writeJSON(ctx context.Context, conn *websocket.Conn, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, quiet)
+	defer cancel()
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return conn.Write(ctx, websocket.MessageText, text)
+}
+
+// readFrame reads the next frame; pings of the server are answered. A quiet connection is probed
+// once, then given up.
+func readFrame(ctx context.Context, conn *websocket.Conn, probe func() error) (frame, error) {
+	timer := time.AfterFunc(quiet/2, func() { _ = probe() })
+	defer timer.Stop()
+	for {
+		read, cancel := context.WithTimeout(ctx, quiet)
+		_, text, err := conn.Read(read)
+		cancel()
+		if err != nil {
+			return frame{}, err
+		}
+		timer.Reset(quiet / 2)
+		var fr frame
+		if err := json.Unmarshal(text, &fr); err != nil {
+			return frame{}, fmt.Errorf("frame %.200s: %w", text, err)
+		}
+		switch fr.Op {
+		case "ping":
+			if err := writeJSON(ctx, conn, map[string]any{"op": "pong"}); err != nil {
+				return frame{}, err
+			}
+		case "pong", "welcome":
+		default:
+			return fr, nil
+		}
+	}
+}
+
+func (f *follower) overStream(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.base+"/v1/sse?room="+url.QueryEscape(f.room), nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+f.token)
+	req.Header.Set("Accept", "text/event-stream")
+	req.Header.Set("Last-Event-ID", f.position)
+	f.rec.joins(f)
+	silence := time.AfterFunc(2*quiet, cancel)
+	defer silence.Stop()
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("stream: status %d", resp.StatusCode)
+	}
+	// A stream has no probe: one that says nothing is given up and asked for again, which costs nothing
+	// but a request.
+	return readStream(resp.Body, func() { silence.Reset(2 * quiet) }, func(name, id, data string) error {
+		switch name {
+		case "page":
+			var p page
+			if err := json.Unmarshal([]byte(data), &p); err != nil {
+				return err
+			}
+			if id != p.Position {
+				return fmt.Errorf("the id %q is not the position %q", id, p.Position)
+			}
+			f.take(p, history.ViaLive)
+		case "reset":
+			var r frame
+			if err := json.Unmarshal([]byte(data), &r); err != nil {
+				return err
+			}
+			f.position, f.seq = id, seqOf(id)
+			f.rec.reset(f, r.Reason, r.Epoch)
+		}
+		return nil
+	})
+}
+
+// epochOf and seqOf look into a position, which an application would not.
+func epochOf(position string) string {
+	epoch, _, found := strings.Cut(position, ":")
+	if !found {
+		return ""
+	}
+	return epoch
+}
+
+func seqOf(position string) int64 {
+	parts := strings.Split(position, ":")
+	if len(parts) < 2 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(parts[1], 10, 64)
+	return n
+}
+
+// readStream reads text/event-stream (WHATWG HTML 9.2) as far as this server writes it.
+func readStream(body io.Reader, alive func(), dispatch func(name, id, data string) error) error {
+	lines := bufio.NewReaderSize(body, 64<<10)
+	var name, id, data string
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		alive()
+		line = strings.TrimSuffix(line, "\n")
+		field, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case line == "":
+			if data != "" {
+				if err := dispatch(name, id, data); err != nil {
+					return err
+				}
+			}
+			name, data = "", ""
+		case field == "event":
+			name = value
+		case field == "id":
+			id = value
+		case field == "data":
+			data += value
+		}
+	}
+}
+
+func (f *follower) overPolls(ctx context.Context) error {
+	client := &http.Client{Timeout: 2 * quiet}
+	f.rec.joins(f)
+	for {
+		u := fmt.Sprintf("http://%s/v1/rooms/%s/events?after=%s&limit=%d&wait=1", f.base, f.room, url.QueryEscape(f.position), 1+f.rng.IntN(200))
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+f.token)
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		var p page
+		err = json.NewDecoder(resp.Body).Decode(&p)
+		resp.Body.Close()
+		switch {
+		case resp.StatusCode != http.StatusOK:
+			return fmt.Errorf("poll: status %d", resp.StatusCode)
+		case err != nil:
+			return err
+		case p.Prev != f.seq:
+			return errors.New("a poll did not begin where it was asked to")
+		}
+		f.take(p, history.ViaPoll)
+	}
+}

@@ -1,0 +1,123 @@
+// Package torture runs the real server process under seeded faults, with clients of every transport,
+// and has the recorded history checked.
+package torture
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// node is one server process that can be killed and started again on the same address and store.
+type node struct {
+	binary string
+	addr   string
+	store  string
+	dir    string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	log  *os.File
+	dead chan struct{} // closed when cmd has ended
+}
+
+// newNode prepares a node with a data folder of its own. store is "sqlite" or a Postgres URL.
+func newNode(binary, dir, store string) (*node, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	addr := l.Addr().String()
+	if store == "sqlite" {
+		store = "sqlite:" + filepath.Join(dir, "roomlog.db")
+	}
+	log, err := os.OpenFile(filepath.Join(dir, "server.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	return &node{binary: binary, addr: addr, store: store, dir: dir, log: log}, errors.Join(err, l.Close())
+}
+
+// start starts the process and waits until it answers.
+func (n *node) start(ctx context.Context) error {
+	n.mu.Lock()
+	cmd := exec.Command(n.binary, "dev", "--listen", n.addr, "--store", n.store)
+	cmd.Dir = n.dir
+	cmd.Stdout, cmd.Stderr = n.log, n.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		n.mu.Unlock()
+		return err
+	}
+	n.cmd, n.dead = cmd, make(chan struct{})
+	dead := n.dead
+	go func() {
+		_ = cmd.Wait()
+		close(dead)
+	}()
+	n.mu.Unlock()
+	return n.ready(ctx, dead)
+}
+
+func (n *node) ready(ctx context.Context, dead <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.addr+"/healthz", nil)
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				tick.Stop()
+				return nil
+			}
+		}
+		select {
+		case <-dead:
+			return errors.New("the server ended while starting; see server.log")
+		case <-ctx.Done():
+			return errors.New("the server does not answer /healthz")
+		case <-tick.C:
+		}
+	}
+}
+
+// kill ends the process at once, as kill -9 does, and waits until it is gone.
+func (n *node) kill() { n.signal(syscall.SIGKILL) }
+
+// stop asks the process to end and waits until it has.
+func (n *node) stop() { n.signal(syscall.SIGTERM) }
+
+func (n *node) signal(sig syscall.Signal) {
+	n.mu.Lock()
+	cmd, dead := n.cmd, n.dead
+	n.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	_ = cmd.Process.Signal(sig)
+	<-dead
+}
+
+// token asks the server for a development token.
+func (n *node) token(user string) (string, error) {
+	resp, err := http.Get("http://" + n.addr + "/v1/dev/token?user=" + user)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	var body struct {
+		Token string `json:"token"`
+	}
+	err = json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(&body)
+	if err == nil && body.Token == "" {
+		err = fmt.Errorf("no token: status %d", resp.StatusCode)
+	}
+	return body.Token, err
+}

@@ -1,0 +1,93 @@
+package torture
+
+import (
+	"fmt"
+	"sync"
+
+	"roomlog/history"
+)
+
+// recorder writes the history of a run, and knows how far each follower has come.
+type recorder struct {
+	*history.Recorder
+
+	mu    sync.Mutex
+	seqs  map[*follower]int64
+	moved chan struct{} // closed and replaced when a follower moves
+	notes map[string]int
+}
+
+func newRecorder(file string) (*recorder, error) {
+	r, err := history.Create(file)
+	return &recorder{
+		Recorder: r, seqs: make(map[*follower]int64), moved: make(chan struct{}), notes: make(map[string]int),
+	}, err
+}
+
+// joins records that a follower resumes from where it stands.
+func (r *recorder) joins(f *follower) {
+	r.Add(history.Line{
+		Op: history.OpJoin, Client: f.name, Transport: f.transport, Room: f.room,
+		Epoch: epochOf(f.position), Prev: f.seq,
+	})
+}
+
+func (r *recorder) page(f *follower, p page, via history.Via) {
+	r.Add(history.Line{
+		Op: history.OpPage, Client: f.name, Transport: f.transport, Room: f.room,
+		Epoch: p.Epoch, Prev: p.Prev, Seq: p.Seq, Via: via,
+	})
+	for _, e := range p.Events {
+		r.Add(history.Line{
+			Op: history.OpEvent, Client: f.name, Transport: f.transport, Room: f.room, Epoch: p.Epoch,
+			Author: e.Author, Tag: e.Tag, PayloadHash: history.Hash(e.Data), Seq: e.Seq, Via: via,
+		})
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seqs[f] = p.Seq
+	close(r.moved)
+	r.moved = make(chan struct{})
+}
+
+func (r *recorder) reset(f *follower, reason, epoch string) {
+	r.Add(history.Line{Op: history.OpReset, Client: f.name, Transport: f.transport, Room: f.room, Epoch: epoch, Reason: reason})
+}
+
+// invoke records that a message is about to leave, once per attempt.
+func (r *recorder) invoke(w *writer, m *message) *history.Call {
+	return r.Invoke(history.Line{
+		Client: w.name, Transport: w.transport, Room: m.room, Author: w.name,
+		Tag: m.tag, PayloadHash: history.Hash(m.data), Order: m.order,
+	})
+}
+
+// note counts what cut a client off, so that a run which nothing disturbed is seen for what it is.
+func (r *recorder) note(transport string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes[fmt.Sprintf("%s: %T", transport, err)]++
+}
+
+// behind lists the followers that are not at the head of their room, and a channel that is closed when
+// one of them moves.
+func (r *recorder) behind(followers []*follower, heads map[string]int64) ([]*follower, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var late []*follower
+	for _, f := range followers {
+		if r.seqs[f] < heads[f.room] {
+			late = append(late, f)
+		}
+	}
+	return late, r.moved
+}
+
+func (r *recorder) total() (events int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, seq := range r.seqs {
+		events += seq
+	}
+	return events
+}

@@ -1,0 +1,357 @@
+package torture
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"roomlog/chaos"
+	"roomlog/history"
+	"roomlog/server/store/postgres/pgtest"
+)
+
+var (
+	seedFlag = flag.Int64("seed", 0, "seed of the run; 0 draws one")
+	lasting  = flag.Duration("for", 12*time.Second, "how long faults go on")
+	keep     = flag.String("keep", "", "folder in which the histories and the servers' logs are kept")
+)
+
+const (
+	rooms     = 10
+	writers   = 30
+	followers = 40
+	proxies   = 8
+	// settle bounds how long the run may take to come to rest once nothing is broken any more.
+	settle = 60 * time.Second
+)
+
+// required are the invariants that a run must have put to the test (RELIABILITY, rule ids ACK-1, TAG-6,
+// SEND-7, SEND-8, PAGE-6, JOIN-8, ROOM-5, ROOM-7, SSE-8, POLL-4).
+var required = []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I13"}
+
+var binary string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "roomlog-torture-")
+	if err == nil {
+		binary = filepath.Join(dir, "roomlog")
+		build := exec.Command("go", "build", "-race", "-o", binary, "roomlog/cmd/roomlog")
+		build.Stderr = os.Stderr
+		err = build.Run()
+	}
+	code := 1
+	if err == nil {
+		code = m.Run()
+	} else {
+		fmt.Fprintln(os.Stderr, "build the server:", err)
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func TestSQLite(t *testing.T) { torture(t, nil) }
+
+func TestPostgres(t *testing.T) {
+	db, err := pgtest.Start(t.Context(), pgtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	torture(t, db)
+}
+
+// run is one seeded run: a node, proxies before it, clients of every transport behind them.
+type run struct {
+	t       *testing.T
+	rng     *rand.Rand
+	node    *node
+	db      *pgtest.Server // nil on SQLite
+	proxies []*chaos.Proxy
+	rec     *recorder
+	file    string
+
+	followers []*follower
+	writers   []*writer
+}
+
+func torture(t *testing.T, db *pgtest.Server) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = time.Now().UnixNano()
+	}
+	t.Logf("seed %d (run again with -run %s -seed %d)", seed, t.Name(), seed)
+	r := setUp(t, db, seed)
+	clients, stopClients := context.WithCancel(t.Context())
+	defer stopClients()
+	stopWriting := make(chan struct{})
+	var following, writing, watching sync.WaitGroup
+	for _, f := range r.followers {
+		following.Go(func() { f.run(clients) })
+	}
+	for _, w := range r.writers {
+		writing.Go(func() { w.run(clients, stopWriting) })
+	}
+	watch, stopWatch := context.WithCancel(t.Context())
+	watching.Go(func() { r.watch(watch) })
+
+	r.breakThings(t.Context())
+	r.heal(t.Context())
+	close(stopWriting)
+	r.await("writers have their answers", &writing)
+	stopWatch()
+	watching.Wait()
+	r.rec.Add(history.Line{Op: history.OpQuiet, Client: "judge"})
+	r.awaitHeads()
+	stopClients()
+	following.Wait()
+	r.readFinal()
+	r.node.stop()
+	if err := r.rec.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.judge()
+}
+
+func setUp(t *testing.T, db *pgtest.Server, seed int64) *run {
+	dir := t.TempDir()
+	if *keep != "" {
+		var err error
+		if dir, err = os.MkdirTemp(*keep, t.Name()+"-"); err != nil {
+			t.Fatal(err)
+		}
+		t.Log("kept in", dir)
+	}
+	store := "sqlite"
+	if db != nil {
+		store = db.DSN("")
+	}
+	n, err := newNode(binary, dir, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.kill)
+	r := &run{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 1)), node: n, db: db, file: filepath.Join(dir, "history.jsonl")}
+	if r.rec, err = newRecorder(r.file); err != nil {
+		t.Fatal(err)
+	}
+	for range proxies {
+		p, err := chaos.Listen("127.0.0.1:0", n.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Close() })
+		r.proxies = append(r.proxies, p)
+	}
+	r.cast()
+	return r
+}
+
+func (r *run) cast() {
+	token := func(user string) string {
+		token, err := r.node.token(user)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return token
+	}
+	rng := func() *rand.Rand { return rand.New(rand.NewPCG(r.rng.Uint64(), 2)) }
+	for i := range followers {
+		name := fmt.Sprintf("reader-%d", i)
+		r.followers = append(r.followers, &follower{
+			name: name, transport: []string{"ws", "sse", "poll"}[i%3], room: roomName(i % rooms),
+			base: r.proxies[i%proxies].Addr().String(), token: token(name), rec: r.rec, rng: rng(), position: "0",
+		})
+	}
+	for i := range writers {
+		name := fmt.Sprintf("writer-%d", i)
+		r.writers = append(r.writers, &writer{
+			name: name, transport: []string{"ws", "http"}[i%2], room: roomName(r.rng.IntN(rooms)),
+			base: r.proxies[r.rng.IntN(proxies)].Addr().String(), token: token(name), rec: r.rec, rng: rng(),
+		})
+	}
+}
+
+func roomName(i int) string { return fmt.Sprintf("chat:torture-%d", i) }
+
+// breakThings breaks one thing after the other until the time is over.
+func (r *run) breakThings(ctx context.Context) {
+	over := time.Now().Add(*lasting)
+	kills := 0
+	for turn := 0; time.Now().Before(over); turn++ {
+		wait(ctx, time.Duration(100+r.rng.IntN(500))*time.Millisecond)
+		p := r.proxies[r.rng.IntN(len(r.proxies))]
+		switch r.rng.IntN(8) {
+		case 0, 1:
+			p.CutAll()
+		case 2, 3, 4:
+			r.set(p, chaos.Fault{
+				Kind: chaos.CutAfter, Bytes: int64(r.rng.IntN(4000)), Times: int64(1 + r.rng.IntN(4)),
+				Direction: []chaos.Direction{"", chaos.Up, chaos.Down}[r.rng.IntN(3)],
+			})
+		case 5:
+			r.set(p, chaos.Fault{Kind: chaos.Blackhole})
+			wait(ctx, time.Duration(200+r.rng.IntN(800))*time.Millisecond)
+			p.Heal()
+		case 6:
+			r.set(p, chaos.Fault{Kind: chaos.Delay, Delay: 5 * time.Millisecond, Jitter: 20 * time.Millisecond})
+		case 7:
+			r.crash(ctx)
+			kills++
+		}
+		if turn%9 == 8 && kills == 0 { // no seed is spared a crash
+			r.crash(ctx)
+			kills++
+		}
+	}
+}
+
+func (r *run) set(p *chaos.Proxy, f chaos.Fault) {
+	if err := p.Set(f); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// crash kills the node, or stops the database as a crash would.
+func (r *run) crash(ctx context.Context) {
+	if r.db != nil && r.rng.IntN(2) == 0 {
+		if err := r.db.Stop(pgtest.Immediate); err != nil {
+			r.t.Fatal(err)
+		}
+		wait(ctx, time.Duration(r.rng.IntN(2500))*time.Millisecond)
+		if err := r.db.Restart(ctx); err != nil {
+			r.t.Fatal(err)
+		}
+		return
+	}
+	r.node.kill()
+	wait(ctx, time.Duration(r.rng.IntN(500))*time.Millisecond)
+	if err := r.node.start(ctx); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *run) heal(ctx context.Context) {
+	for _, p := range r.proxies {
+		p.Heal()
+	}
+	r.t.Logf("healed after %d events delivered; cut off: %v", r.rec.total(), r.rec.notes)
+}
+
+// watch asks the database itself, again and again while the rooms are written, how many events each has:
+// at no instant may there be a hole (I3).
+func (r *run) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		_ = r.snapshot(ctx) // it may be down, or be starting
+		wait(ctx, 50*time.Millisecond)
+	}
+}
+
+func (r *run) await(what string, wg *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(settle):
+		r.t.Fatalf("after %v it is not so that %s", settle, what)
+	}
+}
+
+func (r *run) awaitHeads() {
+	heads := make(map[string]int64)
+	for i := range rooms {
+		heads[roomName(i)] = r.read(roomName(i), "0", 1).Head
+	}
+	over := time.After(settle)
+	for {
+		late, moved := r.rec.behind(r.followers, heads)
+		if len(late) == 0 {
+			return
+		}
+		select {
+		case <-moved:
+		case <-over:
+			for _, f := range late {
+				r.t.Errorf("%s over %s stands at %d of %d in %s", f.name, f.transport, f.seq, heads[f.room], f.room)
+			}
+			return
+		}
+	}
+}
+
+// read asks the node itself, not through a proxy.
+func (r *run) read(room, after string, limit int) page {
+	req, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/v1/rooms/%s/events?after=%s&limit=%d", r.node.addr, room, after, limit), nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+r.followers[0].token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var p page
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || resp.StatusCode != http.StatusOK {
+		r.t.Fatalf("read %s after %s: status %d: %v", room, after, resp.StatusCode, err)
+	}
+	return p
+}
+
+// readFinal records every room from its start.
+func (r *run) readFinal() {
+	for i := range rooms {
+		name, after := roomName(i), "0"
+		for {
+			p := r.read(name, after, 500)
+			if len(p.Events) == 0 {
+				if after == "0" {
+					r.rec.Add(history.Line{Op: history.OpFinal, Client: "judge", Room: name, Epoch: p.Epoch, Via: history.ViaHistory})
+				}
+				break
+			}
+			for _, e := range p.Events {
+				r.rec.Add(history.Line{
+					Op: history.OpFinal, Client: "judge", Room: name, Epoch: p.Epoch, Seq: e.Seq, Author: e.Author,
+					Tag: e.Tag, PayloadHash: history.Hash(e.Data), Via: history.ViaHistory,
+				})
+			}
+			after = p.Position
+		}
+	}
+	if err := r.snapshot(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *run) judge() {
+	verdict, err := history.Check([]string{r.file})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if err := errors.Join(verdict.Table(&table)); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Logf("\n%s", table.String())
+	if !verdict.OK(required...) {
+		r.t.Errorf("the history does not hold: violated %v, or not exercised", verdict.Failed())
+	}
+}

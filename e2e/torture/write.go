@@ -1,0 +1,277 @@
+package torture
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	mrand "math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"roomlog/history"
+)
+
+// message is one event a writer wants in the log.
+type message struct {
+	room  string
+	tag   string
+	data  json.RawMessage
+	order int64 // its place among the writer's messages
+
+	attempt *history.Call // the one that is not answered yet; nil between attempts
+	settled bool
+}
+
+// writer sends messages to a room until told to stop, over a WebSocket with several in flight, or over
+// HTTP one at a time. Whatever is not answered is sent again with the same tag.
+type writer struct {
+	name      string
+	transport string
+	room      string
+	base      string
+	token     string
+	rec       *recorder
+	rng       *mrand.Rand
+
+	made    int64
+	pending []*message // in order; over a WebSocket all of them in flight
+	extra   sync.WaitGroup
+}
+
+const writerWindow = 8
+
+// run writes until stop is closed and everything it began is settled, or until ctx ends.
+func (w *writer) run(ctx context.Context, stop <-chan struct{}) {
+	defer w.extra.Wait()
+	for ctx.Err() == nil {
+		var err error
+		if w.transport == "ws" {
+			err = w.overWebSocket(ctx, stop)
+		} else {
+			err = w.overHTTP(ctx, stop)
+		}
+		if err == nil {
+			return
+		}
+		if ctx.Err() == nil {
+			w.rec.note(w.transport, err)
+		}
+		wait(ctx, time.Duration(w.rng.IntN(150))*time.Millisecond)
+	}
+}
+
+func (w *writer) make() *message {
+	w.made++
+	return &message{
+		room: w.room, tag: newTag(), order: w.made,
+		data: json.RawMessage(fmt.Sprintf(`{"text":"%s %d %x"}`, w.name, w.made, w.rng.Uint64())),
+	}
+}
+
+func newTag() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// overWebSocket keeps several sends in flight. After a reconnect n starts at 1, and everything
+// unanswered is sent again first, in order.
+func (w *writer) overWebSocket(ctx context.Context, stop <-chan struct{}) error {
+	conn, err := dialWebSocket(ctx, w.base, w.token)
+	if err != nil {
+		return err
+	}
+	defer conn.CloseNow()
+	defer func() {
+		for _, m := range w.pending {
+			m.lost()
+		}
+	}()
+	slots := make(map[int64]*message) // by n, which is also the request id
+	var next, hold int64 = 1, 0
+	send := func(n int64, m *message) error {
+		slots[n] = m
+		m.attempt = w.rec.invoke(w, m)
+		return writeJSON(ctx, conn, map[string]any{"op": "send", "id": n, "n": n, "room": m.room, "tag": m.tag, "type": "message", "data": m.data})
+	}
+	for _, m := range w.pending {
+		if err := send(next, m); err != nil {
+			return err
+		}
+		next++
+	}
+	for {
+		for !closed(stop) && hold == 0 && len(w.pending) < writerWindow {
+			m := w.make()
+			w.pending = append(w.pending, m)
+			if err := send(next, m); err != nil {
+				return err
+			}
+			next++
+		}
+		if len(w.pending) == 0 {
+			return nil
+		}
+		if err := w.answer(ctx, conn, slots, &hold, send); err != nil {
+			return err
+		}
+	}
+}
+
+// answer reads one frame. A send refused retryably is sent again with its n; the ones behind it, refused
+// as out_of_order, follow it.
+func (w *writer) answer(ctx context.Context, conn *websocket.Conn, slots map[int64]*message, hold *int64, send func(int64, *message) error) error {
+	fr, err := readFrame(ctx, conn, func() error { return writeJSON(ctx, conn, map[string]any{"op": "ping"}) })
+	if err != nil {
+		return err
+	}
+	m := slots[fr.ID]
+	if m == nil || m.settled {
+		return nil
+	}
+	switch {
+	case fr.Op == "ack":
+		m.attempt.OK(fr.Epoch, fr.Seq)
+		m.attempt = nil
+		w.settle(m)
+		if *hold == fr.ID {
+			*hold = 0
+			return w.resendAfter(fr.ID, slots, send)
+		}
+	case fr.Op == "error" && fr.Code == "out_of_order":
+		m.refused(fr.Code)
+	case fr.Op == "error" && fr.Retryable:
+		m.refused(fr.Code)
+		if *hold == 0 || fr.ID < *hold {
+			*hold = fr.ID
+		}
+		if fr.ID != *hold {
+			return nil
+		}
+		wait(ctx, min(time.Duration(fr.RetryMS)*time.Millisecond, 100*time.Millisecond))
+		return send(fr.ID, m)
+	case fr.Op == "error":
+		return fmt.Errorf("a send was refused for good: %s %s", fr.Code, fr.Title)
+	}
+	return nil
+}
+
+func (w *writer) resendAfter(n int64, slots map[int64]*message, send func(int64, *message) error) error {
+	for n++; slots[n] != nil; n++ {
+		if m := slots[n]; !m.settled && m.attempt == nil {
+			if err := send(n, slots[n]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lost ends an attempt whose answer will not come.
+func (m *message) lost() {
+	if m.attempt != nil {
+		m.attempt.Unknown("")
+		m.attempt = nil
+	}
+}
+
+// refused ends an attempt that was refused retryably. Only outcome_unknown leaves open whether it stored
+// the event.
+func (m *message) refused(code string) {
+	if m.attempt == nil {
+		return
+	}
+	if code == "outcome_unknown" {
+		m.attempt.Unknown(code)
+	} else {
+		m.attempt.Fail(code)
+	}
+	m.attempt = nil
+}
+
+func (w *writer) settle(m *message) {
+	m.settled = true
+	for len(w.pending) > 0 && w.pending[0].settled {
+		w.pending = w.pending[1:]
+	}
+}
+
+// overHTTP sends one message at a time (rule HTTP-4); one in four is sent twice or thrice at once, as a nervous
+// client or proxy would.
+func (w *writer) overHTTP(ctx context.Context, stop <-chan struct{}) error {
+	client := &http.Client{Timeout: quiet}
+	for {
+		if len(w.pending) == 0 {
+			if closed(stop) {
+				return nil
+			}
+			w.pending = append(w.pending, w.make())
+		}
+		m := w.pending[0]
+		for extra := w.rng.IntN(8) - 5; extra > 0; extra-- {
+			w.extra.Go(func() { _ = w.post(ctx, client, m) })
+		}
+		if err := w.post(ctx, client, m); err != nil {
+			return err
+		}
+		w.settle(m)
+	}
+}
+
+// stored is the answer to a send over HTTP: the event, or a problem.
+type stored struct {
+	Seq   int64  `json:"seq"`
+	Epoch string `json:"epoch"`
+	Code  string `json:"code"`
+}
+
+// post makes one attempt; nil means that the message is stored.
+func (w *writer) post(ctx context.Context, client *http.Client, m *message) error {
+	text, err := json.Marshal(map[string]any{"tag": m.tag, "type": "message", "data": m.data})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.base+"/v1/rooms/"+m.room+"/events", bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+w.token)
+	req.Header.Set("Content-Type", "application/json")
+	attempt := w.rec.invoke(w, m)
+	resp, err := client.Do(req)
+	if err != nil {
+		attempt.Unknown("")
+		return err
+	}
+	defer resp.Body.Close()
+	var s stored
+	err = json.NewDecoder(resp.Body).Decode(&s)
+	switch {
+	case err != nil:
+		attempt.Unknown("")
+		return err
+	case resp.StatusCode == http.StatusCreated || resp.StatusCode == http.StatusOK:
+		attempt.OK(s.Epoch, s.Seq)
+		return nil
+	case s.Code == "outcome_unknown" || s.Code == "":
+		attempt.Unknown(s.Code)
+	default:
+		attempt.Fail(s.Code)
+	}
+	return fmt.Errorf("send: status %d %s", resp.StatusCode, s.Code)
+}
