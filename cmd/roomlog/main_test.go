@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 			address, err := freeAddress()
 			e.Setenv("ADDRESS", address)
 			e.Setenv("ROOMLOG_URL", "http://"+address)
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // a race build would sleep a second at each exit
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "one-line": oneLineOf},
