@@ -1,0 +1,101 @@
+import { addresses } from '../transport/address.js';
+import { socketTransport, type WebSocketConstructor } from '../transport/socket.js';
+import { localError } from './error.js';
+import { HistoryReader } from './history.js';
+import type { Readable, Unsubscribe } from './readable.js';
+import { RoomlogRoom } from './room.js';
+import { Session } from './session.js';
+import type {
+  Client,
+  ClientEvents,
+  ClientOptions,
+  ConnectionStatus,
+  MessageBody,
+  Room,
+  RoomOptions,
+} from './types.js';
+
+class RoomlogClient implements Client {
+  readonly #options: ClientOptions;
+  readonly #session: Session;
+  readonly #history: HistoryReader;
+  readonly #rooms = new Map<string, RoomlogRoom>();
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#session = new Session({
+      ...options,
+      transport: () => socketTransport(addresses(options.url).socket, webSocket(options)),
+    });
+    this.#history = new HistoryReader(this.#session, () => addresses(options.url).api);
+  }
+
+  get status(): Readable<ConnectionStatus> {
+    return this.#session.status;
+  }
+
+  get user(): string | undefined {
+    return this.#session.user;
+  }
+
+  connect(): Promise<void> {
+    this.#session.open();
+    const connected = this.#connected();
+    connected.catch(() => {}); // `status` shows it; who awaits still hears of it
+    return connected;
+  }
+
+  async close(): Promise<void> {
+    this.#session.close();
+  }
+
+  retryNow(): void {
+    this.#session.retryNow();
+  }
+
+  room<M = MessageBody>(id: string, options: RoomOptions = {}): Room<M> {
+    let room = this.#rooms.get(id);
+    if (!room) {
+      const { limit, replay } = this.#options;
+      const all = {
+        ...(limit !== undefined && { limit }),
+        ...(replay !== undefined && { replay }),
+        ...options,
+      };
+      room = new RoomlogRoom(id, { session: this.#session, history: this.#history, options: all });
+      this.#rooms.set(id, room);
+      this.#session.rooms.set(id, room);
+    }
+    return room as Room<unknown> as Room<M>;
+  }
+
+  on<K extends keyof ClientEvents>(event: K, fn: (event: ClientEvents[K]) => void): Unsubscribe {
+    return this.#session.events.on(event, fn);
+  }
+
+  async #connected(): Promise<void> {
+    for await (const { state, reason } of this.#session.status) {
+      if (state === 'connected') return;
+      if (state === 'failed') throw reason;
+      if (state === 'closed') throw localError('closed', 'The client was closed.', true);
+    }
+  }
+}
+
+function webSocket(options: ClientOptions): WebSocketConstructor {
+  const found = options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
+  if (found) return found;
+  throw localError(
+    'no_websocket',
+    'This runtime has no WebSocket: give the class of npm `ws` as the option `WebSocket`.',
+    false,
+  );
+}
+
+/**
+ * Makes a client of one server. It does nothing until `connect()` or the first `room.attach()`, so it can be made at
+ * the top of a module, also one that a server renders.
+ */
+export function createClient(options: ClientOptions): Client {
+  return new RoomlogClient(options);
+}

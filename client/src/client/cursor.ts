@@ -1,0 +1,246 @@
+import type { ErrorFrame, JoinedFrame, Page, PageFrame, ResetFrame } from '../protocol/frames.js';
+import { fitPage } from '../protocol/page.js';
+import { jitter } from '../transport/backoff.js';
+import { concernsConnection, RoomlogError } from './error.js';
+import { Value } from './readable.js';
+import type { Session, Subscriber } from './session.js';
+import type { Gap, RoomOptions, RoomState, RoomStatus } from './types.js';
+
+/** What a cursor tells its room. */
+export interface CursorEvents {
+  /** The window begins anew behind `page.prev`; `reason` where that is a reset. The page itself follows by `page`. */
+  replaced(at: { epoch: string; page: Page; reason: string | undefined }): void;
+  /** A page that adjoins. Of its events, those up to `replayedTo` were in the room when it was joined. */
+  page(page: Page, replayedTo: number): void;
+  gap(gap: Gap): void;
+  denied(error: RoomlogError): void;
+}
+
+/** Where the cursor stands, once a page has placed it. */
+interface Place {
+  epoch: string;
+  seq: number;
+}
+
+/**
+ * One room's cursor: joins, takes pages that adjoin (PAGE-3), joins again where they do not (PAGE-4), begins anew
+ * on a reset (RESET-3). Its position moves by pages only, never by acks (ACK-3).
+ */
+export class RoomCursor {
+  readonly status: Value<RoomStatus>;
+  position: string | undefined;
+  floor = 1;
+
+  readonly #room: string;
+  readonly #session: Session;
+  readonly #owner: Subscriber;
+  readonly #options: RoomOptions;
+  readonly #events: CursorEvents;
+
+  #attached = false;
+  #place: Place | undefined;
+  #head = 0;
+  #replayedTo = 0;
+  /** The join under way: its id and whether it named a position. */
+  #join: { id: number; from: string | undefined } | undefined;
+  #resetReason: string | undefined;
+  #hole: { from: number; to: number } | undefined;
+  #gaps = 0;
+  #denied: RoomlogError | undefined;
+  /** Joins since the last page was taken, and the timer of the next one. */
+  #tries = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(room: string, session: Session, owner: Subscriber, options: RoomOptions, events: CursorEvents) {
+    this.#room = room;
+    this.#session = session;
+    this.#owner = owner;
+    this.#options = options;
+    this.#events = events;
+    this.position = options.position;
+    this.status = new Value(this.#snapshot());
+  }
+
+  /** The numbering that the window belongs to; undefined before the first page. */
+  get epoch(): string | undefined {
+    return this.#place?.epoch;
+  }
+
+  /** Follows the room from now on. */
+  attach(): void {
+    this.#attached = true;
+    this.up();
+  }
+
+  /** Leaves the room; the position stays. */
+  detach(): void {
+    this.#attached = false;
+    this.#session.tell(id => ({ op: 'leave', id, room: this.#room }));
+    this.down();
+  }
+
+  /** Connected. */
+  up(): void {
+    this.#denied = undefined;
+    this.#tries = 0;
+    this.#rejoin();
+  }
+
+  /** No longer connected, or no longer attached. */
+  down(): void {
+    clearTimeout(this.#timer);
+    this.#join = undefined;
+    this.#publish();
+  }
+
+  /** An ack shows that the room goes at least this far. */
+  headSeen(seq: number): void {
+    this.#head = Math.max(this.#head, seq);
+    this.#publish();
+  }
+
+  /** The answer to a join (JOIN-2). One that is not the last join's is of a cursor that was moved since. */
+  joined(frame: JoinedFrame): void {
+    const join = this.#join;
+    if (!join || frame.id !== join.id) return;
+    this.#join = undefined;
+    this.#head = frame.head;
+    this.#replayedTo = frame.head;
+    this.floor = frame.floor;
+    const reason = frame.reset?.reason ?? this.#resetReason;
+    if (frame.reset || join.from === undefined || !this.#place) {
+      this.#replace(frame, reason);
+    }
+    this.#offer(frame.epoch, frame.page);
+    this.#publish();
+  }
+
+  /** A page that followed. */
+  page(frame: PageFrame): void {
+    if (!this.#attached || !this.#place) return; // JOIN-10, or on its way when a reset ended the cursor
+    this.#offer(frame.epoch, frame);
+    this.#publish();
+  }
+
+  /** The cursor has ended (RESET-2): join again, without a position. */
+  reset(frame: ResetFrame): void {
+    if (!this.#attached) return;
+    this.position = this.#place = undefined;
+    this.#resetReason = frame.reason;
+    this.#rejoin();
+  }
+
+  /** True if the error answered the join. */
+  refused(frame: ErrorFrame): boolean {
+    if (!this.#join || frame.id !== this.#join.id) return false;
+    this.#join = undefined;
+    if (concernsConnection(frame.code)) return true;
+    if (frame.retryable) {
+      this.#rejoinLater(frame.retry_after_ms ?? 0);
+    } else {
+      this.#denied = new RoomlogError(frame);
+      this.#events.denied(this.#denied);
+    }
+    this.#publish();
+    return true;
+  }
+
+  #replace(frame: JoinedFrame, reason: string | undefined): void {
+    this.#place = { epoch: frame.epoch, seq: frame.page.prev };
+    this.#resetReason = undefined;
+    const hole = this.#hole;
+    this.#hole = undefined;
+    if (hole) this.#events.gap({ ...hole, recovered: false });
+    this.#events.replaced({ epoch: frame.epoch, page: frame.page, reason });
+  }
+
+  #offer(epoch: string, page: Page): void {
+    const place = this.#place as Place;
+    const fitted = fitPage(place, epoch, page);
+    if (fitted.fit === 'hole') this.#missed(epoch, page);
+    if (fitted.fit !== 'take') return;
+    place.seq = page.seq;
+    this.position = page.position;
+    this.#head = Math.max(this.#head, page.seq);
+    // An empty page that answers a rejoin adjoins too, but does not show that the hole is mended.
+    if (page.events.length > 0) this.#tries = 0;
+    this.#events.page(fitted.page, this.#replayedTo);
+    if (this.#hole && place.seq >= this.#hole.to) {
+      const hole = this.#hole;
+      this.#hole = undefined;
+      this.#events.gap({ ...hole, recovered: true });
+    }
+  }
+
+  #missed(epoch: string, page: Page): void {
+    const place = this.#place as Place;
+    this.#session.log('warn', 'room.gap', { room: this.#room, at: place.seq, prev: page.prev, epoch });
+    if (!this.#hole) {
+      this.#gaps++;
+      this.#hole = { from: place.seq + 1, to: Math.max(place.seq + 1, page.prev) };
+      this.#events.gap({ ...this.#hole, recovered: false });
+    }
+    if (!this.#join) this.#rejoinLater(0);
+  }
+
+  /** The first join after a page that was taken goes at once, the others wait: a hole must not become a storm. */
+  #rejoinLater(atLeastMs: number): void {
+    const wait = Math.max(atLeastMs, this.#tries === 0 ? 0 : jitter(this.#tries));
+    if (wait === 0) {
+      this.#tries++;
+      this.#rejoin();
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#tries++;
+      this.#rejoin();
+    }, wait);
+  }
+
+  #rejoin(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#join = undefined;
+    if (this.#attached && this.#session.isUp) {
+      const { limit, replay } = this.#options;
+      const from = this.position;
+      const id = this.#session.request(this.#owner, id => ({
+        op: 'join',
+        id,
+        room: this.#room,
+        ...(from !== undefined && { position: from }),
+        ...(limit !== undefined && { limit }),
+        ...(replay !== undefined && { replay }),
+      }));
+      this.#join = { id, from };
+    }
+    this.#publish();
+  }
+
+  #state(): RoomState {
+    if (!this.#attached) return 'detached';
+    if (this.#denied) return 'denied';
+    if (this.#join || !this.#place || !this.#session.isUp) return 'attaching';
+    return this.#place.seq < this.#replayedTo || this.#hole ? 'catching-up' : 'live';
+  }
+
+  #snapshot(): RoomStatus {
+    const seq = this.#place?.seq ?? 0;
+    return {
+      state: this.#state(),
+      seq,
+      behind: this.#place ? Math.max(0, this.#head - seq) : 0,
+      gaps: this.#gaps,
+      loaded: this.#place !== undefined || this.status?.get().loaded === true,
+      error: this.#denied,
+    };
+  }
+
+  #publish(): void {
+    const next = this.#snapshot();
+    const now = this.status.get();
+    const keys = Object.keys(next) as (keyof RoomStatus)[];
+    if (keys.some(key => !Object.is(next[key], now[key]))) this.status.set(next);
+  }
+}

@@ -1,0 +1,59 @@
+import type { ErrorCode } from '../protocol/codes.js';
+
+/** What a refusal carries, on the wire and over HTTP alike (ERR-2, ERR-5). */
+export interface Refusal {
+  code: ErrorCode;
+  title: string;
+  retryable: boolean;
+  retry_after_ms?: number | undefined;
+  field?: string | undefined;
+  limit?: number | undefined;
+  request_id?: string | undefined;
+}
+
+/** The one error of this package. `message` is a sentence for a person; programs look at `code`. */
+export class RoomlogError extends Error {
+  /** Stable, e.g. `forbidden`; the codes of a server are explained on its page `docs`. */
+  readonly code: ErrorCode;
+  /** Whether the same request may succeed later. */
+  readonly retryable: boolean;
+  /** How long to wait at least, in milliseconds. */
+  readonly retryAfterMs: number | undefined;
+  /** The offending field, where there is one. */
+  readonly field: string | undefined;
+  /** The limit that was passed, where there is one. */
+  readonly limit: number | undefined;
+  /** The server's name for the request, to quote to an operator. */
+  readonly requestId: string | undefined;
+  /** The page of the server that says cause and cure. */
+  readonly docs: string;
+
+  constructor(refusal: Refusal, options?: { cause?: unknown }) {
+    super(refusal.title, options);
+    this.name = 'RoomlogError';
+    this.code = refusal.code;
+    this.retryable = refusal.retryable;
+    this.retryAfterMs = refusal.retry_after_ms;
+    this.field = refusal.field;
+    this.limit = refusal.limit;
+    this.requestId = refusal.request_id;
+    this.docs = `/errors#${refusal.code}`;
+  }
+}
+
+/** An error that the client makes itself. */
+export function localError(
+  code: ErrorCode,
+  title: string,
+  retryable: boolean,
+  cause?: unknown,
+): RoomlogError {
+  return new RoomlogError({ code, title, retryable }, cause === undefined ? undefined : { cause });
+}
+
+/** Refusals of the connection rather than of the request: the link is about to close (AUTH-7 to AUTH-10). */
+export function concernsConnection(code: string): boolean {
+  return (
+    code === 'unauthenticated' || code === 'token_expired' || code === 'auth_timeout' || code === 'revoked'
+  );
+}

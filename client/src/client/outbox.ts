@@ -1,0 +1,246 @@
+import { type AckFrame, type ErrorFrame, sendFrame } from '../protocol/frames.js';
+import { jitter } from '../transport/backoff.js';
+import { concernsConnection, localError, RoomlogError } from './error.js';
+import type { Session, Subscriber } from './session.js';
+
+/** How many sends of one room may wait for their answers at a time. */
+const WINDOW = 64;
+/** How often in a row the server may find a room's sends out of order until they are numbered anew. */
+const MAX_DISORDER = 5;
+
+/** One send that is not stored yet, or not known to be. */
+export interface Entry {
+  readonly tag: string;
+  readonly type: string;
+  readonly data: unknown;
+  /** `data` as it was when the send was made. */
+  readonly json: string;
+  readonly at: Date;
+  state: 'queued' | 'sending' | 'failed';
+  error: RoomlogError | undefined;
+  /** How many times it went out without a definite answer: above 0 it may be stored. */
+  unsure: number;
+}
+
+/** A send under way: slot `n` of this connection (SEND-2). */
+interface Flight {
+  id: number;
+  n: number;
+  entry: Entry;
+}
+
+/** What an outbox tells its room. */
+export interface OutboxEvents {
+  /** An entry looks different, came or went. */
+  changed(entry: Entry): void;
+  /** An entry is stored; it has left the outbox. */
+  acked(entry: Entry, ack: AckFrame): void;
+  /** An entry was refused for good, and stays until it is retried or discarded. */
+  failed(entry: Entry, error: RoomlogError): void;
+}
+
+/**
+ * A room's sends, in the order in which they were made. They go out numbered and pipelined; what is refused for now
+ * goes out again first, and what was behind it after it (SEND-4); after a reconnect everything unanswered goes
+ * again, from n = 1 (SEND-7).
+ */
+export class Outbox {
+  /** Unsettled sends in order, failed ones among them. */
+  readonly entries: Entry[] = [];
+
+  readonly #room: string;
+  readonly #session: Session;
+  readonly #owner: Subscriber;
+  readonly #events: OutboxEvents;
+  /** In the order of n. An entry that a page settled meanwhile stays until its slot is answered. */
+  #flights: Flight[] = [];
+  #nextN = 1;
+  #window = WINDOW;
+  #refusals = 0;
+  #disorder = 0;
+  /** Sends nothing until the flights below the refused one are answered. */
+  #draining = false;
+  #hold: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(room: string, session: Session, owner: Subscriber, events: OutboxEvents) {
+    this.#room = room;
+    this.#session = session;
+    this.#owner = owner;
+    this.#events = events;
+  }
+
+  /** The unsettled send with this tag. */
+  find(tag: string): Entry | undefined {
+    return this.entries.find(entry => entry.tag === tag);
+  }
+
+  /** Queues a send, behind all others. */
+  add(entry: Entry): void {
+    this.entries.push(entry);
+    this.#session.pendingChanged(1);
+    this.#events.changed(entry);
+    this.#pump();
+  }
+
+  /** Queues a failed send again, behind all others. */
+  retry(entry: Entry): void {
+    if (entry.state !== 'failed') return;
+    this.entries.splice(this.entries.indexOf(entry), 1);
+    entry.state = 'queued';
+    entry.error = undefined;
+    this.add(entry);
+  }
+
+  /** Takes a send back: false if it may be stored. */
+  discard(entry: Entry): boolean {
+    if (!this.entries.includes(entry)) return false;
+    if (entry.state === 'sending' || (entry.state === 'queued' && entry.unsure > 0)) return false;
+    this.#remove(entry);
+    this.#events.changed(entry);
+    return true;
+  }
+
+  /** An event of one's own with this tag was seen in a page: stored, whatever the answer will be (ACK-4). */
+  stored(tag: string): Entry | undefined {
+    const entry = this.find(tag);
+    if (entry) this.#remove(entry);
+    return entry;
+  }
+
+  /** Connected. */
+  up(): void {
+    this.#pump();
+  }
+
+  /** Nothing under way will be answered; n begins at 1 again. */
+  down(): void {
+    clearTimeout(this.#hold);
+    this.#hold = undefined;
+    for (const { entry } of this.#flights) this.#requeue(entry);
+    this.#flights = [];
+    this.#nextN = 1;
+    this.#window = WINDOW;
+    this.#refusals = this.#disorder = 0;
+    this.#draining = false;
+  }
+
+  /** No connection will come: every send fails, and can be retried. */
+  give(up: RoomlogError): void {
+    for (const entry of [...this.entries]) if (entry.state !== 'failed') this.#fail(entry, up);
+  }
+
+  /** A send is stored. Known by its tag too, in case its slot was given up. */
+  ack(frame: AckFrame): void {
+    const flight = this.#land(frame.id);
+    this.#window = Math.min(WINDOW, this.#window * 2);
+    this.#refusals = this.#disorder = 0;
+    const entry = flight?.entry ?? this.find(frame.tag);
+    if (entry && this.entries.includes(entry)) {
+      this.#remove(entry);
+      this.#events.acked(entry, frame);
+    }
+    this.#pump();
+  }
+
+  /** A send was refused, for now or for good. */
+  refused(frame: ErrorFrame): void {
+    if (concernsConnection(frame.code)) return; // the link closes; nothing is known of the send
+    const index = this.#flights.findIndex(flight => flight.id === frame.id);
+    const flight = this.#flights[index];
+    if (!flight) {
+      this.#refusedLate(frame);
+      return;
+    }
+    if (frame.code !== 'outcome_unknown') flight.entry.unsure--;
+    if (frame.retryable) {
+      this.#backOff(index, flight.n, frame);
+    } else {
+      this.#flights.splice(index, 1); // its n is used up (SEND-5)
+      if (this.entries.includes(flight.entry)) this.#fail(flight.entry, new RoomlogError(frame));
+    }
+    this.#pump();
+  }
+
+  /** A slot that was given up when an earlier one was refused: now it is known that it stored nothing (ACK-7). */
+  #refusedLate(frame: ErrorFrame): void {
+    const entry = frame.tag === undefined ? undefined : this.find(frame.tag);
+    if (entry?.state === 'queued' && entry.unsure > 0 && frame.code !== 'outcome_unknown') entry.unsure--;
+  }
+
+  /** The server takes `n` next, and nothing above it (SEND-4). */
+  #backOff(index: number, n: number, frame: ErrorFrame): void {
+    for (const { entry } of this.#flights.splice(index)) this.#requeue(entry);
+    this.#nextN = n;
+    this.#window = 1;
+    let atLeast = frame.retry_after_ms ?? 0;
+    if (frame.code === 'out_of_order') {
+      if (this.#flights.length > 0) {
+        this.#draining = true;
+        return;
+      }
+      if (++this.#disorder > MAX_DISORDER) {
+        this.#session.redial('The order of sends was lost.');
+        return;
+      }
+    }
+    atLeast = Math.max(atLeast, jitter(this.#refusals++));
+    clearTimeout(this.#hold);
+    this.#hold = setTimeout(() => {
+      this.#hold = undefined;
+      this.#pump();
+    }, atLeast);
+  }
+
+  #pump(): void {
+    if (this.#draining && this.#flights.length === 0) this.#draining = false;
+    if (this.#hold !== undefined || this.#draining || !this.#session.isUp) return;
+    for (const entry of this.entries) {
+      if (this.#flights.length >= this.#window) return;
+      if (entry.state === 'queued') this.#launch(entry);
+    }
+  }
+
+  #launch(entry: Entry): void {
+    const n = this.#nextN;
+    const frame = (id: number) => sendFrame(id, n, { room: this.#room, ...entry });
+    // A frame above the limit would cost the connection (CLOSE-5), each time anew.
+    if (isLonger(frame(Number.MAX_SAFE_INTEGER), this.#session.frameBytes)) {
+      this.#fail(entry, localError('message_too_large', 'The message is too large for the server.', false));
+      return;
+    }
+    this.#nextN++;
+    entry.state = 'sending';
+    entry.unsure++;
+    const id = this.#session.request(this.#owner, frame);
+    this.#flights.push({ id, n, entry });
+    this.#events.changed(entry);
+  }
+
+  #land(id: number | undefined): Flight | undefined {
+    const index = this.#flights.findIndex(flight => flight.id === id);
+    return index < 0 ? undefined : this.#flights.splice(index, 1)[0];
+  }
+
+  #requeue(entry: Entry): void {
+    if (!this.entries.includes(entry) || entry.state !== 'sending') return;
+    entry.state = 'queued';
+    this.#events.changed(entry);
+  }
+
+  #fail(entry: Entry, error: RoomlogError): void {
+    entry.state = 'failed';
+    entry.error = error;
+    this.#session.pendingChanged(-1);
+    this.#events.failed(entry, error);
+  }
+
+  #remove(entry: Entry): void {
+    this.entries.splice(this.entries.indexOf(entry), 1);
+    if (entry.state !== 'failed') this.#session.pendingChanged(-1);
+  }
+}
+
+function isLonger(text: string, bytes: number): boolean {
+  // A UTF-16 unit is at most three bytes of UTF-8: most texts need no counting.
+  return text.length * 3 > bytes && new TextEncoder().encode(text).length > bytes;
+}

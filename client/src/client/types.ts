@@ -1,0 +1,285 @@
+import type { ResetReason } from '../protocol/codes.js';
+import type { BackoffOptions } from '../transport/backoff.js';
+import type { WebSocketConstructor } from '../transport/socket.js';
+import type { RoomlogError } from './error.js';
+import type { Readable, Unsubscribe } from './readable.js';
+
+/**
+ * The application's own types, by augmentation:
+ *
+ * ```ts
+ * declare module 'roomlog' { interface Register { message: { text: string; replyTo?: number } } }
+ * ```
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: applications fill it
+export interface Register {}
+
+type Registered<K extends string, Default> = Register extends { [key in K]: infer T } ? T : Default;
+
+/** The data of a message where a room names no type of its own. */
+export type MessageBody = Registered<'message', { text: string }>;
+
+/**
+ * `idle` before the first connect; `connecting` until the first connection or failed attempt; `connected`;
+ * `reconnecting` between attempts and during them; `offline` the same while the device says it has no network;
+ * `closed` by `close()`; `failed` for what no retry can cure.
+ */
+export type ConnectionState =
+  | 'idle'
+  | 'connecting'
+  | 'connected'
+  | 'reconnecting'
+  | 'offline'
+  | 'closed'
+  | 'failed';
+
+/** How the connection is. A new object for each change. */
+export interface ConnectionStatus {
+  readonly state: ConnectionState;
+  /** Why it is not connected, where that is known. */
+  readonly reason: RoomlogError | undefined;
+  /** When the next attempt is made, in epoch milliseconds; undefined while one is under way. */
+  readonly retryAt: number | undefined;
+  /** Attempts since the last connection that held 10 s. */
+  readonly attempt: number;
+  /** The last round trip measured, in milliseconds. */
+  readonly rttMs: number | undefined;
+  /** Sends that are queued or under way, of all rooms. */
+  readonly pendingSends: number;
+  /** When the lost connection was last heard from, in epoch milliseconds; undefined while connected. */
+  readonly lastSyncedAt: number | undefined;
+}
+
+/** Why a token is asked for: for a connection, or since the last one expired or was refused. */
+export interface TokenContext {
+  reason: 'connect' | 'expired' | 'rejected';
+  /** Aborted when the token is no longer needed. */
+  signal: AbortSignal;
+}
+
+/** One line of the client's log. `event` is stable, for filters; `data` never holds a token or an event's data. */
+export interface LogEntry {
+  level: 'debug' | 'info' | 'warn' | 'error';
+  event: string;
+  data?: Record<string, unknown>;
+}
+
+/** How a client is made. */
+export interface ClientOptions {
+  /** The server, e.g. `https://example.org`; relative to the page in a browser. */
+  url: string | URL;
+  /**
+   * A token, or what fetches one: called before every connection and again when a token has expired or was
+   * refused. To stop for good, throw an error with `retryable: false`; anything else is tried again.
+   */
+  token: string | ((context: TokenContext) => Promise<string>);
+  /** Where the runtime has no WebSocket of its own (Node 20): the class of npm `ws`. */
+  WebSocket?: WebSocketConstructor;
+  /** Waits between attempts: full jitter, 250 ms doubling up to 20 s. */
+  backoff?: BackoffOptions;
+  /** How long a drop lasts before `lost-connection` says so, in milliseconds. 5,000. */
+  lostAfterMs?: number;
+  /** How long a hidden tab with nothing to send keeps its connection, in milliseconds; false: for ever. 300,000. */
+  pauseWhenHiddenMs?: number | false;
+  /** How many events a room shows when it is first joined. 100; above 500 it means 500. */
+  limit?: number;
+  /** The most events to catch up on; a larger gap is a reset, reason `too_far`. Absent: all. */
+  replay?: number;
+  /** Hears what the client does. */
+  onLog?: (entry: LogEntry) => void;
+}
+
+/** `lost` after `lostAfterMs` without a connection, `restored` when it is back, `failed` when it will not be. */
+export type LostConnection = 'lost' | 'restored' | 'failed';
+
+/** The events of a client. */
+export interface ClientEvents {
+  'lost-connection': LostConnection;
+  /** A connection or a room failed in a way that no retry cures. */
+  error: RoomlogError;
+}
+
+/** How one room is made. */
+export interface RoomOptions {
+  /** Where to begin: a position kept from `room.position`, or `0` for the first event. Absent: the latest page. */
+  position?: string;
+  /** As in ClientOptions, for this room. */
+  limit?: number;
+  /** As in ClientOptions, for this room. */
+  replay?: number;
+}
+
+/** One connection to one server, and the rooms over it. */
+export interface Client {
+  readonly status: Readable<ConnectionStatus>;
+  /** The user of the token, once a connection has been made. */
+  readonly user: string | undefined;
+  /** Connects. Resolves when connected; rejects when that fails for good or the client is closed. */
+  connect(): Promise<void>;
+  /** Ends the connection and fails what is still unsent. Calling it again does nothing. `connect()` begins anew. */
+  close(): Promise<void>;
+  /** Does not wait for the next attempt; when connected, checks that the other side is there. */
+  retryNow(): void;
+  /** The room with this id: the same object each time, so that `options` count only the first time. */
+  room<M = MessageBody>(id: string, options?: RoomOptions): Room<M>;
+  on<K extends keyof ClientEvents>(event: K, fn: (event: ClientEvents[K]) => void): Unsubscribe;
+}
+
+/** `queued` waits for a connection, `sending` for its answer; `sent` is on durable storage. */
+export type Delivery = 'queued' | 'sending' | 'sent' | 'failed';
+
+/** One message of a room, stored or on its way. A new object for each change. */
+export interface Message<M = MessageBody> {
+  /** Made once per send: the same before and after the ack, so it serves as a key. */
+  readonly tag: string;
+  /** Its place in the room; null until it is acked. */
+  readonly seq: number | null;
+  readonly type: string;
+  readonly author: string;
+  /** Whether the client's own user wrote it. */
+  readonly own: boolean;
+  readonly data: M;
+  /** When it was stored; until then, when it was sent, by the device's clock. */
+  readonly at: Date;
+  readonly delivery: Delivery;
+  /** Why it failed. */
+  readonly error: RoomlogError | undefined;
+}
+
+/**
+ * A send, and the promise of its outcome: the message once it is acked, or the RoomlogError of its refusal.
+ * A rejection that nobody awaits is not reported as unhandled: `messages.list` shows it.
+ */
+export interface SendHandle<M = MessageBody> extends Promise<Message<M>> {
+  readonly tag: string;
+  /** Takes the send back. False if it is stored, or may be. */
+  cancel(): boolean;
+  /** Sends a failed one again, with the same tag and behind what is queued; else it changes nothing. */
+  retry(): SendHandle<M>;
+}
+
+/** How a send is made. */
+export interface SendOptions {
+  /** The event's type: `message` unless given. Others are sent alike, but `messages.list` shows messages only. */
+  type?: string;
+  /** A UUID, where the application keeps its own; made here unless given. */
+  tag?: string;
+}
+
+/** Which part of a room's history: one of the three, or none for the newest. */
+export interface HistoryOptions {
+  before?: number;
+  after?: number | string;
+  around?: number;
+  /** 100 unless given; above 500 it means 500. */
+  limit?: number;
+}
+
+/** A stretch of history in the order of seq. `next` goes on in the same direction. */
+export interface HistoryPage<M = MessageBody> {
+  readonly items: readonly Message<M>[];
+  readonly hasMore: boolean;
+  next(): Promise<HistoryPage<M>>;
+}
+
+/** What lies before the loaded window. */
+export interface Older {
+  readonly hasMore: boolean;
+  readonly loading: boolean;
+  readonly error: RoomlogError | undefined;
+}
+
+/** The messages of a room. */
+export interface Messages<M = MessageBody> {
+  /** The loaded window in the order of seq, then what is not stored yet in the order of sending. */
+  readonly list: Readable<readonly Message<M>[]>;
+  /** What `loadOlder` would do. */
+  readonly older: Readable<Older>;
+  /**
+   * Sends. The message is in `list` at once. Sends of one room arrive in order, each once, through drops.
+   * Throws a TypeError for data that JSON cannot carry.
+   */
+  send(data: M, options?: SendOptions): SendHandle<M>;
+  /** Sends a failed message again. Does nothing for any other. */
+  retry(tag: string): void;
+  /** Takes back what is not stored: true if it is gone from the list. */
+  discard(tag: string): boolean;
+  /** Loads up to `limit` (50) events before the window. Rejects with a RoomlogError. */
+  loadOlder(limit?: number): Promise<{ done: boolean }>;
+  /** Reads history beside the window. Rejects with a RoomlogError. */
+  history(options?: HistoryOptions): Promise<HistoryPage<M>>;
+}
+
+/**
+ * `detached`; `attaching` until the room is joined on this connection; `catching-up` on what was there before;
+ * `live`; `denied` if the server refuses the room (tried again on the next connection).
+ */
+export type RoomState = 'detached' | 'attaching' | 'catching-up' | 'live' | 'denied';
+
+/** How a room is. A new object for each change. */
+export interface RoomStatus {
+  readonly state: RoomState;
+  /** The last seq taken; 0 before the first page. */
+  readonly seq: number;
+  /** How many events are known to exist beyond `seq`. */
+  readonly behind: number;
+  /** How many times a page did not adjoin and the room was joined again. */
+  readonly gaps: number;
+  /** Whether a page has come yet. */
+  readonly loaded: boolean;
+  /** Why it is denied. */
+  readonly error: RoomlogError | undefined;
+}
+
+/** An event of a room as it was taken, of any type, in the order of seq. */
+export interface RoomEvent {
+  readonly seq: number;
+  readonly type: string;
+  readonly tag: string;
+  readonly author: string;
+  readonly own: boolean;
+  readonly at: Date;
+  readonly data: unknown;
+  /** `replay` if it was in the room already when the room was joined on this connection, else `live`. */
+  readonly via: 'live' | 'replay';
+}
+
+/** The log could not be continued: the window was dropped, and the latest page took its place. */
+export interface RoomReset {
+  readonly reason: ResetReason;
+  readonly epoch: string;
+  /** The window's new beginning: its first event is the one behind this seq. */
+  readonly from: number;
+  readonly seq: number;
+}
+
+/** Something between `from` and `to` was not delivered: first unrecovered, then once more when it is known how it ended. */
+export interface Gap {
+  /** The first seq that is missing. */
+  readonly from: number;
+  /** The last one. */
+  readonly to: number;
+  readonly recovered: boolean;
+}
+
+/** The events of a room. */
+export interface RoomEvents {
+  event: RoomEvent;
+  reset: RoomReset;
+  gap: Gap;
+}
+
+/** One room. */
+export interface Room<M = MessageBody> {
+  readonly id: string;
+  readonly status: Readable<RoomStatus>;
+  /** Where the client stands, opaque, to go on from later; undefined before the first page. */
+  readonly position: string | undefined;
+  readonly messages: Messages<M>;
+  /**
+   * Follows the room, and connects if need be. Counted: the room is left one macrotask after the last detach, so that
+   * a detach and an attach in one go are nothing. Returns the detach.
+   */
+  attach(): Unsubscribe;
+  on<K extends keyof RoomEvents>(event: K, fn: (event: RoomEvents[K]) => void): Unsubscribe;
+}
