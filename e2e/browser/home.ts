@@ -83,10 +83,8 @@ export class Home {
   /** Resolves when both panes are connected and have greeted each other. */
   async greeted(): Promise<void> {
     for (const pane of [this.mira, this.jonas]) {
-      await expect.poll(() => pane.connection.getAttribute('data-state'), patience).toBe('connected');
-      await expect
-        .poll(async () => (await pane.rows()).length, patience)
-        .toBeGreaterThanOrEqual(greetingLength);
+      await pane.root.locator('.connection[data-state="connected"]').waitFor();
+      await pane.root.locator(`.row[data-seq="${greetingLength}"]`).waitFor();
     }
   }
 }

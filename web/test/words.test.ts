@@ -4,6 +4,10 @@ import { clock, connectionWords, count, secondsUntil, verdictWords } from '../sr
 
 const status = (rest: Partial<ConnectionStatus>): ConnectionStatus => ({
   state: 'connected',
+  reason: undefined,
+  retryAt: undefined,
+  rttMs: undefined,
+  lastSyncedAt: undefined,
   attempt: 0,
   pendingSends: 0,
   ...rest,

@@ -20,6 +20,11 @@ export class Refused extends Error {
     super(title);
     this.name = 'Refused';
   }
+
+  /** Whether asking again may help; false tells the client to stop asking for a token. */
+  get retryable(): boolean {
+    return this.status >= 500 || this.status === 429;
+  }
 }
 
 /** Asks for a token for `user`. @throws Refused when the server is not in dev mode. */

@@ -39,7 +39,7 @@ export function connectionWords(status: ConnectionStatus, late: boolean, now: nu
       return { text: offline(status.pendingSends), tone: 'waiting', canRetry: false };
     case 'failed':
       return {
-        text: `Stopped. ${status.reason?.message ?? 'The server refused this guest.'}`,
+        text: `Stopped. ${why(status.reason)}`,
         tone: 'over',
         canRetry: false,
       };
@@ -57,6 +57,12 @@ export function connectionWords(status: ConnectionStatus, late: boolean, now: nu
         };
       return { text: `Reconnecting… ${retrying(status.retryAt, now)}`, tone: 'waiting', canRetry: true };
   }
+}
+
+/** The innermost reason that is known: a token that was refused is why there is no connection. */
+function why(reason: ConnectionStatus['reason']): string {
+  const cause = reason?.cause instanceof Error ? reason.cause : reason;
+  return cause?.message ?? 'The server refused this guest.';
 }
 
 function offline(pending: number): string {

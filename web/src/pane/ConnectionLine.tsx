@@ -21,9 +21,7 @@ export function ConnectionLine() {
           Retry now
         </button>
       )}
-      {status.state === 'failed' && status.reason && (
-        <a href={`/errors#${status.reason.code}`}>What this means</a>
-      )}
+      {status.state === 'failed' && status.reason && <a href={status.reason.docs}>What this means</a>}
     </p>
   );
 }

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'react';
-import type { Message } from 'roomlog';
+import type { Message, RoomlogError } from 'roomlog';
 import type { Body } from '../guest/guest.ts';
 import { count } from '../model/words.ts';
 import { Icon } from './Icon.tsx';
@@ -11,6 +11,7 @@ interface ListProps extends Remedies {
   readonly name: string;
   readonly roomId: string;
   readonly loading: boolean;
+  readonly error: RoomlogError | undefined;
   readonly hasOlder: boolean;
   readonly loadOlder: () => void;
   /** New messages are read aloud: of two panes with the same conversation, only the one in use. */
@@ -26,6 +27,7 @@ export function MessageList({
   name,
   roomId,
   loading,
+  error,
   hasOlder,
   loadOlder,
   aloud,
@@ -59,7 +61,7 @@ export function MessageList({
             Show earlier messages
           </button>
         )}
-        {messages.length === 0 && <Empty loading={loading} />}
+        {messages.length === 0 && <Empty loading={loading} error={error} />}
         <ol className="rows">
           {shown.map((message, i) => (
             <MessageRow
@@ -82,7 +84,8 @@ export function MessageList({
   );
 }
 
-function Empty({ loading }: { readonly loading: boolean }) {
+function Empty({ loading, error }: { readonly loading: boolean; readonly error: RoomlogError | undefined }) {
+  if (error) return <p className="talk-empty">The room cannot be opened: {error.message}</p>;
   return <p className="talk-empty">{loading ? 'Opening the room…' : 'Nobody has said anything yet.'}</p>;
 }
 

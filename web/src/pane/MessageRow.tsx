@@ -47,10 +47,9 @@ export const MessageRow = memo(({ message, own, follows, ...remedies }: RowProps
 });
 
 function DeliveryState({ delivery }: { readonly delivery: Delivery }) {
-  const icon = delivery === 'delivered' || delivery === 'read' ? 'sent' : delivery;
   return (
     <span className="delivery">
-      <Icon name={icon} />
+      <Icon name={delivery} />
       {delivery}
     </span>
   );
@@ -67,7 +66,7 @@ function Failure({
     <div className="failure">
       <p>
         {message.error?.message ?? 'The server refused it.'}{' '}
-        {message.error && <a href={`/errors#${message.error.code}`}>Why</a>}
+        {message.error && <a href={message.error.docs}>Why</a>}
       </p>
       <button type="button" className="quiet-button" onClick={() => retry(message.tag)}>
         Retry

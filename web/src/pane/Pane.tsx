@@ -52,7 +52,7 @@ export function Pane(props: PaneProps) {
 }
 
 function Conversation({ guest, active, focused }: PaneProps) {
-  const { messages, send, retry, discard, loadOlder, hasOlder, isPending } = useMessages<Body>();
+  const { messages, send, retry, discard, loadOlder, hasOlder, isPending, error } = useMessages<Body>();
   const field = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
     if (focused) field.current?.focus({ preventScroll: true });
@@ -76,6 +76,7 @@ function Conversation({ guest, active, focused }: PaneProps) {
         name={guest.name}
         roomId={guest.room.id}
         loading={isPending}
+        error={error}
         hasOlder={hasOlder}
         loadOlder={loadOlder}
         aloud={active}

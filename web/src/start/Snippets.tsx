@@ -74,6 +74,19 @@ function Tabs({
   );
 }
 
+/** How much of a token is shown. */
+const tokenShown = 10;
+
+function Shortened({ text }: { readonly text: string }) {
+  const rest = text.slice(tokenShown);
+  return (
+    <>
+      {text.slice(0, tokenShown)}
+      {rest && <span className="code-rest">{rest}</span>}
+    </>
+  );
+}
+
 function Code({ snippet }: { readonly snippet: Snippet }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
@@ -85,7 +98,7 @@ function Code({ snippet }: { readonly snippet: Snippet }) {
             piece.kind ? (
               // biome-ignore lint/suspicious/noArrayIndexKey: the pieces of a snippet never move
               <span key={i} className={`code-${piece.kind}`}>
-                {piece.text}
+                {piece.kind === 'token' ? <Shortened text={piece.text} /> : piece.text}
               </span>
             ) : (
               piece.text
