@@ -3,7 +3,7 @@ import type { ClientFrame, ErrorFrame, ServerFrame, WelcomeFrame } from '../prot
 import { parseFrame } from '../protocol/parse.js';
 import { Liveness } from '../transport/liveness.js';
 import type { Link, Transport } from '../transport/transport.js';
-import { localError, RoomlogError } from './error.js';
+import { concernsConnection, localError, RoomlogError } from './error.js';
 import type { LogEntry } from './types.js';
 
 /** How long the token callback, and then the way from dialling to welcome, may take. */
@@ -137,7 +137,9 @@ export class Connection {
 
   #take(frame: ServerFrame): void {
     if (frame.op === 'ping') this.send({ op: 'pong' });
-    if (frame.op === 'error') this.#refusal = frame;
+    // Of the connection, not of a request: the reason of the close that follows.
+    if (frame.op === 'error' && (frame.id === undefined || concernsConnection(frame.code)))
+      this.#refusal = frame;
     if (frame.op !== 'welcome') {
       if (this.welcome) this.#events.frame(frame);
       return;
@@ -155,20 +157,17 @@ export class Connection {
 
   #closed(code: number, text: string): void {
     const closing = parseClose(code, text);
-    const last = this.#refusal;
-    const error =
-      last && (!closing.reason || closing.reason === last.code)
-        ? new RoomlogError(last)
-        : localError(
-            closing.reason ?? 'network',
-            `The connection was closed (${code}${closing.reason ? `, ${closing.reason}` : ''}).`,
-            closing.retryable,
-          );
-    this.#end(error, {
-      retry: closing.retryable,
-      retryAfterMs: closing.retryAfterMs,
-      refusedToken: code === CLOSE_UNAUTHENTICATED,
-    });
+    const told = this.#refusal && (!closing.reason || closing.reason === this.#refusal.code);
+    const refusal = told ? this.#refusal : undefined;
+    const title = `The connection was closed (${code}${closing.reason ? `, ${closing.reason}` : ''}).`;
+    this.#end(
+      refusal ? new RoomlogError(refusal) : localError(closing.reason ?? 'network', title, closing.retryable),
+      {
+        retry: closing.retryable,
+        retryAfterMs: Math.max(closing.retryAfterMs, refusal?.retry_after_ms ?? 0),
+        refusedToken: code === CLOSE_UNAUTHENTICATED,
+      },
+    );
   }
 
   #end(error: RoomlogError, how: Partial<Ending> = {}): void {

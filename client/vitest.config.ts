@@ -1,0 +1,14 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^roomlog\/react$/, replacement: source('./src/react/index.ts') },
+      { find: /^roomlog$/, replacement: source('./src/index.ts') },
+    ],
+  },
+  test: { include: ['test/**/*.test.{ts,tsx}'], environment: 'node' },
+});
