@@ -9,25 +9,26 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 survived=0
 
-# The tables lie beside the code they break: a line is `mutant test invariant`, tests named as for -run.
-printf '%-22s %-22s %-9s %s\n' mutant package caught by test
+# The tables lie beside the code they break: a line is `mutant test invariant fault`, tests as for -run.
+row='%-14s %-15s %-9s %-26s %s\n'
+printf "$row" mutant package caught test fault
 for table in $(find server -name mutants.txt | sort); do
 	package=./$(dirname "$table")
-	while read -r mutant test invariant _; do
+	while read -r mutant test invariant fault; do
 		case $mutant in '' | '#'*) continue ;; esac
 		if ! go test -count=1 -run "^($test)\$" "$package" >"$log" 2>&1; then
 			echo "$test fails without any mutant:" && cat "$log"
 			exit 1
 		fi
 		if ROOMLOG_MUTANT=$mutant go test -count=1 -tags mutant -timeout 3m -run "^($test)\$" "$package" >"$log" 2>&1; then
-			printf '%-22s %-22s %-9s %s\n' "$mutant" "${package#./server/}" NOTHING "$test"
+			invariant=NOTHING
 			survived=$((survived + 1))
-		elif grep -q '^--- FAIL\|panic: test timed out' "$log"; then
-			printf '%-22s %-22s %-9s %s\n' "$mutant" "${package#./server/}" "$invariant" "$test"
-		else # it did not compile or did not run: that proves nothing
+		elif ! grep -q -e '^ *--- FAIL' -e 'panic: test timed out' "$log" || grep -q "mutant.*$mutant" "$log"; then
+			# It did not compile, or could not make its fault: that proves nothing.
 			echo "$mutant could not be tried:" && cat "$log"
 			exit 1
 		fi
+		printf "$row" "$mutant" "${package#./server/}" "$invariant" "$test" "$fault"
 	done <"$table"
 done
 [ "$survived" = 0 ] || { echo "$survived not caught"; exit 1; }
