@@ -11,6 +11,8 @@ import (
 type pipe interface {
 	// read waits until the peer has sent something. The caller gives the chunk back with free.
 	read() (*chunk, error)
+	// readNow is read without the wait: nil where nothing has come yet, or where only a wait can tell.
+	readNow() (*chunk, error)
 	// tryWrite writes what the peer takes without blocking; less than all without error means full.
 	tryWrite(bufs [][]byte) (int, error)
 	// writeAll blocks until p is written, and fails when the peer makes no progress for the deadline.

@@ -21,6 +21,7 @@ type rawPipe struct {
 
 	// Owned by the reading goroutine.
 	take func(fd uintptr) bool // bound once: a read allocates nothing
+	now  bool                  // the read must not wait
 	got  *chunk
 	err  error
 }
@@ -56,6 +57,12 @@ func (p *rawPipe) read() (*chunk, error) {
 	return got, err
 }
 
+func (p *rawPipe) readNow() (*chunk, error) {
+	p.now = true
+	defer func() { p.now = false }()
+	return p.read()
+}
+
 // takeReady runs when the descriptor may have bytes; false parks the goroutine until it does.
 func (p *rawPipe) takeReady(fd uintptr) bool {
 	c := chunks.Get().(*chunk)
@@ -66,7 +73,7 @@ func (p *rawPipe) takeReady(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN:
 			c.free()
-			return false
+			return p.now
 		case err != nil:
 			c.free()
 			p.err = os.NewSyscallError("read", err)

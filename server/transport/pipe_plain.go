@@ -41,6 +41,8 @@ func (p *plainPipe) read() (*chunk, error) {
 	return c, nil
 }
 
+func (p *plainPipe) readNow() (*chunk, error) { return nil, nil }
+
 func (p *plainPipe) tryWrite(bufs [][]byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

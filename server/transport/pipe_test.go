@@ -154,9 +154,10 @@ func TestWebSocketOverAPlainConnection(t *testing.T) {
 	f := start(t, options{})
 	here, there := net.Pipe()
 	c := newSocket(f.srv, here, "id", mustSeat(t, f))
-	if !f.srv.adopt(&c.sink, func() { c.serve(nil) }) {
+	if !f.srv.adopt(&c.sink) {
 		t.Fatal("not adopted")
 	}
+	go c.begin(nil)
 	p := &peer{t: t, nc: there, br: newReader(there)}
 	must(t, there.SetDeadline(time.Now().Add(patience)))
 	p.sendf(`{"op":"hello","token":%q}`, f.token("u1"))

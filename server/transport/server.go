@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -180,8 +181,9 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 }
 
-// adopt runs serve in the goroutine of a connection that was taken over; false: the server is closed.
-func (s *Server) adopt(k *sink, serve func()) bool {
+// adopt makes the server wait for a connection that was taken over, until its goroutine calls release;
+// false: the server is closed.
+func (s *Server) adopt(k *sink) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -189,24 +191,28 @@ func (s *Server) adopt(k *sink, serve func()) bool {
 	}
 	s.sinks[k] = struct{}{}
 	k.tasks = &s.tasks
-	s.tasks.Go(func() {
-		defer s.release(k)
-		defer func() {
-			if p := recover(); p != nil {
-				s.log.Error("connection failed", "panic", p)
-				k.pipe.close()
-			}
-		}()
-		serve()
-	})
+	s.tasks.Add(1)
 	return true
 }
 
+// release ends what adopt began.
 func (s *Server) release(k *sink) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.sinks, k)
+	s.mu.Unlock()
+	s.tasks.Done()
 }
+
+// rescue turns a panic while a connection is handled into the end of that connection alone. It is
+// deferred.
+func (s *Server) rescue(err *error) {
+	if p := recover(); p != nil {
+		s.log.Error("connection failed", "panic", p, "stack", string(debug.Stack()))
+		*err = errPanicked
+	}
+}
+
+var errPanicked = errors.New("a panic")
 
 func goingAway() *room.Error {
 	return &room.Error{Code: room.CodeGoingAway, Title: "This server is going away; connect again."}

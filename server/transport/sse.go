@@ -79,10 +79,12 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	t.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
 	t.life.sink = &t.sink
 	head := streamHead(w.Header())
-	if !s.adopt(&t.sink, func() { t.serve(joins, who, head) }) {
+	if !s.adopt(&t.sink) {
 		s.quotas.leave(seat)
 		_ = nc.Close()
+		return nil
 	}
+	go t.serve(joins, who, head)
 	return nil
 }
 
@@ -176,18 +178,19 @@ func appendHead(dst []byte, status int, h http.Header) []byte {
 // retryLine tells an EventSource how long to wait before it connects again, in milliseconds.
 const retryLine = "retry: 1000\n\n"
 
-// serve runs in the stream's goroutine: it begins, and then waits for the client to hang up.
+// serve is the first goroutine of a stream. Another one, with a small stack, waits for the client to
+// hang up.
 func (t *stream) serve(joins []hub.Join, who *auth.Identity, head []byte) {
-	defer t.srv.quotas.leave(t.seat)
-	defer t.srv.wheel.drop(&t.life)
 	t.srv.wheel.set(&t.life, who.Until, room.CodeTokenExpired)
 	if err := t.begin(joins, head); err != nil {
-		if t.hub != nil {
-			t.hub.Detach()
-		}
-		t.end(rawProblem(err))
+		t.finish(rawProblem(err))
 		return
 	}
+	go t.wait()
+}
+
+// wait reads until the client hangs up; a one-way stream has nothing to hear.
+func (t *stream) wait() {
 	for {
 		got, err := t.pipe.read()
 		if err != nil {
@@ -195,11 +198,21 @@ func (t *stream) serve(joins []hub.Join, who *auth.Identity, head []byte) {
 		}
 		got.free()
 	}
-	t.hub.Detach()
-	t.end(nil)
+	t.finish(nil)
 }
 
-func (t *stream) begin(joins []hub.Join, head []byte) error {
+func (t *stream) finish(words []byte) {
+	t.srv.wheel.drop(&t.life)
+	if t.hub != nil {
+		t.hub.Detach()
+	}
+	t.end(words)
+	t.srv.quotas.leave(t.seat)
+	t.srv.release(&t.sink)
+}
+
+func (t *stream) begin(joins []hub.Join, head []byte) (err error) {
+	defer t.srv.rescue(&err)
 	conn, err := t.srv.cfg.Hub.Attach(t, wire.EventStream)
 	if err != nil {
 		return err

@@ -42,10 +42,12 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 	early := make([]byte, rw.Reader.Buffered())
 	_, _ = rw.Reader.Read(early) // what is buffered is there
 	c := newSocket(s, nc, id, seat)
-	if !s.adopt(&c.sink, func() { c.serve(early) }) {
+	if !s.adopt(&c.sink) {
 		s.quotas.leave(seat)
 		_ = nc.Close()
+		return nil
 	}
+	go c.begin(early)
 	return nil
 }
 

@@ -18,8 +18,8 @@ import (
 // helloBytes is the most that one message may have before the client has said who it is.
 const helloBytes = 16 << 10
 
-// socket is one WebSocket connection. Its goroutine reads, and alone touches all fields but those of
-// the sink; the hub writes.
+// socket is one WebSocket connection. It has one goroutine at a time, which reads, and alone touches
+// all fields but those of the sink; the hub writes.
 type socket struct {
 	sink
 	srv    *Server
@@ -37,38 +37,58 @@ func newSocket(s *Server, nc net.Conn, id string, seat *seat) *socket {
 	return c
 }
 
-// serve reads until the connection ends. early is what came with the handshake.
-func (c *socket) serve(early []byte) {
-	defer c.srv.quotas.leave(c.seat)
-	defer c.srv.wheel.drop(&c.life)
+// begin is the first goroutine of a connection. early is what came with the handshake.
+func (c *socket) begin(early []byte) {
 	c.srv.wheel.set(&c.life, time.Now().Add(c.srv.cfg.Limits.HelloWithin), room.CodeAuthTimeout)
-	var err error
-	if len(early) > 0 {
-		err = c.frames.feed(early, c)
+	c.carryOn(c.early(early))
+}
+
+func (c *socket) early(p []byte) (err error) {
+	defer c.srv.rescue(&err)
+	return c.frames.feed(p, c)
+}
+
+// wait is all that the goroutine of an idle connection has on its stack.
+func (c *socket) wait() {
+	got, err := c.pipe.read()
+	c.carryOn(c.handle(got, err))
+}
+
+// carryOn ends the connection, or leaves it to a fresh goroutine: handling a frame has made the stack
+// of this one grow, and it would stay that way for as long as nothing comes. With ten thousand idle
+// connections that is most of the memory.
+func (c *socket) carryOn(err error) {
+	if err == nil {
+		go c.wait()
+		return
 	}
-	for err == nil {
-		err = c.step()
-	}
+	c.srv.wheel.drop(&c.life)
 	if c.hub != nil {
 		c.hub.Detach()
 	}
 	c.end(c.words(err))
+	c.srv.quotas.leave(c.seat)
+	c.srv.release(&c.sink)
 }
 
-// step reads and handles what the peer has sent. Nothing of it is on the stack while it waits.
-func (c *socket) step() error {
-	if c.hub != nil && !c.waitWritable() {
-		return errEnded
+// handle handles what was read, and what has come by then.
+func (c *socket) handle(got *chunk, failed error) (err error) {
+	defer c.srv.rescue(&err)
+	for err = failed; got != nil && err == nil; {
+		if c.hub != nil {
+			c.hub.Heard()
+		}
+		err = c.frames.feed(got.bytes(), c)
+		got.free()
+		if err != nil {
+			return err
+		}
+		if c.hub != nil && !c.waitWritable() {
+			return errEnded
+		}
+		got, err = c.pipe.readNow()
 	}
-	got, err := c.pipe.read()
-	if err != nil {
-		return err
-	}
-	defer got.free()
-	if c.hub != nil {
-		c.hub.Heard()
-	}
-	return c.frames.feed(got.bytes(), c)
+	return err
 }
 
 // errEnded says that the connection was ended from this side; why is in the sink.
@@ -97,6 +117,8 @@ func (c *socket) words(err error) []byte {
 		return appendClose(nil, v.code, v.reason)
 	case errors.As(err, &p):
 		return appendClose(nil, uint16(p), "")
+	case errors.Is(err, errPanicked):
+		return appendClose(nil, closeInternal, string(room.CodeInternal))
 	case errors.As(err, &r):
 		return appendClose(r.frame, closeOf(r.err), closeReason(r.err))
 	}
