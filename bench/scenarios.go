@@ -111,7 +111,7 @@ const inFlight = 64
 
 // fanout: 64 sends are kept in flight, all readers follow.
 func fanout(ctx context.Context, s *server, o Options) ([]measured, error) {
-	const room = "bench:fanout"
+	room := "bench:fanout-" + newTag() // nobody wrote to it: its head is the number of events
 	readers, err := enterAll(ctx, s, o.Readers, func(int) string { return room })
 	if err != nil {
 		return nil, err
@@ -237,6 +237,7 @@ func sends(ctx context.Context, s *server, o Options, rooms int) ([]measured, er
 	if err != nil {
 		return nil, err
 	}
+	run := newTag()
 	stop := time.Now().Add(o.Duration)
 	results := make([][]time.Duration, o.Senders)
 	errs := make([]error, o.Senders)
@@ -244,7 +245,7 @@ func sends(ctx context.Context, s *server, o Options, rooms int) ([]measured, er
 	var wg sync.WaitGroup
 	for i := range o.Senders {
 		wg.Go(func() {
-			room := func(turn int) string { return fmt.Sprintf("bench:send-%d", (i*15+turn)%rooms) }
+			room := func(turn int) string { return fmt.Sprintf("bench:%s-%d", run, (i*15+turn)%rooms) }
 			results[i], seqs[i], errs[i] = sendInTurn(ctx, s, i, room, stop)
 		})
 	}

@@ -25,6 +25,7 @@ type commands struct {
 	Tail    tailCommand    `cmd:"" help:"Follow a room of a running server."`
 	Verify  verifyCommand  `cmd:"" help:"Check recorded histories against the invariants."`
 	Chaos   chaosCommand   `cmd:"" help:"Run a TCP proxy that injects faults."`
+	Bench   benchCommand   `cmd:"" help:"Measure this server from outside."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
