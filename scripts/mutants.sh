@@ -10,17 +10,18 @@ trap 'rm -f "$log"' EXIT
 survived=0
 
 # The tables lie beside the code they break: a line is `mutant test invariant fault`, tests as for -run.
-row='%-14s %-15s %-9s %-26s %s\n'
+row='%-14s %-15s %-9s %-28s %s\n'
 printf "$row" mutant package caught test fault
 for table in $(find server -name mutants.txt | sort); do
 	package=./$(dirname "$table")
 	while read -r mutant test invariant fault; do
 		case $mutant in '' | '#'*) continue ;; esac
-		if ! go test -count=1 -run "^($test)\$" "$package" >"$log" 2>&1; then
+		run="^${test//\//\$/^}\$"
+		if ! go test -count=1 -run "$run" "$package" >"$log" 2>&1; then
 			echo "$test fails without any mutant:" && cat "$log"
 			exit 1
 		fi
-		if ROOMLOG_MUTANT=$mutant go test -count=1 -tags mutant -timeout 3m -run "^($test)\$" "$package" >"$log" 2>&1; then
+		if ROOMLOG_MUTANT=$mutant go test -count=1 -tags mutant -timeout 3m -run "$run" "$package" >"$log" 2>&1; then
 			invariant=NOTHING
 			survived=$((survived + 1))
 		elif ! grep -q -e '^ *--- FAIL' -e 'panic: test timed out' "$log" || grep -q "mutant.*$mutant" "$log"; then
