@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -81,7 +82,7 @@ func handOver(t *testing.T, budget int64) {
 // pauseFor stands in for the time that a disk takes.
 func pauseFor(d time.Duration) { time.Sleep(d) }
 
-// write sends 600 events over one connection, several under way at a time, and checks that they are
+// write sends 400 events (150 where tests are to be short) over one connection, several under way at a time, and checks that they are
 // stored in order (SEND-8).
 func (c *churn) write(rng *rand.Rand) {
 	conn, err := c.hub.Attach(newPeer(wire.WebSocket, nil), wire.WebSocket)
@@ -96,7 +97,11 @@ func (c *churn) write(rng *rand.Rand) {
 		last[id] = new(atomic.Int64)
 	}
 	slots := make(chan struct{}, 8)
-	for range 600 {
+	sends := 400
+	if testing.Short() {
+		sends = 150
+	}
+	for range sends {
 		id := c.rooms[rng.IntN(len(c.rooms))]
 		size := 16
 		if rng.IntN(50) == 0 {
@@ -125,9 +130,7 @@ func (c *churn) socket(rng *rand.Rand) {
 		r := newReader(c.t, c.hub, c.store, wire.WebSocket)
 		feed := c.feed(r.peer, rng.Uint64())
 		more = c.talk(rng, r, at)
-		for id, p := range r.at {
-			at[id] = p
-		}
+		r.keep(at)
 		if !more {
 			for _, id := range c.rooms {
 				c.join(r, id, at)
@@ -202,11 +205,7 @@ func (c *churn) stream(rng *rand.Rand) {
 		case <-time.After(time.Duration(rng.IntN(20)) * time.Millisecond):
 		}
 		c.ops.Add(1)
-		r.peer.mu.Lock()
-		for id, p := range r.at {
-			at[id] = p
-		}
-		r.peer.mu.Unlock()
+		r.keep(at)
 		feed()
 		r.peer.cutOff()
 		r.conn.Detach()
@@ -215,7 +214,7 @@ func (c *churn) stream(rng *rand.Rand) {
 
 // converge waits until the reader stands at the head of every room it has a cursor in (I9).
 func (c *churn) converge(r *reader) {
-	r.peer.wait(c.t, "the heads", func() bool {
+	err := r.peer.await("the heads", func() bool {
 		if len(r.asked) > 0 || len(r.at) == 0 {
 			return false
 		}
@@ -226,6 +225,16 @@ func (c *churn) converge(r *reader) {
 		}
 		return true
 	})
+	if err != nil {
+		c.t.Error(err)
+	}
+}
+
+// keep copies where the reader stands.
+func (r *reader) keep(at map[room.ID]room.Position) {
+	r.peer.mu.Lock()
+	defer r.peer.mu.Unlock()
+	maps.Copy(at, r.at)
 }
 
 // feed lets a peer take bytes by fits and starts, and returns what ends that; from then on the peer

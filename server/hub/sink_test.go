@@ -223,9 +223,8 @@ func (p *peer) cutOff() {
 	p.cond.Broadcast()
 }
 
-// wait waits until cond holds (with mu held), for at most ten seconds.
-func (p *peer) wait(t testing.TB, what string, cond func() bool) {
-	t.Helper()
+// await waits until cond holds (with mu held), for at most ten seconds.
+func (p *peer) await(what string, cond func() bool) error {
 	over := false
 	timer := time.AfterFunc(10*time.Second, func() {
 		p.mu.Lock()
@@ -239,11 +238,20 @@ func (p *peer) wait(t testing.TB, what string, cond func() bool) {
 	for !cond() && !over && p.failed == nil {
 		p.cond.Wait()
 	}
-	if p.failed != nil {
-		t.Fatalf("waiting for %s: %v", what, p.failed)
+	switch {
+	case p.failed != nil:
+		return fmt.Errorf("waiting for %s: %w", what, p.failed)
+	case !cond():
+		return fmt.Errorf("timed out waiting for %s", what)
 	}
-	if !cond() {
-		t.Fatalf("timed out waiting for %s", what)
+	return nil
+}
+
+// wait is await for the goroutine of the test.
+func (p *peer) wait(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	if err := p.await(what, cond); err != nil {
+		t.Fatal(err)
 	}
 }
 
