@@ -89,6 +89,7 @@ export class RoomCursor {
   /** No longer connected, or no longer attached. */
   down(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#join = undefined;
     this.#publish();
   }
@@ -180,7 +181,7 @@ export class RoomCursor {
       this.#hole = { from: place.seq + 1, to: Math.max(place.seq + 1, page.prev) };
       this.#events.gap({ ...this.#hole, recovered: false });
     }
-    if (!this.#join) this.#rejoinLater(0);
+    if (!this.#join && this.#timer === undefined) this.#rejoinLater(0);
   }
 
   /** The first join after a page that was taken goes at once, the others wait: a hole must not become a storm. */
