@@ -23,19 +23,30 @@ const batchSize = 1 << 20
 
 // read parses the files. A torn line is counted; any other line that is not one of ours is an error.
 func read(files []string) ([]Line, []File, error) {
-	var lines []Line
-	var stats []File
+	var batches []*batch
+	stats := make([]File, len(files))
 	for i, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return nil, nil, fmt.Errorf("read the history: %w", err)
 		}
-		parsed, torn, err := parse(text, int32(i), name)
-		if err != nil {
-			return nil, nil, err
+		stats[i].Name = name
+		batches = append(batches, split(text, int32(i))...)
+	}
+	parse(batches, files)
+	total := 0
+	for _, b := range batches {
+		if b.err != nil {
+			return nil, nil, b.err
 		}
-		lines = append(lines, parsed...)
-		stats = append(stats, File{Name: name, Lines: len(parsed), Torn: torn})
+		stats[b.file].Lines += len(b.lines)
+		stats[b.file].Torn += b.torn
+		total += len(b.lines)
+	}
+	lines := make([]Line, 0, total) // a Line is large: growing would copy more than it parses
+	for _, b := range batches {
+		lines = append(lines, b.lines...)
+		b.lines = nil
 	}
 	return lines, stats, nil
 }
@@ -43,14 +54,16 @@ func read(files []string) ([]Line, []File, error) {
 // batch is a run of whole lines of a file.
 type batch struct {
 	text  []byte
+	file  int32
 	first int32 // number of its first line
+	count int32 // newlines in it
 	lines []Line
 	torn  int
 	err   error
 }
 
-// parse reads the lines of one file, on all processors.
-func parse(text []byte, file int32, name string) (lines []Line, torn int, err error) {
+// split cuts the text of a file into batches.
+func split(text []byte, file int32) []*batch {
 	var batches []*batch
 	for first := int32(1); len(text) > 0; {
 		end := len(text)
@@ -59,18 +72,23 @@ func parse(text []byte, file int32, name string) (lines []Line, torn int, err er
 				end = batchSize + i + 1
 			}
 		}
-		b := &batch{text: text[:end], first: first}
+		b := &batch{text: text[:end], file: file, first: first, count: int32(bytes.Count(text[:end], []byte("\n")))}
 		batches = append(batches, b)
-		first += int32(bytes.Count(b.text, []byte("\n")))
+		first += b.count
 		text = text[end:]
 	}
+	return batches
+}
+
+// parse parses the batches on all processors.
+func parse(batches []*batch, files []string) {
 	work := make(chan *batch)
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			known := interner{}
 			for b := range work {
-				b.parse(file, name, known)
+				b.parse(files[b.file], known)
 			}
 		})
 	}
@@ -79,17 +97,10 @@ func parse(text []byte, file int32, name string) (lines []Line, torn int, err er
 	}
 	close(work)
 	workers.Wait()
-	for _, b := range batches {
-		if b.err != nil {
-			return nil, 0, b.err
-		}
-		lines = append(lines, b.lines...)
-		torn += b.torn
-	}
-	return lines, torn, nil
 }
 
-func (b *batch) parse(file int32, name string, known interner) {
+func (b *batch) parse(name string, known interner) {
+	b.lines = make([]Line, 0, b.count+1)
 	no := b.first - 1
 	for text := range bytes.Lines(b.text) {
 		no++
@@ -97,7 +108,7 @@ func (b *batch) parse(file int32, name string, known interner) {
 		if len(text) == 0 {
 			continue
 		}
-		l := Line{file: file, no: no}
+		l := Line{file: b.file, no: no}
 		err := json.Unmarshal(text, &l)
 		switch {
 		case err == nil && known.op(l.Op):
