@@ -18,7 +18,18 @@ async function attached(options: RoomOptions = {}) {
   await pass(0);
   const socket = network.last.welcome();
   const texts = () => room.messages.list.get().map(message => message.data.text);
-  return { network, client, room, detach, socket, seen, gaps, resets, texts, status: () => room.status.get() };
+  return {
+    network,
+    client,
+    room,
+    detach,
+    socket,
+    seen,
+    gaps,
+    resets,
+    texts,
+    status: () => room.status.get(),
+  };
 }
 
 /** Ends the connection and makes the next. */
@@ -129,7 +140,10 @@ describe('cursor', () => {
     expect(status().state).toBe('attaching');
     const join = next.take('join');
     expect(join.position).toBe('e:2');
-    next.say(joined(join.id, 2, 2, { head: 3 })).say(page(2, 3)).say(page(3, 4));
+    next
+      .say(joined(join.id, 2, 2, { head: 3 }))
+      .say(page(2, 3))
+      .say(page(3, 4));
     expect(seen).toEqual(['1 replay', '2 live', '3 replay', '4 live']);
   });
 
