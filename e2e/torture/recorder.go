@@ -33,16 +33,17 @@ func (r *recorder) joins(f *follower) {
 }
 
 func (r *recorder) page(f *follower, p page, via history.Via) {
-	r.Add(history.Line{
+	lines := []history.Line{{
 		Op: history.OpPage, Client: f.name, Transport: f.transport, Room: f.room,
 		Epoch: p.Epoch, Prev: p.Prev, Seq: p.Seq, Via: via,
-	})
+	}}
 	for _, e := range p.Events {
-		r.Add(history.Line{
+		lines = append(lines, history.Line{
 			Op: history.OpEvent, Client: f.name, Transport: f.transport, Room: f.room, Epoch: p.Epoch,
 			Author: e.Author, Tag: e.Tag, PayloadHash: history.Hash(e.Data), Seq: e.Seq, Via: via,
 		})
 	}
+	r.Add(lines...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seqs[f] = p.Seq
