@@ -115,6 +115,7 @@ type peer struct {
 	ended  bool
 	frames int
 	bytes  int
+	events int // as counted in bytes by their tags
 	writes int
 	most   int // bytes of the largest write
 	rest   int // bytes of the largest blocking write
@@ -175,7 +176,9 @@ func (p *peer) WriteAll(b []byte) error {
 
 func (p *peer) take(b []byte) {
 	p.bytes += len(b)
+	p.events += bytes.Count(b, []byte(`"tag":"`))
 	if p.see == nil || p.failed != nil {
+		p.cond.Broadcast()
 		return
 	}
 	p.buf = append(p.buf, b...)
