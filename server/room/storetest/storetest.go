@@ -170,8 +170,12 @@ func mustLog(t *testing.T, s room.Store, id room.ID) []room.Event {
 			t.Fatalf("PAGE-6: the page after %d begins at %d/%s, not at mark %s", at.Seq, p.Prev, p.PrevMark, at.Mark)
 		}
 		log = append(log, p.Events...)
+		was := at.Seq
 		if at = p.Position(); at.Seq >= p.Head.Seq {
 			return log
+		}
+		if at.Seq <= was {
+			t.Fatalf("I3: the page after %d does not advance, although the head is %d", was, p.Head.Seq)
 		}
 	}
 }

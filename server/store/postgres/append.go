@@ -13,7 +13,7 @@ import (
 )
 
 // appendSQL takes a batch as arrays: however many sends, one statement and one round trip.
-const appendSQL = `select * from ` + appendFunction + `($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[])`
+const appendSQL = `select * from roomlog.append($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[])`
 
 // Append is [room.Store.Append]. If ctx ends after the batch was sent, the outcome is unknown.
 func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, error) {

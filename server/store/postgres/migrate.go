@@ -3,18 +3,13 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // migrationLock is the advisory lock that a migrating node holds, so that nodes may start together.
 const migrationLock = 0x726f6f6d6c6f67 // "roomlog"
@@ -55,7 +50,7 @@ func makeSchema(ctx context.Context, conn *sql.Conn) error {
 }
 
 func up(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
+	files, err := migrations()
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,49 @@
+//go:build mutant
+
+package postgres
+
+import (
+	_ "embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"testing/fstest"
+)
+
+//go:embed migrations/00001_log.sql
+var first string
+
+// mutants are faults that the store suite must catch, as edits of the schema: `make mutants` runs it
+// against each. They exist only in builds with the tag mutant.
+var mutants = map[string][]string{
+	// Seqs from max(seq) + 1, with neither the row lock nor the unique keys that would stop two of the same.
+	"max_seq": {
+		"  perform from roomlog.rooms r where r.name = any (p_rooms) order by r.name for update;\n", "",
+		"r.generation, r.head,", "r.generation, coalesce((select max(x.seq) from roomlog.events x where x.room = r.id), 0) as head,",
+		"primary key (room, seq)", "check (seq > 0)",
+		"create unique index events_tag", "create index events_tag",
+	},
+	// The counter moves for every send, before its tag is looked up: a retry burns a seq.
+	"bump_first": {
+		"count(*) filter (where j.n = j.storer) over room as stored_so_far", "row_number() over room as stored_so_far",
+		"count(*) filter (where j.n = j.storer) over (partition by j.room) as added", "count(*) over (partition by j.room) as added",
+	},
+}
+
+// migrations are the files of the schema, with the fault that ROOMLOG_MUTANT names.
+func migrations() (fs.FS, error) {
+	name := os.Getenv("ROOMLOG_MUTANT")
+	edits, known := mutants[name]
+	if !known {
+		return nil, fmt.Errorf("ROOMLOG_MUTANT=%q is no mutant of this store: max_seq, bump_first", name)
+	}
+	text := first
+	for i := 0; i < len(edits); i += 2 {
+		if strings.Count(text, edits[i]) != 1 {
+			return nil, fmt.Errorf("mutant %s: %q is not once in the schema", name, edits[i])
+		}
+		text = strings.Replace(text, edits[i], edits[i+1], 1)
+	}
+	return fstest.MapFS{"00001_log.sql": {Data: []byte(text)}}, nil
+}
