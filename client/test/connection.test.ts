@@ -194,6 +194,20 @@ describe('connection', () => {
     expect(state()).toBe('reconnecting');
   });
 
+  it('connects anew for a request that stays unanswered though pings are answered', async () => {
+    const { network, client, state } = await connected();
+    const socket = network.last;
+    void client.room('chat:a').messages.send({ text: 'x' });
+    for (let ms = 0; ms < 19_000; ms += 500) {
+      await pass(500);
+      if (socket.sent.some(frame => frame.op === 'ping')) socket.take('ping');
+      socket.say({ op: 'pong' });
+      expect(state()).toBe('connected');
+    }
+    await pass(5_000);
+    expect(state()).toBe('reconnecting');
+  });
+
   it('is not misled by a device clock that is set back', async () => {
     const { network, state } = await connected();
     vi.setSystemTime(Date.now() - 3_600_000);

@@ -152,7 +152,8 @@ describe('cursor', () => {
     socket.say(joined(socket.take('join').id, 0, 9));
     network.last.end();
     void room.messages.send({ text: 'mine' });
-    const next = (await pass(20_000), network.last.welcome());
+    await pass(20_000);
+    const next = network.last.welcome();
     const join = next.take('join');
     const reset = { reason: 'diverged' };
     next.say({ ...joined(join.id, 4, 6), epoch: 'f', reset, page: span(4, 6, 'f') });

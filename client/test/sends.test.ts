@@ -329,7 +329,10 @@ describe('sends', () => {
   });
 
   it('makes tags that are UUIDs of version 7, in the order of time', () => {
-    const tags = Array.from({ length: 50 }, () => (vi.advanceTimersByTime(1), newTag()));
+    const tags = Array.from({ length: 50 }, () => {
+      vi.advanceTimersByTime(1);
+      return newTag();
+    });
     expect(new Set(tags).size).toBe(50);
     expect([...tags].sort()).toEqual(tags);
     for (const tag of tags) {

@@ -2,6 +2,11 @@
 const PROBE_MS = 2_000;
 /** How long a request may wait for its answer before the link is probed. */
 const ANSWER_MS = 3_000;
+/**
+ * How long a request may wait though the other side answers pings. A server answers within seconds (ACK-5); one that
+ * does not has lost the request, and only a new connection sends it again.
+ */
+const LOST_REQUEST_MS = 20_000;
 /** How much longer than the server's own ping interval a silence may last. */
 const SILENCE_GRACE_MS = 5_000;
 
@@ -23,6 +28,8 @@ export interface LivenessEvents {
 export class Liveness {
   #heardAt = now();
   #probedAt: number | undefined;
+  /** When the wait for an answer began, and from when the next probe of it counts. */
+  #unansweredSince = 0;
   #waitingSince: number | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #silenceMs: number;
@@ -50,7 +57,7 @@ export class Liveness {
   /** Says whether a send or join waits for its answer; `fresh` that the wait begins anew. */
   waiting(waits: boolean, fresh: boolean): void {
     if (!waits) this.#waitingSince = undefined;
-    else if (fresh || this.#waitingSince === undefined) this.#waitingSince = now();
+    else if (fresh || this.#waitingSince === undefined) this.#waitingSince = this.#unansweredSince = now();
     else return;
     if (this.#probedAt === undefined) this.#arm();
   }
@@ -68,6 +75,10 @@ export class Liveness {
     clearTimeout(this.#timer);
   }
 
+  #requestLost(): boolean {
+    return this.#waitingSince !== undefined && now() - this.#unansweredSince >= LOST_REQUEST_MS;
+  }
+
   #dueAt(): number {
     if (this.#probedAt !== undefined) return this.#probedAt + PROBE_MS;
     const silence = this.#heardAt + this.#silenceMs;
@@ -82,7 +93,7 @@ export class Liveness {
   #due(): void {
     // What was heard since the timer was set has moved the deadline; it is only now looked at, not per frame.
     if (now() < this.#dueAt()) this.#arm();
-    else if (this.#probedAt === undefined) this.probe();
-    else this.#events.dead();
+    else if (this.#probedAt !== undefined || this.#requestLost()) this.#events.dead();
+    else this.probe();
   }
 }
