@@ -172,9 +172,12 @@ func (r *liveRoom) see(h room.Head) {
 		r.diverge(room.ResetEpoch)
 		return
 	}
-	if mark, ok := r.markAt(h.Seq); ok && mark != h.Mark {
+	switch mark, ok := r.markAt(h.Seq); {
+	case ok && mark != h.Mark:
 		r.diverge(room.ResetDiverged)
 		return
+	case !ok && h.Seq < r.head:
+		r.fetch(r.head) // an old head, or a store that went back: a read tells
 	}
 	if h.Floor > r.floor {
 		r.floor, r.floorMark = h.Floor, h.FloorMark
