@@ -42,7 +42,7 @@ test: build ## everything: check, -race on both stores, seeded runs, a real brow
 mutants: web/dist/index.html ## build faulty variants and print which invariant catches each
 	scripts/mutants.sh
 
-bench: build ## measure idle memory, fan-out and durable sends, on SQLite and on PostgreSQL
+bench: build ## measure idle memory, fan-out and durable sends, on both stores, on SQLite and on PostgreSQL
 	scripts/bench.sh $(BENCH)
 
 screens: build ## take the pictures of Home under docs/
