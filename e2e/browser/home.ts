@@ -24,6 +24,7 @@ export class Pane {
   readonly composer: Locator;
   readonly tunnel: Locator;
   readonly connection: Locator;
+  readonly words: Locator;
   readonly verdict: Locator;
   readonly strip: Locator;
 
@@ -32,6 +33,7 @@ export class Pane {
     this.composer = this.root.getByRole('textbox');
     this.tunnel = this.root.getByRole('switch');
     this.connection = this.root.locator('.connection');
+    this.words = this.connection.locator('.connection-words');
     this.verdict = this.root.getByRole('status');
     this.strip = this.root.locator('.strip-words');
   }
@@ -56,6 +58,17 @@ export class Pane {
         text: String(row.querySelector('.row-text')?.textContent),
       })),
     );
+  }
+
+  /** Notes every sentence about the connection from now on; the returned function tells them. */
+  async recordWords(): Promise<() => Promise<string[]>> {
+    const record = await this.words.evaluateHandle(words => {
+      const said: string[] = [];
+      const note = () => said.push(words.textContent ?? '');
+      new MutationObserver(note).observe(words, { characterData: true, childList: true, subtree: true });
+      return said;
+    });
+    return () => record.jsonValue();
   }
 
   /** How many rows are not stored yet. */

@@ -21,12 +21,22 @@ afterAll(async () => {
 type Line = readonly ['mira' | 'jonas', string];
 
 const earlier: readonly Line[] = [
-  ['mira', 'The 7:40 to Bern, window seat. You?'],
-  ['jonas', 'Desk, coffee, two monitors full of logs 📈'],
-  ['mira', 'Then you will see every number I miss.'],
+  ['mira', 'Morning! On the 7:40 to Bern, window seat.'],
+  ['jonas', 'Morning. Desk, coffee, rain.'],
+  ['jonas', 'Did you see the plan for Thursday?'],
+  ['mira', 'Reading it now.'],
+  ['mira', 'Point 3 should come first, I think.'],
+  ['jonas', 'Agreed. I will move it.'],
+  ['jonas', 'Done.'],
+  ['mira', 'Thank you!'],
 ];
 const lately: readonly Line[] = [
-  ['jonas', 'None so far. Each cell below is one event, and there is no hole.'],
+  ['mira', 'Who tells the others?'],
+  ['jonas', 'I will.'],
+  ['mira', 'Perfect 🙏'],
+  ['jonas', 'They ask whether two o’clock is fine.'],
+  ['mira', 'Two is fine.'],
+  ['jonas', 'Then it is settled.'],
   ['mira', 'Here comes the Grauholz tunnel. Talk to you on the other side!'],
 ];
 const inTheTunnel: readonly Line[] = [
@@ -59,7 +69,11 @@ test('Home, in a tunnel', async () => {
   await first.page.context().close();
 
   // One page, dressed in four ways: the conversation is the same in all of them.
-  const { page, home } = await visit(browser, server.url, { deviceScaleFactor: 2 });
+  const { page, home } = await visit(browser, server.url, {
+    deviceScaleFactor: 2,
+    locale: 'en-GB',
+    reducedMotion: 'reduce', // or a picture may catch a switch on its way
+  });
   await home.greeted();
   await play(home, lately, () => true);
   await eventually(async () => (await home.mira.rows()).length).toBe((await home.jonas.rows()).length);

@@ -53,15 +53,15 @@ test('a short tunnel: what waited flows on, once and in order', async () => {
 
 test('a long tunnel: the connection is given up, and everything still comes once and in order', async () => {
   const { mira, jonas } = here.home;
+  const said = await mira.recordWords();
   await mira.setTunnel(true);
   for (let i = 1; i <= 3; i++) await mira.say(`inside ${i}`);
   for (let i = 1; i <= 4; i++) await jonas.say(`outside ${i}`);
   await eventually(() => there.home.mira.row('outside 4').count()).toBe(1);
   // Silence, then a probe without an answer: the client notices by itself that the line is dead.
   await eventually(() => mira.connection.getAttribute('data-state')).toBe('reconnecting');
-  await eventually(() => mira.connection.textContent()).toMatch(
-    /^Reconnecting… (retrying in \d+ s|trying now)/,
-  );
+  await eventually(() => mira.words.textContent()).toMatch(/^Reconnecting… (retrying in \d+ s|trying now)$/);
+  expect((await said())[0]).toBe('One moment…'); // nothing alarming at first
   await eventually(() => mira.root.getByRole('button', { name: 'Retry now' }).count()).toBe(1);
   expect(await mira.row('outside 1').count()).toBe(0);
   await jonas.say('outside 5');
@@ -72,6 +72,10 @@ test('a long tunnel: the connection is given up, and everything still comes once
   expect(await mira.root.locator('.cell[data-kind="replay"]').count()).toBeGreaterThanOrEqual(5);
 });
 
+// What Chromium itself says when a dial is given up; in a tunnel every dial is.
+const givenUp = /WebSocket is closed before the connection is established/;
+
 test('no page complained', () => {
-  expect([...here.complaints, ...there.complaints]).toEqual([]);
+  const all = [...here.complaints, ...there.complaints];
+  expect(all.filter(line => !givenUp.test(line))).toEqual([]);
 });

@@ -16,6 +16,11 @@ const lobby = 'chat:lobby';
 
 // The guests live as long as the page: made here, outside React, they are let in once.
 const guests = [letIn('Mira', lobby, location.origin), letIn('Jonas', lobby, location.origin)] as const;
+// A page kept for the back button comes back with its connections, so it keeps its tunnels.
+addEventListener('pagehide', event => {
+  if (!event.persisted) for (const guest of guests) guest.line.close();
+});
+
 // A greeting that is refused shows as such in its pane; there is nothing to add to that.
 greet(guests).catch(() => {});
 

@@ -59,6 +59,11 @@ export async function holdTunnel(id: string, held: boolean): Promise<void> {
   });
 }
 
+/** Closes a tunnel, also while the page is being left; what becomes of the request is not known. */
+export function leaveTunnel(id: string): void {
+  fetch(`/v1/dev/tunnels/${id}`, { method: 'DELETE', keepalive: true }).catch(() => {}); // the server sweeps idle ones
+}
+
 /** The newest seq of a room, asked over plain HTTP: beside any tunnel. */
 export async function headOf(room: string, token: string): Promise<number> {
   const answer = await ask(`/v1/rooms/${room}/events?after=0&limit=1`, {

@@ -1,5 +1,5 @@
 import { Value } from '../model/value.ts';
-import { holdTunnel, openTunnel, Refused, type Tunnel, tunnelExists } from './devapi.ts';
+import { holdTunnel, leaveTunnel, openTunnel, Refused, type Tunnel, tunnelExists } from './devapi.ts';
 
 /** The way a pane's connection takes to the server. */
 export type LineState =
@@ -47,6 +47,12 @@ export class Line {
     if (line.kind !== 'tunnel') return;
     await holdTunnel(line.tunnel.id, held);
     this.state.set({ ...line, heldSince: held ? Date.now() : null });
+  }
+
+  /** Gives the tunnel back: there are only so many, and a page that is left needs none. */
+  close(): void {
+    const line = this.state.get();
+    if (line.kind === 'tunnel') leaveTunnel(line.tunnel.id);
   }
 
   /** A WebSocket constructor whose sockets take this line, whatever host their URL names. */

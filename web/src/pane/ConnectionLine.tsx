@@ -1,3 +1,5 @@
+import { useEffect, useState } from 'react';
+import type { ConnectionState } from 'roomlog';
 import { useConnection } from 'roomlog/react';
 import { connectionWords } from '../model/words.ts';
 import { useLate, useNow } from './hooks.ts';
@@ -12,10 +14,16 @@ export function ConnectionLine() {
   const late = useLate(trying, spareMs);
   const now = useNow(late);
   const words = connectionWords(status, late, now);
+  const aloud = useSpoken(late, status.state);
   return (
     <p className="connection" data-tone={words.tone} data-state={status.state}>
       <span className="connection-dot" aria-hidden="true" />
-      <span className="connection-words">{words.text}</span>
+      <span className="unseen" aria-live="polite">
+        {aloud}
+      </span>
+      <span className="connection-words" title={words.text}>
+        {words.text}
+      </span>
       {words.canRetry && (
         <button type="button" className="quiet-button" onClick={() => status.retryNow()}>
           Retry now
@@ -24,4 +32,14 @@ export function ConnectionLine() {
       {status.state === 'failed' && status.reason && <a href={status.reason.docs}>What this means</a>}
     </p>
   );
+}
+
+/** What is read aloud: that the connection is lost, and that it is back. Never the seconds in between. */
+function useSpoken(late: boolean, state: ConnectionState): string {
+  const [wasLate, setWasLate] = useState(false);
+  useEffect(() => {
+    if (late) setWasLate(true);
+  }, [late]);
+  if (late) return 'Connection lost. Reconnecting.';
+  return wasLate && state === 'connected' ? 'Connected again.' : '';
 }
