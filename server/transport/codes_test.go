@@ -33,7 +33,7 @@ func TestMeaningsAreThoseOfTheSpec(t *testing.T) { // ERR-1, HTTP-5, CLOSE-1
 	}
 }
 
-func TestErrorPageOfTheSpec(t *testing.T) { // ERR-6
+func TestErrorPageOfTheSpec(t *testing.T) { // ERR-5
 	page, err := newErrorPage(spec.Errors)
 	must(t, err)
 	for _, code := range room.Codes() {

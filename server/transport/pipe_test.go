@@ -58,8 +58,8 @@ func TestPipesWriteEverythingInOrder(t *testing.T) {
 			var sent bytes.Buffer
 			var got bytes.Buffer
 			var wg sync.WaitGroup
-			wg.Go(func() { _, _ = io.Copy(&got, io.LimitReader(there, 3<<20)) })
-			for sent.Len() < 3<<20 {
+			wg.Go(func() { _, _ = io.Copy(&got, io.LimitReader(there, 1<<20)) })
+			for sent.Len() < 1<<20 {
 				var bufs [][]byte
 				size := 0
 				for range rng.IntN(1500) { // more than the kernel takes in one call
@@ -67,7 +67,7 @@ func TestPipesWriteEverythingInOrder(t *testing.T) {
 					bufs, size = append(bufs, b), size+len(b)
 				}
 				whole := bytes.Join(bufs, nil)
-				if left := 3<<20 - sent.Len(); size > left {
+				if left := 1<<20 - sent.Len(); size > left {
 					whole, bufs, size = whole[:left], [][]byte{whole[:left]}, left
 				}
 				sent.Write(whole)
@@ -181,6 +181,7 @@ func TestWebSocketOverAPlainConnection(t *testing.T) {
 
 // A reader that takes nothing is cut after the deadline; the others, also the slow, lose nothing.
 func TestSlowReaders(t *testing.T) { // BEAT-4
+	t.Parallel()
 	f := start(t, options{server: func(c *Config) { c.Limits.WriteDeadline = time.Second }})
 	join := func(user string) *peer {
 		p := f.login(user)
@@ -217,6 +218,7 @@ func TestSlowReaders(t *testing.T) { // BEAT-4
 // Somebody who asks for more than they read is not read any more, and when they are cut, also while the
 // reader waits for them, nothing is left.
 func TestAskingWithoutListening(t *testing.T) {
+	t.Parallel()
 	f := start(t, options{server: func(c *Config) { c.Limits.WriteDeadline = 500 * time.Millisecond }})
 	p := f.login("u1")
 	must(t, p.nc.(*net.TCPConn).SetReadBuffer(4<<10))

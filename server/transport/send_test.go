@@ -96,7 +96,7 @@ func TestSendOrder(t *testing.T) {
 		send(p, 2, 2, 40, "chat:x5", `2`)
 		p.expectError(room.CodeTagConflict)
 		send(p, 3, 3, 41, "chat:x5", `3`)
-		if m := p.expect("ack"); m["seq"] != float64(2) { // ROOM-6
+		if m := p.expect("ack"); m["seq"] != float64(2) { // ROOM-5
 			t.Error(m)
 		}
 	})
@@ -301,8 +301,10 @@ func TestStopTellsEveryConnection(t *testing.T) { // CLOSE-7, CLOSE-3
 	stranger := f.dial()
 	f.stop()
 	for _, p := range append(peers, stranger) {
-		reason := p.expectClose(1012)
-		if !strings.HasPrefix(reason, "going_away") {
+		if m := p.expectError(room.CodeGoingAway); m["retryable"] != true {
+			t.Error(m)
+		}
+		if reason := p.expectClose(1012); reason != "going_away" {
 			t.Errorf("reason %q", reason)
 		}
 	}

@@ -218,22 +218,31 @@ func (t *stream) begin(joins []hub.Join, head []byte) (err error) {
 		return err
 	}
 	t.hub = conn
-	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed, id []byte) []byte {
+	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed, _ []byte) []byte {
 		t.begun.Store(true)
-		return appendBeginning(head, rooms, id)
+		return appendBeginning(head, joins, rooms)
 	})
 }
 
 // appendBeginning appends what a stream begins with: ready, and a reset for each room whose position
-// could not be continued. All have the id of where the cursors stand now, before any page.
-func appendBeginning(dst []byte, rooms []hub.Followed, id []byte) []byte {
+// could not be continued. Up to its reset the ids name the position that was given, so that a client
+// who is cut off in between hears of the reset again (rule SSE-7).
+func appendBeginning(dst []byte, joins []hub.Join, rooms []hub.Followed) []byte {
+	at := make([]wire.NamedPosition, len(rooms))
+	for i, f := range rooms {
+		at[i] = wire.NamedPosition{Room: f.Head.Room, Position: f.Position}
+		if f.Reset != "" {
+			at[i].Position = joins[i].Position
+		}
+	}
 	dst = append(dst, retryLine...)
 	ready, _ := json.Marshal(wire.Ready{Connection: newID(), Secret: newID()}) // strings always marshal
-	dst = wire.AppendStreamReady(dst, id, ready)
-	for _, f := range rooms {
+	dst = wire.AppendStreamReady(dst, wire.AppendStreamID(nil, at), ready)
+	for i, f := range rooms {
 		if f.Reset != "" {
+			at[i].Position = f.Position
 			r := wire.Reset{Room: f.Head.Room, Reason: f.Reset, Epoch: f.Head.Epoch, Floor: f.Head.Floor, Head: f.Head.Seq}
-			dst = wire.EventStream.AppendReset(dst, r, id)
+			dst = wire.EventStream.AppendReset(dst, r, wire.AppendStreamID(nil, at))
 		}
 	}
 	return dst

@@ -174,7 +174,9 @@ func TestStreamResets(t *testing.T) { // SSE-7
 	}
 	for at, reason := range map[string]string{"99": "ahead", "other:3": "epoch", "X:1:0000000a": "epoch"} {
 		l := f.listen("/v1/sse?room=chat:a", f.token("u1"), "Last-Event-ID: "+at)
-		l.event()
+		if ready := l.event(); ready.id != at {
+			t.Errorf("%s: %q", at, ready.raw)
+		}
 		r := l.event()
 		if r.name != "reset" || r.data["reason"] != reason || r.data["room"] != "chat:a" || r.data["head"] != 5.0 || r.data["floor"] != 1.0 || r.id != r.data["epoch"].(string)+":0" {
 			t.Errorf("%s: %q", at, r.raw)
@@ -212,8 +214,8 @@ func TestStreamRefusals(t *testing.T) {
 		{"SSE-6 one for several", "?room=chat:a&room=chat:b", token, []string{"Last-Event-ID: e:4"}, 400, room.CodeBadPosition},
 		{"SSE-6", "?room=chat:a&after=x", token, nil, 400, room.CodeBadPosition},
 		{"SSE-6", "?room=chat:a&room=chat:b&after=1", token, nil, 400, room.CodeBadRequest},
-		{"SSE-10", "?room=chat:a", token, []string{"Accept: application/json"}, 406, room.CodeNotAcceptable},
-		{"SSE-10", "?room=chat:a", token, []string{"Accept: text/event-stream;q=0, application/json"}, 406, room.CodeNotAcceptable},
+		{"SSE-6", "?room=chat:a", token, []string{"Accept: application/json"}, 406, room.CodeNotAcceptable},
+		{"SSE-6", "?room=chat:a", token, []string{"Accept: text/event-stream;q=0, application/json"}, 406, room.CodeNotAcceptable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := f.request("GET", "/v1/sse"+c.query, c.token, "", c.header...)
@@ -228,8 +230,9 @@ func TestStreamRefusals(t *testing.T) {
 }
 
 func TestStreamEnds(t *testing.T) {
+	t.Parallel()
 	f := start(t, options{hub: func(c *hub.Config) { c.PingEvery = 200 * time.Millisecond }})
-	ends := f.listen("/v1/sse?room=chat:a", endsIn(t, "u1", 1500*time.Millisecond))
+	ends := f.listen("/v1/sse?room=chat:a", endsIn(t, "u1", 3*time.Second))
 	ends.event()
 	if e := ends.any(); e.comment != "ping" { // SSE-9
 		t.Errorf("%q", e.raw)

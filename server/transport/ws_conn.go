@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"strconv"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -114,13 +113,13 @@ func (c *socket) words(err error) []byte {
 	var r *refusal
 	switch {
 	case errors.As(err, &v):
-		return appendClose(nil, v.code, v.reason)
+		return appendClose(c.notice(v), v.code, v.reason)
 	case errors.As(err, &p):
 		return appendClose(nil, uint16(p), "")
 	case errors.Is(err, errPanicked):
 		return appendClose(nil, closeInternal, string(room.CodeInternal))
 	case errors.As(err, &r):
-		return appendClose(r.frame, closeOf(r.err), closeReason(r.err))
+		return appendClose(r.frame, closeOf(r.err), string(r.err.Code))
 	}
 	why := c.why.Load()
 	switch {
@@ -134,20 +133,21 @@ func (c *socket) words(err error) []byte {
 		e.RetryAfter = rand.N(comeBackWithin) // so that they do not all come back at once
 	}
 	frame := wire.AppendText(nil, wire.Failure{Err: &e}.Append(nil))
-	return appendClose(frame, closeOf(&e), closeReason(&e))
+	return appendClose(frame, closeOf(&e), string(e.Code))
+}
+
+// notice is the error frame before a close for what breaks a limit of ours; what breaks RFC 6455 has no
+// error code, and none.
+func (c *socket) notice(v *violation) []byte {
+	if v.code != closeTooLarge {
+		return nil
+	}
+	e := &room.Error{Code: room.CodeMessageTooLarge, Title: "The message is larger than a frame may be.", Limit: int64(c.frames.max)}
+	return wire.AppendText(nil, wire.Failure{Err: e}.Append(nil))
 }
 
 // comeBackWithin is over how long the clients of a server that goes away are spread.
 const comeBackWithin = time.Second
-
-// closeReason is the code, and how long to wait where that is said (rule CLOSE-3).
-func closeReason(err *room.Error) string {
-	reason := string(err.Code)
-	if ms := err.RetryAfter.Milliseconds(); ms > 0 {
-		reason += " " + strconv.FormatInt(ms, 10)
-	}
-	return reason
-}
 
 // control implements listener.
 func (c *socket) control(op ws.OpCode, payload []byte) error {

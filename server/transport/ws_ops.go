@@ -38,20 +38,16 @@ func (c *socket) message(text []byte) error {
 	return nil // a pong
 }
 
-// stranger handles the frames of a connection that has not said hello (rule AUTH-7).
+// stranger handles the frames of a connection that has not said hello: hello, ping and pong. Anything
+// else ends it (rule AUTH-7).
 func (c *socket) stranger(req *wire.Request, err error) error {
-	switch req.Op {
-	case wire.OpJoin, wire.OpSend, wire.OpLeave, wire.OpRefresh:
-	default:
-		switch {
-		case err != nil:
-			return c.fail(req, err)
-		case req.Op == wire.OpHello:
-			return c.hello(req)
-		case req.Op == wire.OpPing:
-			return c.pong()
-		}
-		return nil // a pong
+	switch {
+	case err == nil && req.Op == wire.OpHello:
+		return c.hello(req)
+	case err == nil && req.Op == wire.OpPing:
+		return c.pong()
+	case err == nil && req.Op == wire.OpPong:
+		return nil
 	}
 	return c.refuse(req, &room.Error{Code: room.CodeUnauthenticated, Title: "The first frame is a hello with a token.", Field: "op"})
 }
@@ -149,7 +145,7 @@ func (c *socket) leave(req *wire.Request) error {
 func (c *socket) refresh(req *wire.Request) error {
 	who, err := c.srv.cfg.Verifier.Verify(req.Token)
 	if err != nil {
-		return c.refuse(req, err)
+		return c.fail(req, err) // the token that is there is good until it ends
 	}
 	if who.User != c.who.User {
 		return c.refuse(req, &room.Error{Code: room.CodeUnauthenticated, Title: "The new token is another user's; connect anew with it.", Field: "token"})

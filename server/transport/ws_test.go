@@ -119,7 +119,12 @@ func TestLargeFrames(t *testing.T) { // CLOSE-5, DATA-2
 	p.sendf(`{"op":"send","n":3,"room":"chat:a","tag":%q,"type":"message","data":   %s  %s}`, tagOf(3), strings.Repeat(" ", 900_000), data)
 	p.expect("ack")
 	p.write([]byte{0x81, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 1})
-	p.expectClose(1009)
+	if m := p.expectError(room.CodeMessageTooLarge); m["limit"] != float64(1<<20) {
+		t.Error(m)
+	}
+	if reason := p.expectClose(1009); reason != "message_too_large" { // CLOSE-3
+		t.Errorf("reason %q", reason)
+	}
 }
 
 func TestHandshake(t *testing.T) {
@@ -188,7 +193,7 @@ func TestHello(t *testing.T) {
 	for _, op := range []string{
 		`{"op":"join","id":1,"room":"chat:a"}`, `{"op":"send","id":1,"room":"chat:a","n":1}`, `{"op":"send","id":1}`,
 		`{"op":"leave","id":1,"room":"chat:a"}`, `{"op":"refresh","id":1,"token":""}`, `{"op":"hello","id":1,"token":"x"}`,
-		`{"op":"hello","id":1}`,
+		`{"op":"hello","id":1}`, `{"op":"dance","id":1}`, `{"op":"ping","id":1,"limit":"x"}`,
 	} {
 		t.Run("AUTH-7 "+op, func(t *testing.T) {
 			p := f.dial()
@@ -202,14 +207,16 @@ func TestHello(t *testing.T) {
 			}
 		})
 	}
-	t.Run("ERR-8 ERR-9 before hello", func(t *testing.T) {
-		p := f.dial()
-		p.sendf(`[]`)
-		p.expectError(room.CodeBadRequest)
+	t.Run("ERR-7 ERR-8 the connection goes on", func(t *testing.T) {
+		p := f.login("u1")
+		for _, text := range []string{``, `[]`, `{"op":"join","room":7}`} {
+			p.sendf("%s", text)
+			p.expectError(room.CodeBadRequest)
+		}
 		p.sendf(`{"op":"dance"}`)
 		p.expectError(room.CodeUnknownOp)
-		p.sendf(`{"op":"hello","token":%q}`, f.token("u1"))
-		p.expect("welcome")
+		p.sendf(`{"op":"ping"}`)
+		p.expect("pong")
 	})
 	t.Run("VER-2", func(t *testing.T) {
 		p := f.dial()
@@ -226,6 +233,7 @@ func TestHello(t *testing.T) {
 }
 
 func TestHelloTimeout(t *testing.T) { // AUTH-8
+	t.Parallel()
 	f := start(t, options{server: func(c *Config) { c.Limits.HelloWithin = 300 * time.Millisecond }})
 	p := f.dial()
 	p.expectError(room.CodeAuthTimeout)
@@ -239,9 +247,10 @@ func TestHelloTimeout(t *testing.T) { // AUTH-8
 }
 
 func TestTokenExpiryEndsTheConnection(t *testing.T) { // AUTH-9
+	t.Parallel()
 	f := start(t, options{})
 	p := f.dial()
-	p.sendf(`{"op":"hello","token":%q}`, endsIn(t, "u1", 1500*time.Millisecond))
+	p.sendf(`{"op":"hello","token":%q}`, endsIn(t, "u1", 3*time.Second))
 	p.expect("welcome")
 	p.expectError(room.CodeTokenExpired)
 	p.expectClose(4501)
@@ -251,7 +260,7 @@ func TestRefresh(t *testing.T) { // AUTH-10
 	f := start(t, options{})
 	t.Run("same user", func(t *testing.T) {
 		p := f.dial()
-		p.sendf(`{"op":"hello","token":%q}`, endsIn(t, "u1", 1500*time.Millisecond))
+		p.sendf(`{"op":"hello","token":%q}`, endsIn(t, "u1", patience))
 		p.expect("welcome")
 		p.sendf(`{"op":"join","id":1,"room":"chat:a"}`)
 		p.expect("joined")
@@ -279,7 +288,12 @@ func TestRefresh(t *testing.T) { // AUTH-10
 		p := f.login("u1")
 		p.sendf(`{"op":"refresh","id":5,"token":"x.y.z"}`)
 		p.expectError(room.CodeUnauthenticated)
-		p.expectClose(4501)
+		p.sendf(`{"op":"refresh","id":6,"token":%q}`, expired(t))
+		if m := p.expectError(room.CodeTokenExpired); m["id"] != 6.0 {
+			t.Error(m)
+		}
+		p.sendf(`{"op":"join","id":7,"room":"chat:a"}`)
+		p.expect("joined")
 	})
 }
 

@@ -119,7 +119,7 @@ func TestVerifyRefuses(t *testing.T) {
 			if e.Code != c.code {
 				t.Errorf("refused as %v, want %s", err, c.code)
 			}
-			for _, part := range strings.Split(c.token, ".") { // ERR-7
+			for _, part := range strings.Split(c.token, ".") { // ERR-6
 				if len(part) > 8 && strings.Contains(e.Error(), part) {
 					t.Errorf("the error repeats the token: %v", e)
 				}
