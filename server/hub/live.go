@@ -32,7 +32,7 @@ type liveRoom struct {
 	subs      [][]*cursor        // per worker
 	marked    []bool             // per worker: queued to have its subscribers marked dirty
 	changed   chan struct{}      // closed when the room grows or forks; nil when nobody waits
-	waiters   int                // parked polls
+	waiters   int                // parked polls, and readers between a read and its use
 	fork      room.ResetReason   // why the last fork happened
 	forks     int                // how often the tail was thrown away
 }

@@ -144,7 +144,7 @@ func (r *liveRoom) take(l *load, p room.Page) {
 	switch {
 	case p.Seq() > r.head:
 		r.extend(after(p.Events, r.head))
-	case len(p.Events) > 0 && r.find(p.Prev) == nil:
+	default:
 		r.insert(p)
 	}
 }
@@ -164,8 +164,21 @@ func (r *liveRoom) agrees(p room.Page) bool {
 	return same(r.head, p.Events[r.head-p.Prev-1].Mark)
 }
 
-// insert adds a block behind the tail, among the segments in the order of prev.
+// insert adds a block behind the tail, among the segments in the order of prev: as much of the page as
+// fills the first gap in it, for segments never overlap.
 func (r *liveRoom) insert(p room.Page) {
+	for s := r.find(p.Prev); s != nil && len(p.Events) > 0; s = r.find(p.Prev) {
+		p.PrevMark, p.Prev = s.markAt(s.last()), s.last()
+		p.Events = after(p.Events, p.Prev)
+	}
+	for _, s := range r.segments {
+		if s.prev > p.Prev && s.prev < p.Seq() {
+			p.Events = p.Events[:s.prev-p.Prev]
+		}
+	}
+	if len(p.Events) == 0 {
+		return
+	}
 	s := newSegment(r, p.Prev, p.PrevMark)
 	for i := range p.Events {
 		s.add(&p.Events[i])

@@ -194,7 +194,7 @@ func TestFailingSink(t *testing.T) {
 		if s := h.Stats(); s.Writes != 1 {
 			t.Errorf("%d writes to a connection that fails, want 1", s.Writes)
 		}
-		if !r.peer.ended {
+		if ended, _ := r.peer.end(); !ended {
 			t.Error("not ended")
 		}
 		r.conn.Detach()

@@ -111,26 +111,43 @@ func (h *Hub) lockAt(ctx context.Context, id room.ID, seq room.Seq) (*liveRoom, 
 	for range maxPlacing {
 		r := h.live(id)
 		r.mu.Lock()
-		var l *load
-		switch {
-		case r.dead:
+		r.waiters++ // it must not be forgotten between a read and its use
+		var err error
+		for try := 0; !r.dead && err == nil && try < maxPlacing; try++ {
+			l := r.lacks(seq)
+			if l == nil {
+				r.waiters--
+				return r, nil
+			}
 			r.mu.Unlock()
-			continue
-		case !r.loaded:
-			l = r.fetch(first)
-		case r.known > r.head: // an event may be acked already that the tail does not have (ACK-8)
-			l = r.fetch(r.head)
-		case seq != first && seq >= r.floor-1 && seq < r.head && r.find(seq) == nil:
-			l = r.fetch(r.blockStart(seq))
-		default:
-			return r, nil
+			err = l.wait(ctx)
+			r.mu.Lock()
 		}
+		dead := r.dead
+		r.waiters--
+		r.retire()
 		r.mu.Unlock()
-		if err := l.wait(ctx); err != nil {
+		if err != nil {
 			return nil, err
+		}
+		if !dead {
+			break
 		}
 	}
 	return nil, overloaded("The room changes faster than it can be read; try again.")
+}
+
+// lacks returns the read that a reader at seq has to wait for; nil: none.
+func (r *liveRoom) lacks(seq room.Seq) *load {
+	switch {
+	case !r.loaded:
+		return r.fetch(first)
+	case r.known > r.head: // an event may be acked already that the tail does not have (ACK-8)
+		return r.fetch(r.head)
+	case seq != first && seq >= r.floor-1 && seq < r.head && r.find(seq) == nil:
+		return r.fetch(r.blockStart(seq))
+	}
+	return nil
 }
 
 func (l *load) wait(ctx context.Context) error {

@@ -210,6 +210,20 @@ func (p *peer) Close(why *room.Error) {
 	}()
 }
 
+// end reports whether the hub has ended the connection, and why.
+func (p *peer) end() (bool, *room.Error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended, p.closed
+}
+
+// count is how many frames the peer has read.
+func (p *peer) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.frames
+}
+
 // give lets the peer take n bytes more; negative: any number.
 func (p *peer) give(n int) {
 	p.mu.Lock()
