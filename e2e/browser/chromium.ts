@@ -26,6 +26,9 @@ export interface Visit {
   readonly complaints: string[];
 }
 
+/** What Chromium itself says when a dial is given up; in a long tunnel every dial is. */
+export const givenUp = /WebSocket is closed before the connection is established/;
+
 /** Opens Home in a context of its own, as another person at another machine would. */
 export async function visit(
   browser: Browser,

@@ -33,7 +33,7 @@ const earlier: readonly Line[] = [
 const lately: readonly Line[] = [
   ['mira', 'Who tells the others?'],
   ['jonas', 'I will.'],
-  ['mira', 'Perfect 🙏'],
+  ['mira', 'Perfect.'],
   ['jonas', 'They ask whether two o’clock is fine.'],
   ['mira', 'Two is fine.'],
   ['jonas', 'Then it is settled.'],

@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, type Visit, visit } from './chromium.ts';
+import { givenUp, launch, type Visit, visit } from './chromium.ts';
 import { eventually, expectAllSame, greetingLength, type Pane } from './home.ts';
 import { Server } from './server.ts';
 
@@ -71,9 +71,6 @@ test('a long tunnel: the connection is given up, and everything still comes once
   await eventually(() => mira.verdict.textContent()).toBe('Caught up: 5 new, 3 sent, nothing missing.');
   expect(await mira.root.locator('.cell[data-kind="replay"]').count()).toBeGreaterThanOrEqual(5);
 });
-
-// What Chromium itself says when a dial is given up; in a tunnel every dial is.
-const givenUp = /WebSocket is closed before the connection is established/;
 
 test('no page complained', () => {
   const all = [...here.complaints, ...there.complaints];

@@ -36,10 +36,8 @@ export function Pane(props: PaneProps) {
             <span className="face" aria-hidden="true">
               {guest.name.slice(0, 1)}
             </span>
-            <div className="pane-who">
-              <h2>{guest.name}</h2>
-              <ConnectionLine />
-            </div>
+            <h2>{guest.name}</h2>
+            <ConnectionLine />
             <TunnelSwitch guest={guest} />
           </header>
           <TunnelNote guest={guest} />
