@@ -151,7 +151,11 @@ export class Session {
     if (pauseWhenHiddenMs === false) return;
     clearTimeout(this.#hiddenTimer);
     this.#hiddenTimer = setTimeout(() => {
-      if (this.#pending > 0 || !this.#connection) return;
+      if (this.#pending > 0) {
+        this.#hid();
+        return;
+      }
+      if (!this.#connection) return;
       this.log('info', 'connection.paused');
       this.#drop();
       this.#publish();

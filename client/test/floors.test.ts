@@ -1,0 +1,53 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const src = fileURLToPath(new URL('../src', import.meta.url));
+const FLOORS = ['protocol', 'transport', 'client', 'react'];
+
+/** Every import of a source file: `react/hooks.ts` → `['react', '../client/types.js', …]`. */
+const sources = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .filter(path => path.endsWith('.ts'))
+  .map(path => {
+    const text = readFileSync(join(src, path), 'utf8');
+    const imports = [
+      ...text.matchAll(/^(?:import|export)[^;]*? from '([^']+)'/gms),
+      ...text.matchAll(/import\('([^']+)'\)/g),
+    ];
+    return {
+      path,
+      floor: FLOORS.indexOf(path.split('/')[0] as string),
+      imports: imports.map(m => m[1] as string),
+    };
+  });
+
+describe('floors', () => {
+  it('finds the sources and what they import', () => {
+    expect(sources.length).toBeGreaterThan(20);
+    expect(sources.flatMap(source => source.imports).length).toBeGreaterThan(50);
+  });
+
+  it('a folder imports only lower ones: protocol < transport < client < react', () => {
+    const wrong = sources.flatMap(({ path, floor, imports }) =>
+      imports
+        .filter(name => name.startsWith('.'))
+        .map(name => relative(src, join(src, dirname(path), name)))
+        .filter(target => floor >= 0 && FLOORS.indexOf(target.split('/')[0] as string) > floor)
+        .map(target => `${path} imports ${target}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it('nothing but React is imported from outside, and by the React entry only', () => {
+    const outside = sources.flatMap(({ path, imports }) =>
+      imports.filter(name => !name.startsWith('.')).map(name => `${path.split('/')[0]}: ${name}`),
+    );
+    expect(new Set(outside)).toEqual(new Set(['react: react']));
+  });
+
+  it('no file is above 400 lines', () => {
+    const long = sources.filter(({ path }) => readFileSync(join(src, path), 'utf8').split('\n').length > 400);
+    expect(long.map(({ path }) => path)).toEqual([]);
+  });
+});

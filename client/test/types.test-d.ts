@@ -1,0 +1,54 @@
+// Checked by `tsc` with the rest: a line below that stops being an error, or becomes one, fails `npm run check`.
+import { createClient, type Message, type Readable, type Room, type SendHandle } from 'roomlog';
+
+interface Body {
+  text: string;
+  replyTo?: number;
+}
+
+declare module 'roomlog' {
+  interface Register {
+    message: Body;
+  }
+}
+
+const client = createClient({
+  url: '/',
+  token: async ({ signal }) => (await fetch('/token', { signal })).text(),
+});
+
+// The registered type is that of every room that names none.
+const room: Room<Body> = client.room('chat:lobby');
+const handle: SendHandle<Body> = room.messages.send({ text: 'hi', replyTo: 4 });
+export const settled: Promise<Message<Body>> = handle;
+export const list: Readable<readonly Message<Body>[]> = room.messages.list;
+export const tag: string = handle.tag;
+
+// @ts-expect-error a wrong payload is a compile error
+room.messages.send({ txt: 'hi' });
+// @ts-expect-error so is one field too many
+room.messages.send({ text: 'hi', colour: 'red' });
+// @ts-expect-error and a missing one
+room.messages.send({ replyTo: 4 });
+// @ts-expect-error a message has no field that its type does not have
+room.messages.list.get()[0]?.data.colour;
+// @ts-expect-error messages are read-only
+room.messages.list.get()[0].delivery = 'sent';
+
+// A type of its own overrides the registered one.
+const board = client.room<{ x: number; y: number }>('board:a');
+void board.messages.send({ x: 1, y: 2 });
+// @ts-expect-error the registered type is not that of this room
+void board.messages.send({ text: 'hi' });
+
+// @ts-expect-error a token is required
+createClient({ url: '/' });
+// @ts-expect-error only the events there are
+client.on('drop', () => {});
+room.on('reset', reset => {
+  export_(reset.reason, reset.from);
+  // @ts-expect-error and only their fields
+  reset.colour;
+});
+
+function export_(..._: unknown[]): void {}

@@ -1,0 +1,130 @@
+// @vitest-environment happy-dom
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type ClientOptions, createClient } from '../src/index.js';
+import { FakeNetwork } from './fake/socket.js';
+
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+let visibility: DocumentVisibilityState;
+let online: boolean;
+
+function see(state: DocumentVisibilityState): void {
+  visibility = state;
+  document.dispatchEvent(new Event('visibilitychange'));
+}
+
+function setOnline(is: boolean): void {
+  online = is;
+  window.dispatchEvent(new Event(is ? 'online' : 'offline'));
+}
+
+async function connected(options: Partial<ClientOptions> = {}) {
+  const network = new FakeNetwork();
+  const client = createClient({ url: 'http://h:1', token: 't', WebSocket: network.WebSocket, ...options });
+  void client.connect();
+  await pass(0);
+  return { network, client, socket: network.last.welcome(), state: () => client.status.get().state };
+}
+
+describe('a device that sleeps, hides and loses its network', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    visibility = 'visible';
+    online = true;
+    vi.spyOn(document, 'visibilityState', 'get').mockImplementation(() => visibility);
+    vi.spyOn(navigator, 'onLine', 'get').mockImplementation(() => online);
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+  });
+
+  const waking: [string, () => void][] = [
+    ['online', () => setOnline(true)],
+    ['visible', () => see('visible')],
+    ['resume', () => void document.dispatchEvent(new Event('resume'))],
+    ['pageshow', () => void window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }))],
+  ];
+
+  it.each(waking)('on %s probes a socket that says OPEN, and dials again 2 s later', async (_, wake) => {
+    const { network, client, socket } = await connected();
+    wake();
+    socket.take('ping');
+    await pass(2_000);
+    expect(client.status.get().state).toBe('reconnecting');
+    await pass(250);
+    expect(network.sockets).toHaveLength(2);
+    await client.close();
+  });
+
+  it.each(waking)('on %s dials at once where it waits', async (_, wake) => {
+    const { network, client, socket } = await connected();
+    for (let i = 0; i < 8; i++) {
+      network.last.end();
+      await pass(20_000);
+    }
+    network.last.end();
+    const before = network.sockets.length;
+    expect(socket).toBe(network.sockets[0]);
+    wake();
+    await pass(0);
+    expect(network.sockets).toHaveLength(before + 1);
+    await client.close();
+  });
+
+  it('calls it offline while the device says so, and keeps a socket that still answers', async () => {
+    const { client, socket, state } = await connected();
+    setOnline(false);
+    socket.take('ping');
+    socket.say({ op: 'pong' }); // loopback needs no network
+    await pass(3_000);
+    expect(state()).toBe('connected');
+    setOnline(false);
+    await pass(2_000);
+    expect(state()).toBe('offline');
+    setOnline(true);
+    expect(state()).toBe('reconnecting');
+    await client.close();
+  });
+
+  it('a hidden tab does not dial unless it has something to send', async () => {
+    const { network, client, socket } = await connected();
+    see('hidden');
+    socket.end();
+    await pass(600_000);
+    expect(network.sockets).toHaveLength(1);
+    void client.room('chat:a').messages.send({ text: 'x' });
+    await pass(0);
+    expect(network.sockets).toHaveLength(2);
+    network.last.end();
+    await pass(1_000);
+    expect(network.sockets).toHaveLength(3);
+    await client.close();
+  });
+
+  it('a hidden tab keeps its socket for 5 min, and dials when it is seen', async () => {
+    const { network, client, socket, state } = await connected();
+    const beat = async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 5_000) {
+        await pass(5_000);
+        network.last.say({ op: 'ping' });
+      }
+    };
+    see('hidden');
+    await beat(295_000);
+    expect(state()).toBe('connected');
+    await beat(5_000);
+    expect(socket.closedByClient).toBe(1000);
+    await pass(600_000);
+    expect(network.sockets).toHaveLength(1);
+    see('visible');
+    await pass(0);
+    expect(network.sockets).toHaveLength(2);
+    network.last.welcome();
+    expect(state()).toBe('connected');
+    await client.close();
+    see('visible'); // nobody listens any more
+    await pass(0);
+    expect(network.sockets).toHaveLength(2);
+  });
+});
