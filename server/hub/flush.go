@@ -152,9 +152,7 @@ func (c *Conn) write(bufs [][]byte, size int) {
 	c.hub.counts.written.Add(int64(n))
 	c.replies = nil
 	if err != nil {
-		c.stalled = true // for good: there is no writing to it
-		c.release()
-		c.sink.Close(nil)
+		c.fail(nil)
 		return
 	}
 	if n < size {
@@ -177,17 +175,26 @@ func (c *Conn) write(bufs [][]byte, size int) {
 	c.release()
 }
 
+// fail ends a connection that cannot be written to. The caller holds c.mu.
+func (c *Conn) fail(why *room.Error) {
+	c.failed, c.stalled = true, true
+	c.replies, c.rest = nil, nil
+	c.release()
+	c.sink.Close(why)
+}
+
 // drain finishes a partial write, then gives the connection back to its worker.
 func (c *Conn) drain() {
 	c.mu.Lock()
 	rest := c.rest
 	c.mu.Unlock()
-	if err := c.sink.WriteAll(rest); err != nil {
-		c.sink.Close(&room.Error{Code: room.CodeSlowConsumer, Title: "The client took no bytes for too long; connect again to resume.", Cause: err})
-		return
-	}
+	err := c.sink.WriteAll(rest)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err != nil {
+		c.fail(&room.Error{Code: room.CodeSlowConsumer, Title: "The client took no bytes for too long; connect again to resume.", Cause: err})
+		return
+	}
 	c.rest, c.stalled = nil, false
 	c.release()
 	if len(c.replies) > 0 || len(c.dirty) > 0 {
