@@ -48,6 +48,7 @@ type Conn struct {
 	held    bool  // cursors may not deliver yet: a stream is still joining
 	queued  bool  // the worker has it on its list
 	stalled bool  // the peer is full: rest is being written by a goroutine
+	failed  bool  // it cannot be written to any more; stalled too
 	cursors []*cursor
 	dirty   []*cursor
 	replies []byte // framed, not yet written: the one queue
@@ -140,21 +141,21 @@ func (c *Conn) Joined(id room.ID) bool {
 func (c *Conn) Reply(frame []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.closed || c.failed {
 		return
 	}
 	c.replies = append(c.replies, frame...)
 	c.enqueue()
 }
 
-// WaitWritable blocks while too much is unsent, and reports whether the connection is still open.
+// WaitWritable blocks while too much is unsent, and reports whether the connection can still be written to.
 // The goroutine that reads a connection calls it before it reads on, so that a peer who asks
 // faster than it listens is slowed, not queued for.
 func (c *Conn) WaitWritable() bool {
 	for {
 		c.mu.Lock()
-		if c.closed || len(c.replies)+len(c.rest) <= maxReplies {
-			open := !c.closed
+		open := !c.closed && !c.failed
+		if !open || len(c.replies)+len(c.rest) <= maxReplies {
 			c.mu.Unlock()
 			return open
 		}
