@@ -24,6 +24,9 @@ mkdir -p .cache
 go build -o .cache/withpostgres ./scripts/withpostgres
 .cache/withpostgres go test -race -shuffle=on -p "$jobs" -timeout 15m $(go list ./... | grep -v '/e2e')
 
+step "The checkers can fail: faulty variants"
+scripts/mutants.sh
+
 step "TypeScript"
 npm test --workspace client --workspace web
 
