@@ -5,7 +5,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { FakeNetwork, tagOf } from './fake/socket.js';
 
 // The code of the front page, which is quickstart.tsx, is a chat: it shows what is in the room and sends what
-// is typed, once, with the row in place from the first moment to the ack (ACK-1, SEND-1).
+// is typed, once; its own page settles a send (ACK-4), and the row stays the same element throughout.
 
 const network = new FakeNetwork();
 vi.stubGlobal('WebSocket', network.WebSocket);
