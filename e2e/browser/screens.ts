@@ -80,6 +80,7 @@ test('Home, in a tunnel', async () => {
   await home.mira.setTunnel(true);
   await play(home, inTheTunnel, pane => pane === home.jonas);
   await home.mira.composer.focus();
+  await eventually(() => home.mira.root.getByRole('timer').textContent()).toBe('0:03');
   for (const { name, colorScheme, viewport } of pictures) {
     await page.emulateMedia({ colorScheme });
     await page.setViewportSize(viewport);

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -78,8 +79,21 @@ export class Server {
     }
   }
 
-  async #token(): Promise<string> {
-    const answer = await fetch(`${this.url}/v1/dev/token?user=reader`);
+  /** Stores messages of one author over plain HTTP, one after the other. */
+  async post(room: string, author: string, texts: readonly string[]): Promise<void> {
+    const headers = {
+      Authorization: `Bearer ${await this.#token(author)}`,
+      'Content-Type': 'application/json',
+    };
+    for (const text of texts) {
+      const body = JSON.stringify({ tag: randomUUID(), type: 'message', data: { text } });
+      const answer = await fetch(`${this.url}/v1/rooms/${room}/events`, { method: 'POST', headers, body });
+      if (answer.status !== 201) throw new Error(`store a message: ${answer.status} ${await answer.text()}`);
+    }
+  }
+
+  async #token(user = 'reader'): Promise<string> {
+    const answer = await fetch(`${this.url}/v1/dev/token?user=${user}`);
     return ((await answer.json()) as { token: string }).token;
   }
 

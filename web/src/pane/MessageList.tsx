@@ -56,10 +56,8 @@ export function MessageList({
         aria-busy={loading}
         onScroll={onScroll}
       >
-        {(hasOlder || shown.length < messages.length) && (
-          <button type="button" className="quiet-button talk-older" onClick={showOlder}>
-            Show earlier messages
-          </button>
+        {messages.length > 0 && (
+          <Beginning more={hasOlder || shown.length < messages.length} onMore={showOlder} />
         )}
         {messages.length === 0 && <Empty loading={loading} error={error} />}
         <ol className="rows">
@@ -81,6 +79,21 @@ export function MessageList({
         </button>
       )}
     </div>
+  );
+}
+
+/** What stands above the first row, at one height whether there is more or not. */
+function Beginning({ more, onMore }: { readonly more: boolean; readonly onMore: () => void }) {
+  return (
+    <p className="talk-beginning">
+      {more ? (
+        <button type="button" className="quiet-button" onClick={onMore}>
+          Show earlier messages
+        </button>
+      ) : (
+        'The room begins here.'
+      )}
+    </p>
   );
 }
 
