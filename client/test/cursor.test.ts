@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createClient, type Gap, type RoomOptions, type RoomReset } from '../src/index.js';
-import { event, FakeNetwork, joined, page, refusal, span } from './fake/socket.js';
+import { ack, event, FakeNetwork, joined, page, refusal, span } from './fake/socket.js';
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
@@ -162,6 +162,17 @@ describe('cursor', () => {
     expect(status()).toMatchObject({ seq: 6 });
     expect(room.position).toBe('f:6');
     expect(gaps).toEqual([]);
+  });
+
+  it('drops what was acked in the old numbering on a reset, though its page never came', async () => {
+    const { socket, room, texts } = await attached();
+    socket.say(joined(socket.take('join').id, 0, 2));
+    void room.messages.send({ text: 'acked' });
+    socket.say(ack(socket.take('send'), 9));
+    expect(texts()).toEqual(['m1', 'm2', 'acked']);
+    socket.say({ op: 'reset', room: 'chat:a', reason: 'epoch', epoch: 'f', floor: 1, head: 1 });
+    socket.say({ ...joined(socket.take('join').id, 0, 1), epoch: 'f', page: span(0, 1, 'f') });
+    expect(texts()).toEqual(['m1']);
   });
 
   it('joins again without a position after a reset frame; later pages count no more (RESET-2)', async () => {

@@ -81,6 +81,25 @@ describe('history', () => {
     expect(seqs()).toEqual([7, 8]);
   });
 
+  it('does not put a page before a window that has moved meanwhile', async () => {
+    const { messages, socket, seqs } = await joinedAt(4, 6);
+    let answer: (response: Response) => void = () => {};
+    answers = [
+      () =>
+        new Promise(resolve => {
+          answer = resolve;
+        }),
+    ];
+    const late = messages.loadOlder();
+    await pass(0);
+    socket.say({ op: 'reset', room: 'chat:a', reason: 'too_far', epoch: 'e', floor: 1, head: 9 });
+    socket.say(joined(socket.take('join').id, 7, 9));
+    answer(body(2, 4));
+    await late;
+    expect(seqs()).toEqual([8, 9]);
+    expect(messages.older.get().hasMore).toBe(true);
+  });
+
   it('says why it failed, and can be tried again', async () => {
     const { messages, seqs } = await joinedAt(1, 2);
     await expect(messages.loadOlder()).rejects.toMatchObject({ code: 'network', retryable: true });

@@ -268,7 +268,23 @@ describe('sends', () => {
     await expect(fine).resolves.toBeDefined();
   });
 
-  it('keeps sends through a token that is refused, and fails them when the connection fails (AUTH-9)', async () => {
+  it('keeps sends through a token that expires, and sends them with the fresh one (AUTH-9, CLOSE-9)', async () => {
+    const network = new FakeNetwork();
+    const client = createClient({ url: 'http://h', token: async () => 't', WebSocket: network.WebSocket });
+    void client.connect();
+    await pass(0);
+    const socket = network.last.welcome();
+    const handle = client.room('chat:a').messages.send({ text: 'x' });
+    socket.say(refusal(socket.take('send'), 'token_expired', false));
+    expect(client.room('chat:a').messages.list.get()[0]?.delivery).toBe('sending');
+    socket.end(4501, 'token_expired');
+    await pass(250);
+    const next = network.last.welcome();
+    next.say(ack(next.take('send'), 1));
+    await expect(handle).resolves.toMatchObject({ seq: 1 });
+  });
+
+  it('fails sends when the connection fails, with its reason (AUTH-9)', async () => {
     const { socket, send } = await connected();
     const handle = send();
     socket.say(refusal(socket.take('send'), 'token_expired', false));
