@@ -140,13 +140,14 @@ func (r *liveRoom) take(l *load, p room.Page) {
 	if p.Head.Seq < l.known && r.known == l.known {
 		r.known = r.head // the head that was seen is no more
 	}
-	r.known = max(r.known, p.Head.Seq)
-	switch {
-	case p.Seq() > r.head:
-		r.extend(after(p.Events, r.head))
-	default:
+	if p.Seq() <= r.head {
+		// That the store's head is beyond the tail says nothing here: the append that moved it may be about
+		// to be published.
 		r.insert(p)
+		return
 	}
+	r.extend(after(p.Events, r.head))
+	r.known = max(r.known, p.Head.Seq)
 }
 
 // agrees reports whether a page has the marks that memory has, at both its ends and at the head.
