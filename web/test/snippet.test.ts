@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { plainText, type Snippet, snippets } from '../src/model/snippet.ts';
 
@@ -37,6 +38,13 @@ test('the token and the address are marked wherever they stand', () => {
   expect(kinds('curl')).toEqual(['token', 'url', 'url']);
 });
 
-test('curl sends the given tag, so that running it twice is one event (TAG-1)', () => {
+test('curl sends the given tag, so that running it twice is one event (TAG-3)', () => {
   expect(plainText(named('curl'))).toContain(`"tag":"${filling.tag}"`);
+});
+
+test('the React snippet is the quickstart that the client compiles and runs', () => {
+  // A path from the workspace, where tests run: happy-dom gives import.meta.url no file to resolve against.
+  const quickstart = readFileSync('../client/test/quickstart.tsx', 'utf8');
+  const [react] = snippets({ ...filling, url: 'http://127.0.0.1:8080', token: 'TOKEN' });
+  expect(react && plainText(react)).toBe(quickstart);
 });

@@ -52,7 +52,7 @@ function Chat() {
   const { messages, send, retry } = useMessages(); const { state } = useConnection();
   return <><p role="status">{state}</p><ol>{messages.map(m => <li key={m.tag} data-delivery={m.delivery}>{m.data.text}
     {m.delivery === 'failed' && <button onClick={() => retry(m.tag)}>Retry</button>}</li>)}</ol>
-    <form onSubmit={e => { e.preventDefault(); const f = e.currentTarget; send({ text: String(new FormData(f).get('t')) }); f.reset() }}><input name="t" aria-label="Message" /></form></>;
+    <form onSubmit={e => { e.preventDefault(); const f = e.currentTarget; send({ text: String(new FormData(f).get('t')) }); f.reset(); }}><input name="t" aria-label="Message" /></form></>;
 }
 `,
     ),
