@@ -34,12 +34,11 @@ const (
 	minVersion = "3.51.3"
 )
 
-// pragmas are what every connection runs first. Eight-KiB pages hold an event of ordinary size without
-// an overflow page; a checkpoint each 2,000 pages (16 MiB) writes a hot page back once for many
-// commits; both were measured. A mapping or a larger cache gained nothing.
+// pragmas are what every connection runs first; the driver sorts them. A checkpoint each 2,000 pages
+// (8 MiB) writes a hot page back once for many commits; that was measured. A mapping, a larger cache or
+// larger pages gained nothing.
 var pragmas = []string{
 	"busy_timeout(5000)", // a foreign reader (the sqlite3 shell) may hold a lock for a moment
-	"page_size(8192)",
 	"journal_mode(wal)",
 	"synchronous(full)",
 	"wal_autocheckpoint(2000)",
@@ -222,11 +221,11 @@ func (s *Store) release() error {
 	if s.db != nil {
 		close(s.writers)
 		for w := range s.writers {
-			errs = append(errs, w.conn.Close())
+			errs = append(errs, w.end())
 		}
 		close(s.readers)
 		for r := range s.readers {
-			errs = append(errs, r.conn.Close())
+			errs = append(errs, r.end())
 		}
 		errs = append(errs, s.db.Close())
 	}
@@ -249,14 +248,26 @@ func (s *Store) enter() (func(), error) {
 
 // session is a connection with its statements; one goroutine uses it at a time.
 type session struct {
-	conn *sql.Conn
+	conn  *sql.Conn
+	stmts []*sql.Stmt
 }
 
-func (c session) prepare(ctx context.Context, query string, into **sql.Stmt) error {
+// end closes the statements, then the connection: with a statement left open SQLite would keep the
+// file open behind our back, and its log beside it.
+func (c *session) end() error {
+	var errs []error
+	for _, stmt := range c.stmts {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(append(errs, c.conn.Close())...)
+}
+
+func (c *session) prepare(ctx context.Context, query string, into **sql.Stmt) error {
 	stmt, err := c.conn.PrepareContext(ctx, query)
 	if err != nil {
 		return fmt.Errorf("prepare %q: %w", query, err)
 	}
 	*into = stmt
+	c.stmts = append(c.stmts, stmt)
 	return nil
 }

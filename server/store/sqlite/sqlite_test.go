@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -130,5 +131,29 @@ func TestDiskFull(t *testing.T) {
 	out, err := s.Append(t.Context(), []room.Send{send(stored)})
 	if err != nil || out.Verdicts[0].Seq != room.Seq(stored+1) {
 		t.Fatalf("with room again: %+v, %v", out, err)
+	}
+}
+
+// What Close leaves is one file with everything in it: an operator who copies it has all of it.
+func TestCloseLeavesOneFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "roomlog.db")
+	s := open(t, path)
+	send := room.Send{Room: "chat:a", Author: "u1", Tag: room.Tag{1}, Type: "message", Data: []byte(`1`)}
+	if _, err := s.Append(t.Context(), []room.Send{send}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Read(t.Context(), room.Query{Room: "chat:a", Limit: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(path + "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{path, path + ".lock"}; !slices.Equal(left, want) {
+		t.Errorf("Close leaves %q, want %q", left, want)
 	}
 }
