@@ -45,7 +45,6 @@ type Conn struct {
 	mu      sync.Mutex
 	closed  bool
 	pinged  int64 // when a ping was sent that the peer must answer, on the hub's clock; 0: none
-	held    bool  // cursors may not deliver yet: a stream is still joining
 	queued  bool  // the worker has it on its list
 	stalled bool  // the peer is full: rest is being written by a goroutine
 	failed  bool  // it cannot be written to any more; stalled too

@@ -107,15 +107,13 @@ func (c *Conn) flush(w *worker) {
 	if len(c.replies) > 0 {
 		bufs, size = append(bufs, c.replies), len(c.replies)
 	}
-	if !c.held {
-		bufs, size = c.gather(bufs, size)
-	}
+	bufs, size = c.gather(bufs, size)
 	if size > 0 {
 		c.write(bufs, size)
 	}
 	clear(bufs)
 	w.bufs = bufs[:0]
-	if len(c.dirty) > 0 && !c.held {
+	if len(c.dirty) > 0 {
 		c.enqueue()
 	}
 }

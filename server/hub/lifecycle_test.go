@@ -258,7 +258,7 @@ func visit(t *testing.T, h *Hub, m *model, f wire.Framing) {
 	if f == wire.WebSocket {
 		err = c.Join(t.Context(), j, func(Joined) []byte { return nil })
 	} else {
-		err = c.Follow(t.Context(), []Join{j}, func([]Followed, []byte) []byte { return nil })
+		err = c.Follow(t.Context(), []Join{j}, func([]Followed) []byte { return nil })
 	}
 	if err != nil && !room.AsError(err).Retryable() {
 		t.Error(err)

@@ -438,11 +438,14 @@ func (r *reader) follow(t testing.TB, joins []Join) error {
 		r.order = append(r.order, j.Room)
 	}
 	r.peer.mu.Unlock()
-	return r.conn.Follow(t.Context(), joins, func(rooms []Followed, id []byte) []byte {
+	return r.conn.Follow(t.Context(), joins, func(rooms []Followed) []byte {
 		placed := []frame{}
+		var at []wire.NamedPosition
 		for _, f := range rooms {
 			placed = append(placed, frame{Room: f.Head.Room, Position: f.Position.String()})
+			at = append(at, wire.NamedPosition{Room: f.Head.Room, Position: f.Position})
 		}
+		id := wire.AppendStreamID(nil, at)
 		data, err := json.Marshal(map[string]any{"rooms": placed})
 		if err != nil {
 			t.Error(err)

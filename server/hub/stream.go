@@ -17,10 +17,10 @@ type Followed struct {
 
 // Follow places the cursors of a one-way stream, all at once: the rooms are those of its URL, and
 // where each stands is in the id of every event. encode makes the stream's beginning from the
-// placed rooms, in the order of joins, and from the id that names where each of them stands; it is
-// queued before any page. A join without position starts at the head.
+// placed rooms, in the order of joins; it is queued before any page. A join without position starts
+// at the head.
 // Errors: unavailable, overloaded, going_away (all retryable).
-func (c *Conn) Follow(ctx context.Context, joins []Join, encode func(rooms []Followed, id []byte) []byte) error {
+func (c *Conn) Follow(ctx context.Context, joins []Join, encode func(rooms []Followed) []byte) error {
 	cursors := make([]*cursor, 0, len(joins))
 	placed := make([]Followed, 0, len(joins))
 	for _, j := range joins {
@@ -33,18 +33,7 @@ func (c *Conn) Follow(ctx context.Context, joins []Join, encode func(rooms []Fol
 		}
 		cursors, placed = append(cursors, cur), append(placed, f)
 	}
-	c.mu.Lock()
-	c.held = true // until the beginning is queued
-	c.mu.Unlock()
-	if err := c.begin(cursors, nil); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.replies = append(c.replies, encode(placed, c.streamID())...)
-	c.held = false
-	c.enqueue()
-	return nil
+	return c.begin(cursors, encode(placed))
 }
 
 func (c *Conn) follow(ctx context.Context, j Join) (*cursor, Followed, error) {

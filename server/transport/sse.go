@@ -218,7 +218,7 @@ func (t *stream) begin(joins []hub.Join, head []byte) (err error) {
 		return err
 	}
 	t.hub = conn
-	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed, _ []byte) []byte {
+	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed) []byte {
 		t.begun.Store(true)
 		return appendBeginning(head, joins, rooms)
 	})
