@@ -70,6 +70,23 @@ describe('sends', () => {
     expect(room.status.get()).toMatchObject({ seq: 3, behind: 0 });
   });
 
+  it('goes by retryable where it does not know the code (ERR-4)', async () => {
+    const { socket, send, shown } = await connected();
+    const [first, second] = [send(), send()];
+    void second.catch(() => undefined);
+    const [one, two] = out(socket).frames as [Frame, Frame];
+    socket.say(ack(one, 1));
+    socket.say(refusal(two, 'not_thought_of_yet', true, { retry_after_ms: 50 }));
+    await pass(100);
+    const [again] = out(socket).frames as [Frame];
+    expect(again).toMatchObject({ n: 2, tag: second.tag });
+    socket.say(refusal(again, 'nor_this', false));
+    await pass(100);
+    expect(out(socket).said).toEqual([]);
+    expect(shown()).toEqual(['t1 sent', 't2 failed']);
+    await expect(first).resolves.toMatchObject({ seq: 1 });
+  });
+
   it('is settled by a page that comes before the ack; the ack then changes nothing (ACK-4)', async () => {
     const { room, socket, send, shown } = await connected();
     room.attach();
