@@ -23,6 +23,7 @@ type writer struct {
 	room, create, bump      *sql.Stmt
 	insert, find            *sql.Stmt
 	failed                  error // why the file is no longer written; nil while it is
+	unfolded                int64 // bytes of the log that the last fold had to leave
 }
 
 func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
@@ -60,7 +61,10 @@ func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, e
 	}
 	select {
 	case w := <-s.writers:
-		defer func() { s.writers <- w }()
+		defer func() {
+			s.fold(w)
+			s.writers <- w
+		}()
 		return w.append(batch)
 	case <-ctx.Done():
 		return room.Appended{}, unavailable(ctx.Err())
@@ -102,10 +106,10 @@ func (w *writer) undo(err error) error {
 // valid. After any other fault (an fsync that failed) the commit may be on disk or not, and what the
 // system cached is no evidence, so nothing more is written until a restart has read the log back.
 func (w *writer) torn(err error) error {
-	judged := classify("commit", err)
-	var e *room.Error
-	if code, ok := primary(err); ok && errors.As(judged, &e) && code != sqlite3.SQLITE_IOERR {
-		return w.undo(judged)
+	switch primary(err) {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
+		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL:
+		return w.undo(classify("commit", err))
 	}
 	w.failed = fmt.Errorf("the disk failed during a commit; restart to recover: %w", err)
 	w.undo(err)

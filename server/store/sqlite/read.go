@@ -37,7 +37,7 @@ func newReader(ctx context.Context, db *sql.DB) (*reader, error) {
 	}
 	r := &reader{session: session{conn: conn}}
 	if _, err := conn.ExecContext(ctx, "pragma query_only = on"); err != nil {
-		return r, errors.Join(err, conn.Close())
+		return r, err
 	}
 	return r, errors.Join(
 		r.prepare(ctx, `begin`, &r.begin),

@@ -41,6 +41,8 @@ var pragmas = []string{
 	"busy_timeout(5000)", // a foreign reader (the sqlite3 shell) may hold a lock for a moment
 	"journal_mode(wal)",
 	"synchronous(full)",
+	"fullfsync(on)",            // where fsync alone does not reach the disk (macOS); elsewhere it does nothing
+	"checkpoint_fullfsync(on)", // likewise
 	"wal_autocheckpoint(2000)",
 	"journal_size_limit(67108864)",
 	"cache_size(-32768)",
@@ -55,6 +57,8 @@ type Store struct {
 	lock    *os.File
 	writers chan *writer // holds the one writer while nobody uses it
 	readers chan *reader // holds the idle readers
+	log     string       // the file of the write-ahead log
+	foldAt  int64        // its size, in bytes, at which it is folded
 
 	mu     sync.Mutex
 	closed bool
@@ -66,11 +70,13 @@ type Store struct {
 // process has it open, if the file was written by a newer Roomlog, or if it lies on a file system
 // without WAL support (a network share). ctx bounds the opening alone.
 func Open(ctx context.Context, path string) (s *Store, err error) {
-	path, err = filepath.Abs(path)
+	path, err = resolve(path)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	s = &Store{writers: make(chan *writer, 1), readers: make(chan *reader, readers)}
+	s = &Store{
+		writers: make(chan *writer, 1), readers: make(chan *reader, readers), log: path + "-wal", foldAt: foldAt,
+	}
 	s.close = sync.OnceValue(s.release)
 	defer func() {
 		if err != nil {
@@ -95,19 +101,36 @@ func Open(ctx context.Context, path string) (s *Store, err error) {
 	return s, s.connect(ctx)
 }
 
+// resolve makes the folder of path and gives the path without links: the lock lies beside the file, so
+// one file under two names would have two.
+func resolve(path string) (string, error) {
+	dir, base := filepath.Split(path)
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return path, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return path, err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return path, err
+	}
+	whole, err := filepath.EvalSymlinks(filepath.Join(dir, base))
+	if errors.Is(err, fs.ErrNotExist) {
+		return filepath.Join(dir, base), nil // the file is made later
+	}
+	return whole, err
+}
+
 // source is the driver's name for the file at path, with the pragmas of each connection.
 func source(path string) string {
 	u := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}
 	return u.String()
 }
 
-// claim makes the folder and the file, readable by this user alone, and takes the lock that keeps a
-// second process out. SQLite gives its other files the permissions of the first.
+// claim makes the file, readable by this user alone, and takes the lock that keeps a second process
+// out. SQLite gives its other files the permissions of the first.
 func (s *Store) claim(path string) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
 	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
@@ -120,7 +143,7 @@ func (s *Store) claim(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(file.Close(), syncDir(dir))
+	return errors.Join(file.Close(), syncDir(filepath.Dir(path)))
 }
 
 // inspect refuses an engine or a file system that would not keep the promise of durability.
@@ -189,18 +212,19 @@ func migrate(ctx context.Context, db *sql.DB) error {
 // connect opens the writer and the readers and prepares their statements.
 func (s *Store) connect(ctx context.Context) error {
 	w, err := newWriter(ctx, s.db)
-	if err != nil {
-		return err
+	if w != nil {
+		s.writers <- w // release ends it, prepared or not
 	}
-	s.writers <- w
 	for range readers {
-		r, err := newReader(ctx, s.db)
 		if err != nil {
 			return err
 		}
-		s.readers <- r
+		var r *reader
+		if r, err = newReader(ctx, s.db); r != nil {
+			s.readers <- r
+		}
 	}
-	return nil
+	return err
 }
 
 // Info describes the engine, and whether an append is fsynced before it returns.

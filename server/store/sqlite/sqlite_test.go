@@ -3,10 +3,13 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"roomlog/server/room"
@@ -64,6 +67,13 @@ func TestSecondHandle(t *testing.T) {
 	s := open(t, path)
 	if _, err := Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another process has this database open") {
 		t.Fatalf("a second handle: %v", err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(filepath.Dir(path), link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), filepath.Join(link, "room.db")); err == nil || !strings.Contains(err.Error(), "another process has this database open") {
+		t.Fatalf("a second handle by another name: %v", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -155,5 +165,85 @@ func TestCloseLeavesOneFile(t *testing.T) {
 	}
 	if want := []string{path, path + ".lock"}; !slices.Equal(left, want) {
 		t.Errorf("Close leaves %q, want %q", left, want)
+	}
+}
+
+// A log that is damaged is no fault of a send: it may not be refused for good (SEND-5), since a client
+// drops what is.
+func TestDamagedLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "roomlog.db")
+	s := open(t, path)
+	defer s.Close()
+	append := func(n byte) (room.Appended, error) {
+		return s.Append(t.Context(), []room.Send{{Room: "chat:a", Author: "u1", Tag: room.Tag{n}, Type: "message", Data: []byte(`1`)}})
+	}
+	if _, err := append(1); err != nil {
+		t.Fatal(err)
+	}
+	for _, damage := range []string{"update rooms set head = 0", "drop table events"} {
+		direct(t, path, func(db *sql.DB) error {
+			_, err := db.Exec(damage)
+			return err
+		})
+		_, err := append(2)
+		var e *room.Error
+		if !errors.As(err, &e) || !e.Retryable() {
+			t.Errorf("an append after %q: %v, which blames the send", damage, err)
+		}
+	}
+}
+
+// The write-ahead log stays bounded while reads overlap without a gap, which alone would keep SQLite
+// from ever starting it again, and appends go on beside a foreign reader that lets nothing be folded.
+func TestLogIsBounded(t *testing.T) {
+	const limit = 1 << 20
+	path := filepath.Join(t.TempDir(), "roomlog.db")
+	s := open(t, path)
+	defer s.Close()
+	s.foldAt = limit
+	data := fmt.Appendf(nil, "%q", strings.Repeat("x", 20_000))
+	n := 0
+	fill := func() (largest int64) {
+		for range 200 {
+			n++
+			send := room.Send{Room: "chat:a", Author: "u1", Tag: room.Tag{1, byte(n), byte(n >> 8)}, Type: "message", Data: data}
+			if _, err := s.Append(t.Context(), []room.Send{send}); err != nil {
+				t.Fatal(err)
+			}
+			info, err := os.Stat(path + "-wal")
+			if err != nil {
+				t.Fatal(err)
+			}
+			largest = max(largest, info.Size())
+		}
+		return largest
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var reading sync.WaitGroup
+	for range 2 * readers {
+		reading.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := s.Read(t.Context(), room.Query{Room: "chat:a", Anchor: room.Latest, Limit: 100}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	if largest := fill(); largest > limit {
+		t.Errorf("the log grew to %d bytes under reads, beyond %d", largest, limit)
+	}
+	stop()
+	reading.Wait()
+	direct(t, path, func(db *sql.DB) error {
+		db.SetMaxOpenConns(1)
+		if _, err := db.Exec("begin; select count(*) from events"); err != nil {
+			return err
+		}
+		fill()
+		_, err := db.Exec("commit")
+		return err
+	})
+	if largest := fill(); largest > 10*limit {
+		t.Errorf("the log grew to %d bytes after the foreign reader was gone", largest)
 	}
 }
