@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Finds what `make test` needs beside Go and Node, and installs what is missing: PostgreSQL's programs
-# and a Chromium. It starts no service, makes no database cluster and leaves alone what already runs.
+# Finds what `make test` needs beside Go and Node, and installs what is missing: PostgreSQL's programs,
+# a Chromium, and the C compiler without which Go's race detector does not build. It starts no service, makes no database cluster and leaves alone what already runs.
 # With --print it ends by printing where they are, as lines of the form NAME=PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -89,6 +89,29 @@ install_chromium() {
 	apt_install chromium
 }
 
+find_compiler() {
+	local name
+	for name in "${CC:-}" gcc clang; do
+		if [ -n "$name" ] && command -v "$name" >/dev/null; then
+			return
+		fi
+	done
+	return 1
+}
+
+install_compiler() {
+	can_apt || return 1
+	say "installing a C compiler with apt"
+	apt_install gcc libc6-dev
+}
+
+if ! find_compiler; then
+	install_compiler || true
+	find_compiler || {
+		say "A C compiler is missing and could not be installed: apt-get install gcc libc6-dev"
+		exit 1
+	}
+fi
 if ! postgres=$(find_postgres); then
 	install_postgres || true
 	postgres=$(find_postgres) || {

@@ -76,12 +76,12 @@ describe('sends', () => {
     void second.catch(() => undefined);
     const [one, two] = out(socket).frames as [Frame, Frame];
     socket.say(ack(one, 1));
-    socket.say(refusal(two, 'not_thought_of_yet', true, { retry_after_ms: 50 }));
-    await pass(100);
+    socket.say(refusal(two, 'not_thought_of_yet', true));
+    await pass(2_000);
     const [again] = out(socket).frames as [Frame];
     expect(again).toMatchObject({ n: 2, tag: second.tag });
     socket.say(refusal(again, 'nor_this', false));
-    await pass(100);
+    await pass(2_000);
     expect(out(socket).said).toEqual([]);
     expect(shown()).toEqual(['t1 sent', 't2 failed']);
     await expect(first).resolves.toMatchObject({ seq: 1 });
