@@ -89,15 +89,7 @@ install_chromium() {
 	apt_install chromium
 }
 
-find_compiler() {
-	local name
-	for name in "${CC:-}" gcc clang; do
-		if [ -n "$name" ] && command -v "$name" >/dev/null; then
-			return
-		fi
-	done
-	return 1
-}
+find_compiler() { command -v "${CC:-gcc}" >/dev/null; }
 
 install_compiler() {
 	can_apt || return 1
