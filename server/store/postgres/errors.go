@@ -9,7 +9,10 @@ import (
 	"roomlog/server/room"
 )
 
-const diskFull = "53100"
+const (
+	diskFull        = "53100"
+	uniqueViolation = "23505"
+)
 
 // refusal turns a definite refusal, of a statement that the server rolled back or never got, into the
 // port's errors. Faults of the values stay plain errors, for the hub to find the send that has them;
@@ -21,6 +24,7 @@ func refusal(step string, err error) error {
 		switch {
 		case e.Code == diskFull:
 			return &room.Error{Code: room.CodeStorageFull, Title: "The disk of the store is full.", Cause: err}
+		case e.Code == uniqueViolation: // a seq that is taken: the room's row has gone back, no send is to blame
 		case e.Code[:2] == "22", e.Code[:2] == "23", e.Code[:2] == "54": // data, constraint, limit of the program
 			return err
 		}
@@ -36,7 +40,7 @@ func refusal(step string, err error) error {
 // ended context, and unless the statement was never sent, nobody knows.
 func appendFailure(err error, answered bool) error {
 	var e *pgconn.PgError
-	if errors.As(err, &e) && (e.Severity == "ERROR" || !answered) || pgconn.SafeToRetry(err) {
+	if errors.As(err, &e) && (e.SeverityUnlocalized == "ERROR" || !answered) || pgconn.SafeToRetry(err) {
 		return refusal("append", err)
 	}
 	return fmt.Errorf("append: %w: %w", room.ErrOutcomeUnknown, err)

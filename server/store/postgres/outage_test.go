@@ -280,6 +280,25 @@ func TestBadSend(t *testing.T) {
 	}
 }
 
+// TestDamagedLog: a log that is damaged is no fault of a send, which may not be refused for good (SEND-5),
+// since a client drops what is.
+func TestDamagedLog(t *testing.T) {
+	dsn := pgtest.DB(t)
+	s := open(t, dsn)
+	defer s.Close()
+	if _, err := s.Append(t.Context(), []room.Send{message("u1", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := direct(t, dsn).Exec(t.Context(), "update roomlog.rooms set head = 0"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Append(t.Context(), []room.Send{message("u1", 2)})
+	var e *room.Error
+	if !errors.As(err, &e) || !e.Retryable() {
+		t.Errorf("an append to a room whose row has gone back: %v, which blames the send", err)
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
 	dsn := pgtest.DB(t)
 	s := open(t, dsn)
@@ -327,7 +346,9 @@ func TestRelaxed(t *testing.T) {
 }
 
 func TestAppendFailure(t *testing.T) {
-	pg := func(severity, code string) error { return &pgconn.PgError{Severity: severity, Code: code} }
+	pg := func(severity, code string) error {
+		return &pgconn.PgError{Severity: "as the server's language has it", SeverityUnlocalized: severity, Code: code}
+	}
 	for _, c := range []struct {
 		err      error
 		answered bool
@@ -345,6 +366,7 @@ func TestAppendFailure(t *testing.T) {
 		{pg("ERROR", "53300"), false, room.CodeUnavailable},
 		{pg("ERROR", "22021"), false, ""},
 		{pg("ERROR", "23514"), false, ""},
+		{pg("ERROR", "23505"), false, room.CodeUnavailable},
 		{errors.New("connection reset by peer"), false, room.CodeOutcomeUnknown},
 		{context.DeadlineExceeded, false, room.CodeOutcomeUnknown},
 	} {
