@@ -47,7 +47,7 @@ func startServer(ctx context.Context, binary, store string) (*server, error) {
 	s.cmd = exec.Command(binary, "dev", "--listen", addr, "--store", store)
 	s.cmd.Dir = dir
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s.cmd.SysProcAttr = tied()
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
