@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -29,7 +30,11 @@ type node struct {
 	cmd  *exec.Cmd
 	log  *os.File
 	dead chan struct{} // closed when cmd has ended
+	exit error         // how it ended; valid once dead is closed
 }
+
+// stopTimeout bounds the end of a process that was asked to end.
+const stopTimeout = 30 * time.Second
 
 // newNode prepares a node with a data folder of its own. store is "sqlite" or a Postgres URL.
 func newNode(binary, dir, store string) (*node, error) {
@@ -59,7 +64,7 @@ func (n *node) start(ctx context.Context) error {
 	n.cmd, n.dead = cmd, make(chan struct{})
 	dead := n.dead
 	go func() {
-		_ = cmd.Wait()
+		n.exit = cmd.Wait()
 		close(dead)
 	}()
 	n.mu.Unlock()
@@ -88,21 +93,56 @@ func (n *node) ready(ctx context.Context, dead <-chan struct{}) error {
 	}
 }
 
-// kill ends the process at once, as kill -9 does, and waits until it is gone.
-func (n *node) kill() { n.signal(syscall.SIGKILL) }
-
-// stop asks the process to end and waits until it has.
-func (n *node) stop() { n.signal(syscall.SIGTERM) }
-
-func (n *node) signal(sig syscall.Signal) {
-	n.mu.Lock()
-	cmd, dead := n.cmd, n.dead
-	n.mu.Unlock()
-	if cmd == nil {
-		return
+// kill ends the process at once, as kill -9 does, and waits until it is gone. A process that had ended by
+// itself is an error: no client could have told its crash from ours.
+func (n *node) kill() error {
+	if cmd, dead := n.current(); cmd != nil {
+		select {
+		case <-dead:
+			return fmt.Errorf("the server ended by itself: %w", n.exit)
+		default:
+		}
+		_ = cmd.Process.Kill()
+		<-dead
 	}
-	_ = cmd.Process.Signal(sig)
-	<-dead
+	return nil
+}
+
+// stop asks the process to end, and says how it did.
+func (n *node) stop() error {
+	cmd, dead := n.current()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("the server ended by itself: %w", err)
+	}
+	timer := time.NewTimer(stopTimeout)
+	defer timer.Stop()
+	select {
+	case <-dead:
+		return n.exit
+	case <-timer.C:
+		return errors.Join(errors.New("the server does not end on SIGTERM"), n.kill())
+	}
+}
+
+func (n *node) current() (*exec.Cmd, <-chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cmd, n.dead
+}
+
+// faults are the lines of the server's log that no run may have: it is built with the race detector, whose
+// reports would otherwise go with the processes that are killed.
+func (n *node) faults() ([]string, error) {
+	text, err := os.ReadFile(n.log.Name())
+	var found []string
+	for line := range strings.Lines(string(text)) {
+		for _, mark := range []string{"WARNING: DATA RACE", "panic: ", "panic serving", "fatal error: "} {
+			if strings.Contains(line, mark) {
+				found = append(found, line)
+			}
+		}
+	}
+	return found, err
 }
 
 // token asks the server for a development token.

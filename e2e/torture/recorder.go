@@ -1,7 +1,9 @@
 package torture
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"roomlog/history"
@@ -15,12 +17,14 @@ type recorder struct {
 	seqs  map[*follower]int64
 	moved chan struct{} // closed and replaced when a follower moves
 	notes map[string]int
+	wrong map[string]int // what no fault excuses
 }
 
 func newRecorder(file string) (*recorder, error) {
 	r, err := history.Create(file)
 	return &recorder{
-		Recorder: r, seqs: make(map[*follower]int64), moved: make(chan struct{}), notes: make(map[string]int),
+		Recorder: r, seqs: make(map[*follower]int64), moved: make(chan struct{}),
+		notes: make(map[string]int), wrong: make(map[string]int),
 	}, err
 }
 
@@ -51,7 +55,10 @@ func (r *recorder) page(f *follower, p page, via history.Via) {
 	r.moved = make(chan struct{})
 }
 
+// reset records a reset. Nothing here prunes, restores or forks a room, so none is due, and the checker,
+// which excuses every jump after one, must not be the only judge of it.
 func (r *recorder) reset(f *follower, reason, epoch string) {
+	r.violation(fmt.Errorf("%s was reset over %s, reason %s", f.room, f.transport, reason))
 	r.Add(history.Line{Op: history.OpReset, Client: f.name, Transport: f.transport, Room: f.room, Epoch: epoch, Reason: reason})
 }
 
@@ -63,11 +70,41 @@ func (r *recorder) invoke(w *writer, m *message) *history.Call {
 	})
 }
 
+// breach is an answer that breaks the protocol, whatever was cut or killed before it.
+type breach string
+
+func (b breach) Error() string { return string(b) }
+
 // note counts what cut a client off, so that a run which nothing disturbed is seen for what it is.
 func (r *recorder) note(transport string, err error) {
+	if b := breach(""); errors.As(err, &b) {
+		r.violation(err)
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.notes[fmt.Sprintf("%s: %T", transport, err)]++
+}
+
+// violation notes what no fault excuses; the run fails by it.
+func (r *recorder) violation(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wrong[err.Error()]++
+}
+
+// violations are the sentences noted, with how often each was.
+func (r *recorder) violations() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.wrong)
+}
+
+// at is the seq that a follower has reached.
+func (r *recorder) at(f *follower) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seqs[f]
 }
 
 // behind lists the followers that are not at the head of their room, and a channel that is closed when

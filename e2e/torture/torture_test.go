@@ -117,7 +117,9 @@ func torture(t *testing.T, db *pgtest.Server) {
 	stopClients()
 	following.Wait()
 	r.readFinal()
-	r.node.stop()
+	if err := r.node.stop(); err != nil {
+		t.Error(err)
+	}
 	if err := r.rec.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +146,7 @@ func setUp(t *testing.T, db *pgtest.Server, seed int64) *run {
 	if err := n.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.kill)
+	t.Cleanup(func() { _ = n.kill() }) // unless stopped by then
 	r := &run{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 1)), node: n, db: db, file: filepath.Join(dir, "history.jsonl")}
 	if r.rec, err = newRecorder(r.file); err != nil {
 		t.Fatal(err)
@@ -180,7 +182,8 @@ func (r *run) cast() {
 	for i := range writers {
 		name := fmt.Sprintf("writer-%d", i)
 		r.writers = append(r.writers, &writer{
-			name: name, transport: []string{"ws", "http"}[i%2], room: roomName(r.rng.IntN(rooms)),
+			// Each room has writers of both transports.
+			name: name, transport: []string{"ws", "http"}[(i+i/rooms)%2], room: roomName(i % rooms),
 			base: r.proxies[r.rng.IntN(proxies)].Addr().String(), token: token(name), rec: r.rec, rng: rng(),
 		})
 	}
@@ -188,35 +191,50 @@ func (r *run) cast() {
 
 func roomName(i int) string { return fmt.Sprintf("chat:torture-%d", i) }
 
-// breakThings breaks one thing after the other until the time is over.
+// breakThings breaks one thing after the other until the time is over. The faults are dealt from a deck,
+// shuffled anew each time, so that no seed is spared one of them.
 func (r *run) breakThings(ctx context.Context) {
+	deck := []string{"cut", "cut-after", "cut-after", "cut-after", "black hole", "delay", "kill -9 the node"}
+	if r.db != nil {
+		deck = append(deck, "stop the database at once")
+	}
+	dealt := make(map[string]int)
 	over := time.Now().Add(*lasting)
-	kills := 0
-	for turn := 0; time.Now().Before(over); turn++ {
-		wait(ctx, time.Duration(100+r.rng.IntN(500))*time.Millisecond)
-		p := r.proxies[r.rng.IntN(len(r.proxies))]
-		switch r.rng.IntN(8) {
-		case 0, 1:
-			p.CutAll()
-		case 2, 3, 4:
-			r.set(p, chaos.Fault{
-				Kind: chaos.CutAfter, Bytes: int64(r.rng.IntN(4000)), Times: int64(1 + r.rng.IntN(4)),
-				Direction: []chaos.Direction{"", chaos.Up, chaos.Down}[r.rng.IntN(3)],
-			})
-		case 5:
-			r.set(p, chaos.Fault{Kind: chaos.Blackhole})
-			wait(ctx, time.Duration(200+r.rng.IntN(800))*time.Millisecond)
-			p.Heal()
-		case 6:
-			r.set(p, chaos.Fault{Kind: chaos.Delay, Delay: 5 * time.Millisecond, Jitter: 20 * time.Millisecond})
-		case 7:
-			r.crash(ctx)
-			kills++
+	for turn := 0; turn < len(deck) || time.Now().Before(over); turn++ {
+		if turn%len(deck) == 0 {
+			r.rng.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 		}
-		if turn%9 == 8 && kills == 0 { // no seed is spared a crash
-			r.crash(ctx)
-			kills++
-		}
+		wait(ctx, time.Duration(50+r.rng.IntN(400))*time.Millisecond)
+		fault := deck[turn%len(deck)]
+		r.breakOne(ctx, fault)
+		dealt[fault]++
+	}
+	r.t.Logf("broken: %v", dealt)
+}
+
+// breakOne does one fault of the deck, to a proxy of its choice.
+func (r *run) breakOne(ctx context.Context, fault string) {
+	p := r.proxies[r.rng.IntN(len(r.proxies))]
+	switch fault {
+	case "cut":
+		p.CutAll()
+	case "cut-after":
+		r.set(p, chaos.Fault{
+			Kind: chaos.CutAfter, Bytes: int64(r.rng.IntN(4000)), Times: int64(1 + r.rng.IntN(4)),
+			Direction: []chaos.Direction{"", chaos.Up, chaos.Down}[r.rng.IntN(3)],
+		})
+	case "black hole":
+		r.set(p, chaos.Fault{Kind: chaos.Blackhole})
+		wait(ctx, time.Duration(200+r.rng.IntN(800))*time.Millisecond)
+		p.Heal()
+	case "delay":
+		r.set(p, chaos.Fault{Kind: chaos.Delay, Delay: 5 * time.Millisecond, Jitter: 20 * time.Millisecond})
+	case "kill -9 the node":
+		r.killNode(ctx)
+	case "stop the database at once":
+		r.stopDatabase(ctx)
+	default:
+		r.t.Fatalf("no fault is named %q", fault)
 	}
 }
 
@@ -226,19 +244,22 @@ func (r *run) set(p *chaos.Proxy, f chaos.Fault) {
 	}
 }
 
-// crash kills the node, or stops the database as a crash would.
-func (r *run) crash(ctx context.Context) {
-	if r.db != nil && r.rng.IntN(2) == 0 {
-		if err := r.db.Stop(pgtest.Immediate); err != nil {
-			r.t.Fatal(err)
-		}
-		wait(ctx, time.Duration(r.rng.IntN(2500))*time.Millisecond)
-		if err := r.db.Restart(ctx); err != nil {
-			r.t.Fatal(err)
-		}
-		return
+// stopDatabase stops the database as a crash would (-m immediate), and starts it again.
+func (r *run) stopDatabase(ctx context.Context) {
+	if err := r.db.Stop(pgtest.Immediate); err != nil {
+		r.t.Fatal(err)
 	}
-	r.node.kill()
+	wait(ctx, time.Duration(r.rng.IntN(2500))*time.Millisecond)
+	if err := r.db.Restart(ctx); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// killNode kills the node and starts it again.
+func (r *run) killNode(ctx context.Context) {
+	if err := r.node.kill(); err != nil {
+		r.t.Error(err)
+	}
 	wait(ctx, time.Duration(r.rng.IntN(500))*time.Millisecond)
 	if err := r.node.start(ctx); err != nil {
 		r.t.Fatal(err)
@@ -289,7 +310,7 @@ func (r *run) awaitHeads() {
 		case <-moved:
 		case <-over:
 			for _, f := range late {
-				r.t.Errorf("%s over %s stands at %d of %d in %s", f.name, f.transport, f.seq, heads[f.room], f.room)
+				r.t.Errorf("%s over %s stands at %d of %d in %s", f.name, f.transport, r.rec.at(f), heads[f.room], f.room)
 			}
 			return
 		}
@@ -351,6 +372,13 @@ func (r *run) judge() {
 		r.t.Fatal(err)
 	}
 	r.t.Logf("\n%s", table.String())
+	for what, times := range r.rec.violations() {
+		r.t.Errorf("no fault excuses this, seen %d times: %s", times, what)
+	}
+	faults, err := r.node.faults()
+	if err != nil || len(faults) > 0 {
+		r.t.Errorf("the server's log has %q: %v (-keep keeps it)", faults, err)
+	}
 	if !verdict.OK(required...) {
 		r.t.Errorf("the history does not hold: violated %v, or not exercised", verdict.Failed())
 	}

@@ -28,7 +28,8 @@ type message struct {
 }
 
 // writer sends messages to a room until told to stop, over a WebSocket with several in flight, or over
-// HTTP one at a time. Whatever is not answered is sent again with the same tag.
+// HTTP one at a time. Whatever is not answered is sent again with the same tag, and some of it although it
+// is answered or on its way.
 type writer struct {
 	name      string
 	transport string
@@ -104,8 +105,13 @@ func (w *writer) overWebSocket(ctx context.Context, stop <-chan struct{}) error 
 	}()
 	slots := make(map[int64]*message) // by n, which is also the request id
 	var next, hold int64 = 1, 0
+	client := &http.Client{Timeout: quiet}
 	send := func(n int64, m *message) error {
 		slots[n] = m
+		// The same event over another transport (TAG-6); being the first unanswered, it stays in order.
+		if len(w.pending) > 0 && m == w.pending[0] && w.rng.IntN(8) == 0 {
+			w.postToo(ctx, client, m)
+		}
 		m.attempt = w.rec.invoke(w, m)
 		return writeJSON(ctx, conn, map[string]any{"op": "send", "id": n, "n": n, "room": m.room, "tag": m.tag, "type": "message", "data": m.data})
 	}
@@ -141,17 +147,30 @@ func (w *writer) answer(ctx context.Context, conn *websocket.Conn, slots map[int
 		return err
 	}
 	m := slots[fr.ID]
-	if m == nil || m.settled {
+	if m == nil || m.attempt == nil {
 		return nil
 	}
 	switch {
 	case fr.Op == "ack":
 		m.attempt.OK(fr.Epoch, fr.Seq)
 		m.attempt = nil
+		if m.settled {
+			return nil
+		}
 		w.settle(m)
+		if w.rng.IntN(16) == 0 { // an n that is used up, answered by its tag (SEND-6)
+			if err := send(fr.ID, m); err != nil {
+				return err
+			}
+		}
 		if *hold == fr.ID {
 			*hold = 0
 			return w.resendAfter(fr.ID, slots, send)
+		}
+	case fr.Op == "error" && m.settled:
+		m.refused(fr.Code)
+		if !fr.Retryable {
+			return refusal("repeat of an acked send", fr)
 		}
 	case fr.Op == "error" && fr.Code == "out_of_order":
 		m.refused(fr.Code)
@@ -166,7 +185,8 @@ func (w *writer) answer(ctx context.Context, conn *websocket.Conn, slots map[int
 		wait(ctx, min(time.Duration(fr.RetryMS)*time.Millisecond, 100*time.Millisecond))
 		return send(fr.ID, m)
 	case fr.Op == "error":
-		return fmt.Errorf("a send was refused for good: %s %s", fr.Code, fr.Title)
+		m.refused(fr.Code)
+		return refusal("send", fr)
 	}
 	return nil
 }
@@ -224,13 +244,22 @@ func (w *writer) overHTTP(ctx context.Context, stop <-chan struct{}) error {
 		}
 		m := w.pending[0]
 		for extra := w.rng.IntN(8) - 5; extra > 0; extra-- {
-			w.extra.Go(func() { _ = w.post(ctx, client, m) })
+			w.postToo(ctx, client, m)
 		}
 		if err := w.post(ctx, client, m); err != nil {
 			return err
 		}
 		w.settle(m)
 	}
+}
+
+// postToo posts m besides, whoever else sends it.
+func (w *writer) postToo(ctx context.Context, client *http.Client, m *message) {
+	w.extra.Go(func() {
+		if err := w.post(ctx, client, m); err != nil && ctx.Err() == nil {
+			w.rec.note("http", err)
+		}
+	})
 }
 
 // stored is the answer to a send over HTTP: the event, or a problem.
@@ -273,5 +302,5 @@ func (w *writer) post(ctx context.Context, client *http.Client, m *message) erro
 	default:
 		attempt.Fail(s.Code)
 	}
-	return fmt.Errorf("send: status %d %s", resp.StatusCode, s.Code)
+	return statusError("send "+s.Code, resp.StatusCode)
 }
