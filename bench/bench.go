@@ -2,12 +2,14 @@
 // own, loads it over loopback, and reads what that cost from the operating system. Every row also
 // checks that nothing was lost, doubled or reordered.
 //
-// Load and server share the machine: quote medians, and ratios within one run.
+// CPU is that of the server's process alone: a PostgreSQL behind it is not in it, nor is the load. Load and
+// server share the machine: quote medians, and ratios within one run.
 package bench
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -47,6 +49,22 @@ func (o *Options) withDefaults() {
 	}
 }
 
+// validate says in one sentence what cannot be measured.
+func (o *Options) validate() error {
+	for _, c := range []struct {
+		name    string
+		n, most int
+	}{{"runs", o.Runs, 1000}, {"idle", o.Idle, 1_000_000}, {"readers", o.Readers, 100_000}, {"senders", o.Senders, 10_000}} {
+		if c.n < 1 || c.n > c.most {
+			return fmt.Errorf("%s must be from 1 to %d, not %d", c.name, c.most, c.n)
+		}
+	}
+	if o.Duration < time.Millisecond || o.Duration > time.Hour {
+		return fmt.Errorf("duration must be from 1ms to 1h, not %s", o.Duration)
+	}
+	return known(o.Only)
+}
+
 // Figure is one measured quantity over the runs of a row.
 type Figure struct {
 	Name   string    `json:"name"`
@@ -54,10 +72,14 @@ type Figure struct {
 	Values []float64 `json:"values"` // one per run
 }
 
-// Median is the middle value.
+// Median is the middle value, or the mean of the two in the middle; 0 without values.
 func (f Figure) Median() float64 {
+	n := len(f.Values)
+	if n == 0 {
+		return 0
+	}
 	sorted := slices.Sorted(slices.Values(f.Values))
-	return sorted[len(sorted)/2]
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
 // Row is the outcome of one scenario on one store.
@@ -91,7 +113,7 @@ type scenario struct {
 
 var scenarios = []scenario{
 	{"idle", "idle connections over 1,000 rooms", idle},
-	{"fanout", "one room, saturated: 64 sends in flight", fanout},
+	{"fanout", "one room, saturated: one send of each sender in flight", fanout},
 	{"sends-one-room", "acked sends, one outstanding each, one room", sendsOneRoom},
 	{"sends-many-rooms", "acked sends, one outstanding each, 1,000 rooms", sendsManyRooms},
 }
@@ -105,10 +127,10 @@ func Names() []string {
 	return names
 }
 
-// Run measures and prints. It stops at the first row that fails or loses an event.
+// Run measures and prints. It stops at the first row that fails or loses an event, or when ctx ends.
 func Run(ctx context.Context, o Options, out io.Writer) error {
 	o.withDefaults()
-	if err := known(o.Only); err != nil {
+	if err := o.validate(); err != nil {
 		return err
 	}
 	var rows []Row
@@ -151,12 +173,7 @@ func measure(ctx context.Context, sc scenario, store string, o Options) (Row, er
 	row := Row{Name: sc.name, Store: storeName(store)}
 	for i := range o.Runs {
 		started := time.Now()
-		s, err := startServer(ctx, o.Binary, store)
-		if err != nil {
-			return row, err
-		}
-		got, err := sc.run(ctx, s, o)
-		s.stop()
+		got, err := once(ctx, sc, store, o)
 		if err != nil {
 			return row, err
 		}
@@ -164,6 +181,18 @@ func measure(ctx context.Context, sc scenario, store string, o Options) (Row, er
 		fmt.Fprintf(o.Progress, "%s on %s, run %d of %d: %.1f s\n", sc.name, row.Store, i+1, o.Runs, time.Since(started).Seconds())
 	}
 	return row, nil
+}
+
+// once runs a scenario on a server of its own.
+func once(ctx context.Context, sc scenario, store string, o Options) ([]measured, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s, err := startServer(ctx, o.Binary, store)
+	if err != nil {
+		return nil, err
+	}
+	got, err := sc.run(ctx, s, o)
+	return got, errors.Join(err, ctx.Err(), s.stop())
 }
 
 func table(out io.Writer, rows []Row) error {

@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
@@ -16,7 +17,7 @@ import (
 )
 
 // client is a WebSocket client that costs little: it reads large pieces and looks only at the fields
-// it checks, so that the load leaves the processor to the server.
+// it checks, so that the load leaves the processor to the server. One goroutine uses it at a time.
 type client struct {
 	conn net.Conn
 	buf  []byte // received, not yet looked at
@@ -24,60 +25,60 @@ type client struct {
 	got  int64  // events received
 }
 
-func dial(addr string) (*client, error) {
-	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
+// patience bounds each step of opening a connection.
+const patience = 20 * time.Second
+
+func dial(ctx context.Context, addr string) (*client, error) {
+	conn, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
-	}
-	var key [16]byte
-	rand.Read(key[:])
-	fmt.Fprintf(conn, "GET /v1/ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", addr, base64.StdEncoding.EncodeToString(key[:]))
-	r := bufio.NewReaderSize(conn, 1024)
-	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
-	resp, err := http.ReadResponse(r, nil)
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		conn.Close()
-		return nil, fmt.Errorf("upgrade: status %d", resp.StatusCode)
 	}
 	c := &client{conn: conn}
-	if n := r.Buffered(); n > 0 {
-		rest, _ := r.Peek(n)
-		c.buf = append(c.buf, rest...)
+	if err := c.upgrade(addr); err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
 	return c, nil
 }
 
-// enter says hello and joins a room, and returns once it has joined.
-func (c *client) enter(token, room, position string) error {
+func (c *client) upgrade(addr string) error {
+	if err := c.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	var key [16]byte
+	rand.Read(key[:])
+	if _, err := fmt.Fprintf(c.conn, "GET /v1/ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", addr, base64.StdEncoding.EncodeToString(key[:])); err != nil {
+		return err
+	}
+	r := bufio.NewReaderSize(c.conn, 1024)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		return fmt.Errorf("upgrade: status %d", resp.StatusCode)
+	}
+	rest, err := r.Peek(r.Buffered())
+	c.buf = append(c.buf, rest...)
+	return err
+}
+
+// enter says hello and, unless room is empty, joins it; it returns once that is answered.
+func (c *client) enter(token, room string) error {
 	if err := c.send(`{"op":"hello","token":"` + token + `"}`); err != nil {
 		return err
 	}
-	join := `{"op":"join","id":1,"room":"` + room + `"}`
-	if position != "" {
-		join = `{"op":"join","id":1,"room":"` + room + `","position":"` + position + `"}`
-	}
+	want := []byte(`{"op":"welcome"`)
 	if room != "" {
-		if err := c.send(join); err != nil {
+		want = []byte(`{"op":"joined"`)
+		if err := c.send(`{"op":"join","id":1,"room":"` + room + `"}`); err != nil {
 			return err
 		}
 	}
-	want := []byte(`{"op":"joined"`)
-	if room == "" {
-		want = []byte(`{"op":"welcome"`)
-	}
+	scratch := make([]byte, 4096)
 	for entered := false; !entered; {
-		if err := c.read(make([]byte, 4096), func(frame []byte) error {
-			if bytes.HasPrefix(frame, []byte(`{"op":"error"`)) {
-				return fmt.Errorf("refused: %s", frame)
-			}
-			if bytes.HasPrefix(frame, want) {
-				entered = true
-			}
+		if err := c.read(scratch, func(frame []byte) error {
+			entered = entered || bytes.HasPrefix(frame, want)
 			return c.look(frame)
 		}); err != nil {
 			return err
@@ -132,35 +133,52 @@ func (c *client) read(scratch []byte, f func([]byte) error) error {
 	return nil
 }
 
+// maxFrame is far above what the server sends.
+const maxFrame = 64 << 20
+
+// cutFrame cuts the first frame off b; ok is false while it is not whole. io.EOF is a close. The server
+// sends whole, unmasked text frames (VER-1); anything else is an error.
 func cutFrame(b []byte) (payload, rest []byte, ok bool, err error) {
 	if len(b) < 2 {
 		return nil, b, false, nil
 	}
-	head, size := 2, int(b[1]&0x7f)
+	const text, closing = 0x81, 0x88
+	if b[0] != text && b[0] != closing {
+		return nil, nil, false, fmt.Errorf("a frame begins with %#x", b[0])
+	}
+	head, size := 2, uint64(b[1]) // with the mask's bit it is no length that is known here
 	switch size {
 	case 126:
 		head = 4
 		if len(b) < head {
 			return nil, b, false, nil
 		}
-		size = int(binary.BigEndian.Uint16(b[2:]))
+		size = uint64(binary.BigEndian.Uint16(b[2:]))
 	case 127:
 		head = 10
 		if len(b) < head {
 			return nil, b, false, nil
 		}
-		size = int(binary.BigEndian.Uint64(b[2:]))
+		size = binary.BigEndian.Uint64(b[2:])
+	default:
+		if size > 127 {
+			return nil, nil, false, errors.New("a frame of the server is masked")
+		}
 	}
-	if len(b) < head+size {
+	if size > maxFrame {
+		return nil, nil, false, fmt.Errorf("a frame of %d bytes", size)
+	}
+	end := head + int(size)
+	if len(b) < end {
 		return nil, b, false, nil
 	}
-	if b[0] == 0x88 {
+	if b[0] == closing {
 		return nil, nil, false, io.EOF
 	}
-	return b[head : head+size], b[head+size:], true, nil
+	return b[head:end], b[end:], true, nil
 }
 
-// look follows the pages: each must begin where the last one ended.
+// look follows the pages: each must begin where the last one ended, and hold every event up to its end.
 func (c *client) look(frame []byte) error {
 	switch {
 	case bytes.HasPrefix(frame, []byte(`{"op":"ping"`)):
@@ -188,21 +206,40 @@ func (c *client) look(frame []byte) error {
 	return nil
 }
 
+// span gives what the page in a frame covers, after checking that it holds each event of it once and in
+// order. The events of the bench hold nothing that looks like a field of ours.
 func span(frame []byte) (prev, seq int64, err error) {
-	at := bytes.Index(frame, []byte(`"prev":`))
-	if at < 0 {
-		return 0, 0, errors.New("a page without prev")
+	prev, rest, err := field(frame, `"prev":`)
+	if err != nil {
+		return 0, 0, err
 	}
-	prev, rest := number(frame[at+len(`"prev":`):])
-	seq, _ = number(rest[len(`,"seq":`):])
+	seq, rest, err = field(rest, `"seq":`)
+	if err != nil {
+		return 0, 0, err
+	}
+	for want := prev + 1; want <= seq; want++ {
+		var got int64
+		if got, rest, err = field(rest, `"seq":`); err != nil || got != want {
+			return 0, 0, fmt.Errorf("a page of (%d, %d] has event %d where %d is due (%v)", prev, seq, got, want, err)
+		}
+	}
+	if bytes.Contains(rest, []byte(`"seq":`)) {
+		return 0, 0, fmt.Errorf("a page of (%d, %d] holds more events than that", prev, seq)
+	}
 	return prev, seq, nil
 }
 
-func number(b []byte) (int64, []byte) {
+// field finds the number behind name, and what follows it.
+func field(b []byte, name string) (int64, []byte, error) {
+	at := bytes.Index(b, []byte(name))
+	if at < 0 {
+		return 0, nil, fmt.Errorf("a frame without %s", name)
+	}
+	b = b[at+len(name):]
 	n := 0
 	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
 		n++
 	}
-	v, _ := strconv.ParseInt(string(b[:n]), 10, 64)
-	return v, b[n:]
+	v, err := strconv.ParseInt(string(b[:n]), 10, 64)
+	return v, b[n:], err
 }

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,7 +23,9 @@ type server struct {
 	cmd  *exec.Cmd
 	addr string
 	dir  string
-	log  *os.File
+	log  string        // a file
+	dead chan struct{} // closed when the process has ended
+	exit error         // how it ended; valid once dead is closed
 }
 
 // startServer starts `binary dev` on a store (`sqlite` or a Postgres URL) and waits until it answers.
@@ -33,30 +34,42 @@ func startServer(ctx context.Context, binary, store string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	if store == "sqlite" {
-		store = "sqlite:" + filepath.Join(dir, "roomlog.db")
-	}
-	s := &server{addr: addr, dir: dir}
-	if s.log, err = os.Create(filepath.Join(dir, "server.log")); err != nil {
-		return nil, err
-	}
-	s.cmd = exec.Command(binary, "dev", "--listen", addr, "--store", store)
-	s.cmd.Dir = dir
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	s.cmd.SysProcAttr = tied()
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
+	s := &server{dir: dir, dead: make(chan struct{})}
+	if err := s.launch(binary, store); err != nil {
+		return nil, errors.Join(fmt.Errorf("start server: %w", err), os.RemoveAll(dir))
 	}
 	if err := s.ready(ctx); err != nil {
-		text, _ := os.ReadFile(s.log.Name())
-		s.stop()
-		return nil, fmt.Errorf("start server: %w\n%s", err, text)
+		text, _ := os.ReadFile(s.log)
+		return nil, errors.Join(fmt.Errorf("start server: %w\n%s", err, text), s.stop())
 	}
 	return s, nil
+}
+
+func (s *server) launch(binary, store string) (err error) {
+	if s.addr, err = freeAddr(); err != nil {
+		return err
+	}
+	if store == "sqlite" {
+		store = "sqlite:" + filepath.Join(s.dir, "roomlog.db")
+	}
+	s.log = filepath.Join(s.dir, "server.log")
+	log, err := os.Create(s.log)
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the child has its own
+	s.cmd = exec.Command(binary, "dev", "--listen", s.addr, "--store", store)
+	s.cmd.Dir = s.dir
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.SysProcAttr = tied()
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		s.exit = s.cmd.Wait()
+		close(s.dead)
+	}()
+	return nil
 }
 
 func freeAddr() (string, error) {
@@ -64,52 +77,80 @@ func freeAddr() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return l.Addr().String(), l.Close()
 }
 
 func (s *server) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	retry := time.NewTicker(20 * time.Millisecond)
+	defer retry.Stop()
 	for {
-		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/healthz", nil)
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
+		var health struct{}
+		err := s.get(ctx, "/healthz", "", &health)
+		if err == nil {
+			return nil
 		}
 		select {
+		case <-s.dead:
+			return fmt.Errorf("it ended at once: %w", s.exit)
 		case <-ctx.Done():
-			return errors.New("it does not answer /healthz")
-		case <-time.After(20 * time.Millisecond):
+			return fmt.Errorf("it does not answer: %w", err)
+		case <-retry.C:
 		}
 	}
+}
+
+// get asks for a path with a token, if any, and decodes the answer.
+func (s *server) get(ctx context.Context, path, token string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+path, nil)
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: status %d: %.200s", path, resp.StatusCode, text)
+	}
+	return json.Unmarshal(text, into)
 }
 
 // token asks the server for a development token.
-func (s *server) token(user string) (string, error) {
-	resp, err := http.Get("http://" + s.addr + "/v1/dev/token?user=" + user)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	var body struct {
-		Token string `json:"token"`
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(&body); err != nil || body.Token == "" {
-		return "", fmt.Errorf("development token: status %d: %v", resp.StatusCode, err)
-	}
-	return body.Token, nil
+func (s *server) token(ctx context.Context, user string) (string, error) {
+	var body struct{ Token string }
+	err := s.get(ctx, "/v1/dev/token?user="+user, "", &body)
+	return body.Token, err
 }
 
-func (s *server) stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	timer := time.AfterFunc(10*time.Second, func() { _ = s.cmd.Process.Kill() })
-	_ = s.cmd.Wait()
-	timer.Stop()
-	s.log.Close()
-	os.RemoveAll(s.dir)
+// head is the newest seq of a room, as the store has it.
+func (s *server) head(ctx context.Context, token, room string) (int64, error) {
+	var page struct{ Head int64 }
+	err := s.get(ctx, "/v1/rooms/"+room+"/events?limit=1", token, &page)
+	return page.Head, err
+}
+
+// stop ends the server and removes what it left. A server that had ended by itself, or ends with a
+// failure, is an error.
+func (s *server) stop() error {
+	signal := s.cmd.Process.Signal(syscall.SIGTERM)
+	kill := time.AfterFunc(10*time.Second, func() { _ = s.cmd.Process.Kill() })
+	<-s.dead
+	kill.Stop()
+	err := errors.Join(signal, s.exit, os.RemoveAll(s.dir))
+	if err != nil {
+		return fmt.Errorf("stop server: %w", err)
+	}
+	return nil
 }
 
 // usage is what the process has cost so far, or holds now.
@@ -126,30 +167,37 @@ func (s *server) usage() (usage, error) {
 }
 
 func processUsage(pid int) (usage, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return usage{}, fmt.Errorf("what a process costs is read from Linux's /proc: %w", err)
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return usage{}, err
 	}
-	// The command's name, in parentheses, may hold spaces: count from behind it.
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	cpu, errCPU := parseCPU(string(stat))
+	rss, errRSS := parseRSS(string(status))
+	return usage{CPU: cpu, RSS: rss}, errors.Join(errCPU, errRSS)
+}
+
+// parseCPU reads the user and system time of /proc/PID/stat.
+func parseCPU(stat string) (time.Duration, error) {
+	// The command's name, in parentheses, may hold spaces and parentheses: count from behind it.
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 13 {
-		return usage{}, errors.New("/proc stat: too few fields")
+		return 0, errors.New("/proc stat: too few fields")
 	}
 	user, err1 := strconv.ParseInt(fields[11], 10, 64)
 	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	rss, err3 := residentBytes(pid)
-	return usage{CPU: time.Duration(user+system) * time.Second / ticksPerSecond, RSS: rss}, errors.Join(err1, err2, err3)
+	return time.Duration(user+system) * time.Second / ticksPerSecond, errors.Join(err1, err2)
 }
 
-func residentBytes(pid int) (int64, error) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), "VmRSS:"); ok {
-			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+// parseRSS reads the resident bytes of /proc/PID/status.
+func parseRSS(status string) (int64, error) {
+	for line := range strings.Lines(status) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			var kib int64
+			_, err := fmt.Sscanf(rest, "%d kB", &kib)
 			return kib << 10, err
 		}
 	}

@@ -2,5 +2,5 @@ package bench
 
 import "syscall"
 
-// tied makes the kernel end a server whose bench was killed.
+// tied makes a child end with the process that started it, however that ends.
 func tied() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

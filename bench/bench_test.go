@@ -1,0 +1,155 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestMedian(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{{nil, 0}, {[]float64{7}, 7}, {[]float64{9, 1}, 5}, {[]float64{9, 1, 2}, 2}, {[]float64{4, 1, 3, 2}, 2.5}} {
+		if got := (Figure{Values: c.values}).Median(); got != c.want {
+			t.Errorf("the median of %v is %v, not %v", c.values, got, c.want)
+		}
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	hundred := make([]time.Duration, 100)
+	for i := range hundred {
+		hundred[i] = time.Duration(i + 1)
+	}
+	for _, c := range []struct {
+		sorted []time.Duration
+		p      float64
+		want   time.Duration
+	}{
+		{nil, 50, 0}, {hundred[:1], 50, 1}, {hundred[:1], 99, 1}, {hundred[:2], 50, 1}, {hundred[:3], 50, 2},
+		{hundred, 50, 50}, {hundred, 99, 99}, {hundred, 100, 100}, {hundred, 0, 1}, {hundred[:10], 99, 10},
+	} {
+		if got := percentile(c.sorted, c.p); got != c.want {
+			t.Errorf("p%g of %d values is %d, not %d", c.p, len(c.sorted), got, c.want)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	var rows []Row
+	row := Row{Name: "sends", Store: "sqlite"}
+	row.add([]measured{{"acked", "", 12345.6}, {"p50", "ms", 1.234}})
+	row.add([]measured{{"acked", "", 100}, {"p50", "ms", 99.999}})
+	row.add([]measured{{"acked", "", 99.994}, {"p50", "ms", 2}})
+	var out strings.Builder
+	if err := table(&out, append(rows, row)); err != nil {
+		t.Fatal(err)
+	}
+	var lines [][]string
+	for line := range strings.Lines(out.String()) {
+		lines = append(lines, strings.Fields(line))
+	}
+	want := [][]string{
+		{"row", "store", "figure", "median", "lowest", "highest", "unit"},
+		{"sends", "sqlite", "acked", "100", "99.99", "12346"},
+		{"sends", "sqlite", "p50", "2.00", "1.23", "100.00", "ms"},
+	}
+	got, _ := json.Marshal(lines)
+	wanted, _ := json.Marshal(want)
+	if !bytes.Equal(got, wanted) {
+		t.Errorf("the table is %s, not %s", got, wanted)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for name, change := range map[string]func(*Options){
+		"runs must":     func(o *Options) { o.Runs = -1 },
+		"idle must":     func(o *Options) { o.Idle = -1 },
+		"readers must":  func(o *Options) { o.Readers = 1 << 30 },
+		"senders must":  func(o *Options) { o.Senders = -5 },
+		"duration must": func(o *Options) { o.Duration = -time.Second },
+		"no row is":     func(o *Options) { o.Only = []string{"fanuot"} },
+	} {
+		o := Options{Binary: "/does/not/exist"}
+		change(&o)
+		if err := Run(t.Context(), o, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if name := storeName("postgres://u:hunter2@db/x"); name != "postgres" {
+		t.Errorf("a store is shown as %q", name)
+	}
+}
+
+func TestProcFiles(t *testing.T) {
+	// Field 14 and 15 of proc(5), behind a name made to mislead.
+	cpu, err := parseCPU("42 (a) R 7 b) S 1 2 3 4 5 6 7 8 9 10 150 25 13 14 15")
+	if err != nil || cpu != 1750*time.Millisecond {
+		t.Errorf("the CPU time is %s: %v", cpu, err)
+	}
+	if _, err := parseCPU("42 (a) S 1 2"); err == nil {
+		t.Error("a short stat passes")
+	}
+	rss, err := parseRSS("Name:\tx\nVmRSS:\t   2048 kB\nThreads:\t1\n")
+	if err != nil || rss != 2<<20 {
+		t.Errorf("the resident memory is %d: %v", rss, err)
+	}
+	if _, err := parseRSS("Name:\tx\n"); err == nil {
+		t.Error("a status without VmRSS passes")
+	}
+}
+
+func TestDense(t *testing.T) {
+	acks := func(seqs ...int64) (list []ack) {
+		for i, seq := range seqs {
+			list = append(list, ack{sender: i, room: "bench:a", seq: seq}, ack{room: "bench:b", seq: int64(i) + 1})
+		}
+		return list
+	}
+	if err := dense(acks(3, 1, 2)); err != nil {
+		t.Error(err)
+	}
+	for name, list := range map[string][]ack{"hole": acks(1, 2, 4), "repeat": acks(1, 2, 2), "start": acks(2, 3)} {
+		if err := dense(list); err == nil || !strings.Contains(err.Error(), "bench:a") {
+			t.Errorf("a %s in the acks: %v", name, err)
+		}
+	}
+}
+
+// TestRun measures a real server, briefly: every row but the idle one, which takes two rounds of pings.
+func TestRun(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "roomlog")
+	if out, err := exec.Command("go", "build", "-o", binary, "roomlog/cmd/roomlog").CombinedOutput(); err != nil {
+		t.Fatalf("build the server: %v\n%s", err, out)
+	}
+	o := Options{
+		Binary: binary, Runs: 1, Duration: 200 * time.Millisecond, Readers: 20, Senders: 4, JSON: true,
+		Only: []string{"fanout", "sends-one-room", "sends-many-rooms"},
+	}
+	var out bytes.Buffer
+	if err := Run(t.Context(), o, &out); err != nil {
+		t.Fatal(err)
+	}
+	var rows []Row
+	if err := json.Unmarshal(out.Bytes(), &rows); err != nil || len(rows) != 3 {
+		t.Fatalf("%d rows: %v", len(rows), err)
+	}
+	for _, r := range rows {
+		for _, f := range r.Figures {
+			if len(f.Values) != 1 || !(f.Median() > 0) && f.Name != "server CPU" && !strings.Contains(f.Name, "CPU") {
+				t.Errorf("%s: %s is %v", r.Name, f.Name, f.Values)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Run(ctx, o, &out); err == nil {
+		t.Error("a run whose context had ended gives figures")
+	}
+}
