@@ -371,3 +371,13 @@ func TestViolationsAreCountedAndAFewAreTold(t *testing.T) {
 		t.Errorf("%d violations counted, %d told", r.Count, len(r.Violations))
 	}
 }
+
+// A client that was reset and given nothing more has not converged, also where that is all that is told of it.
+func TestHistoryThatBeginsWithAReset(t *testing.T) {
+	s := good()
+	s.lines = append([]Line{{TMono: 1, Client: "r9", Op: OpReset, Room: "chat:a", Reason: "ahead"}}, s.lines...)
+	v := judge(s)
+	if r, _ := v.Result("I9"); r.Count != 1 || !strings.Contains(r.Violations[0].What, "r9 in chat:a: stopped at seq 0") {
+		t.Errorf("I9 says %+v", r)
+	}
+}

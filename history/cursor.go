@@ -78,6 +78,9 @@ func (c *cursor) step(l *Line) {
 		}
 		c.endPage(l)
 		c.known = false
+		if c.last == nil { // a history may begin with it
+			c.last = l
+		}
 	case OpLeave:
 		c.endPage(l)
 		c.left = true
