@@ -8,6 +8,7 @@ package hub
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -192,7 +193,22 @@ func (h *Hub) read(ctx context.Context, q room.Query) (room.Page, error) {
 	}
 	defer func() { <-h.reads }()
 	h.counts.reads.Add(1)
-	return h.cfg.Store.Read(ctx, q)
+	p, err := h.cfg.Store.Read(ctx, q)
+	if err == nil {
+		err = dense(p)
+	}
+	return p, err
+}
+
+// dense checks that a page lists every seq from Prev on. A store that lost a row is not read around: all
+// that cursors are promised rests on this.
+func dense(p room.Page) error {
+	for i := range p.Events {
+		if want := p.Prev + room.Seq(i) + 1; p.Events[i].Seq != want {
+			return fmt.Errorf("the log of %s is damaged: seq %d where %d was due", p.Head.Room, p.Events[i].Seq, want)
+		}
+	}
+	return nil
 }
 
 // head reads a room's head from the store, in turn.

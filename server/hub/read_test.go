@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -194,5 +195,33 @@ func TestReadFailure(t *testing.T) {
 	stop(t, h)
 	if n := h.Stats().Rooms; n != 0 {
 		t.Errorf("%d rooms left of reads that failed", n)
+	}
+}
+
+// holed is a store that lost a row.
+type holed struct {
+	*model
+	lost room.Seq
+}
+
+func (s holed) Read(ctx context.Context, q room.Query) (room.Page, error) {
+	p, err := s.model.Read(ctx, q)
+	p.Events = slices.DeleteFunc(slices.Clone(p.Events), func(e room.Event) bool { return e.Seq == s.lost })
+	return p, err
+}
+
+// TestHoleIsNotServed: a page with a row missing is refused whole; it is never numbered over (I8, PAGE-2).
+func TestHoleIsNotServed(t *testing.T) {
+	m := newModel()
+	m.grow("chat:a", 10)
+	h := newHub(t, Config{Store: holed{m, 5}})
+	for name, read := range map[string]func() (Page, error){
+		"poll":    func() (Page, error) { return h.Poll(t.Context(), "chat:a", room.Position{}, 0, 0) },
+		"history": func() (Page, error) { return h.History(t.Context(), room.Query{Room: "chat:a", Anchor: room.Before, Seq: 8}) },
+	} {
+		p, err := read()
+		if e := room.AsError(err); err == nil || e.Code != room.CodeUnavailable {
+			t.Errorf("%s: %v with %d events, want unavailable", name, err, p.Count)
+		}
 	}
 }
