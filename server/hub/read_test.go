@@ -216,8 +216,10 @@ func TestHoleIsNotServed(t *testing.T) {
 	m.grow("chat:a", 10)
 	h := newHub(t, Config{Store: holed{m, 5}})
 	for name, read := range map[string]func() (Page, error){
-		"poll":    func() (Page, error) { return h.Poll(t.Context(), "chat:a", room.Position{}, 0, 0) },
-		"history": func() (Page, error) { return h.History(t.Context(), room.Query{Room: "chat:a", Anchor: room.Before, Seq: 8}) },
+		"poll": func() (Page, error) { return h.Poll(t.Context(), "chat:a", room.Position{}, 0, 0) },
+		"history": func() (Page, error) {
+			return h.History(t.Context(), room.Query{Room: "chat:a", Anchor: room.Before, Seq: 8})
+		},
 	} {
 		p, err := read()
 		if e := room.AsError(err); err == nil || e.Code != room.CodeUnavailable {
