@@ -51,21 +51,26 @@ func newPipe(nc net.Conn, deadline time.Duration) pipe {
 	return newPlainPipe(nc, deadline)
 }
 
-// writeDeadlined writes p and fails when nothing of it is taken for the deadline: a slow peer is no
-// reason to give up, one that stands still is.
-func writeDeadlined(nc net.Conn, p []byte, deadline time.Duration) error {
-	for len(p) > 0 {
+// writeDeadlined writes p and fails when the peer takes nothing for the deadline: a slow peer is no
+// reason to give up, one that stands still is. held says how many bytes the system holds for the peer;
+// nil where that cannot be asked.
+func writeDeadlined(nc net.Conn, p []byte, deadline time.Duration, held func() int) error {
+	if held == nil {
+		held = func() int { return 0 }
+	}
+	for before := held(); len(p) > 0; {
 		if err := nc.SetWriteDeadline(time.Now().Add(deadline)); err != nil {
 			return err
 		}
 		n, err := nc.Write(p[:min(len(p), writeStep)])
 		p = p[n:]
+		now := held()
 		if err != nil {
-			if ne, ok := err.(net.Error); ok && ne.Timeout() && n > 0 {
-				continue
+			if ne, ok := err.(net.Error); !ok || !ne.Timeout() || n == 0 && now >= before {
+				return err
 			}
-			return err
 		}
+		before = now
 	}
 	return nc.SetWriteDeadline(time.Time{})
 }

@@ -98,7 +98,17 @@ func (p *rawPipe) tryWrite(bufs [][]byte) (int, error) {
 	return v.written, v.err
 }
 
-func (p *rawPipe) writeAll(b []byte) error { return writeDeadlined(p.nc, b, p.deadline) }
+func (p *rawPipe) writeAll(b []byte) error { return writeDeadlined(p.nc, b, p.deadline, p.held) }
+
+// held is what the peer has not acknowledged. A full socket is writable again only when a third of it is
+// free: that can be megabytes, so that no room for the deadline does not mean no progress.
+func (p *rawPipe) held() (n int) {
+	_ = p.raw.Control(func(fd uintptr) { // fails when closed, as the write will
+		held, _ := unix.IoctlGetUint32(int(fd), unix.SIOCOUTQ)
+		n = int(held)
+	})
+	return n
+}
 
 func (p *rawPipe) finish() { _ = p.nc.CloseWrite() }
 

@@ -73,7 +73,7 @@ func (p *plainPipe) empties() {
 		out := p.buf
 		p.buf = nil
 		p.mu.Unlock()
-		err := writeDeadlined(p.nc, out, p.deadline)
+		err := writeDeadlined(p.nc, out, p.deadline, nil)
 		p.mu.Lock()
 		p.err = err
 	}
@@ -85,7 +85,7 @@ func (p *plainPipe) writeAll(b []byte) error {
 	if err := p.flush(); err != nil {
 		return err
 	}
-	return writeDeadlined(p.nc, b, p.deadline)
+	return writeDeadlined(p.nc, b, p.deadline, nil)
 }
 
 // flush waits until the buffer is written.
