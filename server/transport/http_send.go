@@ -85,9 +85,6 @@ func (s *Server) submit(ctx context.Context, send room.Send) (hub.Outcome, error
 	}
 }
 
-// bodyWithin is how long a client may take to send its body.
-const bodyWithin = 30 * time.Second
-
 // readJSON reads a body that says it is JSON. Only that content type is taken: a form of a foreign
 // page cannot send it without asking first.
 func (s *Server) readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -96,10 +93,7 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error
 		return nil, &room.Error{Code: room.CodeUnsupportedMediaType, Title: "The body has to be application/json.", Field: "Content-Type"}
 	}
 	limit := int64(s.cfg.Limits.FrameBytes)
-	timer := http.NewResponseController(w)
-	_ = timer.SetReadDeadline(time.Now().Add(bodyWithin)) // not every writer in tests can
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	_ = timer.SetReadDeadline(time.Time{})
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
@@ -107,5 +101,8 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error
 	case err != nil:
 		return nil, &room.Error{Code: room.CodeBadRequest, Title: "The body could not be read to its end."}
 	}
+	// From here on the connection is watched for the client's going away, which takes as long as it does.
+	// A body that is not whole keeps its deadline: see bounded.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
 }

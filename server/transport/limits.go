@@ -27,6 +27,7 @@ type Limits struct {
 	HelloWithin           time.Duration // from upgrade to hello; 10 s
 	WriteDeadline         time.Duration // without progress; 20 s
 	PollWait              time.Duration // the longest wait of a poll; 55 s
+	BodyWithin            time.Duration // for the body of a request; 30 s
 }
 
 // DevLimits are the defaults of dev mode: they let a load test on one machine through.
@@ -50,6 +51,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.HelloWithin, 10*time.Second)
 	or(&l.WriteDeadline, 20*time.Second)
 	or(&l.PollWait, 55*time.Second)
+	or(&l.BodyWithin, 30*time.Second)
 	return l
 }
 
@@ -66,6 +68,7 @@ func (l Limits) validate() error {
 		"ConnectionsPerUser": float64(l.ConnectionsPerUser), "ConnectionsPerAddress": float64(l.ConnectionsPerAddress),
 		"Unauthenticated": float64(l.Unauthenticated), "SendsPerSecond": l.SendsPerSecond, "SendBurst": float64(l.SendBurst),
 		"HelloWithin": float64(l.HelloWithin), "WriteDeadline": float64(l.WriteDeadline), "PollWait": float64(l.PollWait),
+		"BodyWithin": float64(l.BodyWithin),
 	} {
 		if v < 0 {
 			return fmt.Errorf("limits: %s is negative", name)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"roomlog/server/room"
 	"roomlog/server/transport/auth"
@@ -30,7 +31,7 @@ const requestID = "X-Request-Id"
 // api is what every route has in common: a request id, the judgement of the origin, preflights, and
 // problems for everything that goes wrong.
 func (s *Server) api(m methods) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.bounded(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set(requestID, newID())
 		h.Set("Cache-Control", "no-store")
@@ -41,7 +42,19 @@ func (s *Server) api(m methods) http.Handler {
 	})
 }
 
-func (s *Server) route(m methods, w http.ResponseWriter, r *http.Request) error {
+// bounded bounds how long a request's body is waited for: by whoever reads it, and by net/http, which
+// reads what nobody wanted before it sends the answer.
+func (s *Server) bounded(serve http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.Limits.BodyWithin)) // not every writer in tests can
+		}
+		serve(w, r)
+	})
+}
+
+func (s *Server) route(m methods, w http.ResponseWriter, r *http.Request) (err error) {
+	defer s.rescue(&err)
 	if m == nil {
 		return &room.Error{Code: room.CodeNotFound, Title: "There is nothing at this path."}
 	}

@@ -148,7 +148,7 @@ func (s *Server) routes() (http.Handler, error) {
 		mux.Handle("/errors", s.api(methods{http.MethodGet: page.get, http.MethodHead: page.get}))
 	}
 	if s.cfg.Pages != nil {
-		mux.Handle("/", s.cfg.Pages)
+		mux.Handle("/", s.bounded(s.cfg.Pages.ServeHTTP))
 	} else {
 		mux.Handle("/", s.api(nil))
 	}
@@ -203,11 +203,11 @@ func (s *Server) release(k *sink) {
 	s.tasks.Done()
 }
 
-// rescue turns a panic while a connection is handled into the end of that connection alone. It is
-// deferred.
+// rescue turns a panic into an error of the request or the end of the connection that it was handled
+// for, and of nothing else. It is deferred.
 func (s *Server) rescue(err *error) {
 	if p := recover(); p != nil {
-		s.log.Error("connection failed", "panic", p, "stack", string(debug.Stack()))
+		s.log.Error("panic", "cause", p, "stack", string(debug.Stack()))
 		*err = errPanicked
 	}
 }

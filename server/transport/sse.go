@@ -78,13 +78,12 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	t := &stream{srv: s, seat: seat}
 	t.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
 	t.life.sink = &t.sink
-	head := streamHead(w.Header())
 	if !s.adopt(&t.sink) {
 		s.quotas.leave(seat)
 		_ = nc.Close()
 		return nil
 	}
-	go t.serve(joins, who, head)
+	go t.serve(joins, who, w.Header())
 	return nil
 }
 
@@ -180,10 +179,10 @@ const retryLine = "retry: 1000\n\n"
 
 // serve is the first goroutine of a stream. Another one, with a small stack, waits for the client to
 // hang up.
-func (t *stream) serve(joins []hub.Join, who *auth.Identity, head []byte) {
+func (t *stream) serve(joins []hub.Join, who *auth.Identity, h http.Header) {
 	t.srv.wheel.set(&t.life, who.Until, room.CodeTokenExpired)
-	if err := t.begin(joins, head); err != nil {
-		t.finish(rawProblem(err))
+	if err := t.begin(joins, h); err != nil {
+		t.finish(rawProblem(h, err))
 		return
 	}
 	go t.wait()
@@ -211,7 +210,7 @@ func (t *stream) finish(words []byte) {
 	t.srv.release(&t.sink)
 }
 
-func (t *stream) begin(joins []hub.Join, head []byte) (err error) {
+func (t *stream) begin(joins []hub.Join, h http.Header) (err error) {
 	defer t.srv.rescue(&err)
 	conn, err := t.srv.cfg.Hub.Attach(t, wire.EventStream)
 	if err != nil {
@@ -220,7 +219,7 @@ func (t *stream) begin(joins []hub.Join, head []byte) (err error) {
 	t.hub = conn
 	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed) []byte {
 		t.begun.Store(true)
-		return appendBeginning(head, joins, rooms)
+		return appendBeginning(streamHead(h), joins, rooms)
 	})
 }
 
@@ -248,17 +247,17 @@ func appendBeginning(dst []byte, joins []hub.Join, rooms []hub.Followed) []byte 
 	return dst
 }
 
-// rawProblem is a problem as bytes, for a connection that net/http no longer has.
-func rawProblem(err error) []byte {
+// rawProblem is a problem as bytes, for a connection that net/http no longer has. h is what the answer's
+// head has already.
+func rawProblem(h http.Header, err error) []byte {
 	p, _ := problemOf(err)
-	p.RequestID = newID()
+	p.RequestID = h.Get(requestID)
 	body, err := json.Marshal(p)
 	if err != nil {
 		return nil
 	}
-	h := http.Header{
-		"Content-Type": {"application/problem+json"}, "Content-Length": {strconv.Itoa(len(body))}, requestID: {p.RequestID},
-	}
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if p.RetryAfterMS > 0 {
 		h.Set("Retry-After", retryAfter(p.RetryAfterMS))
 	}

@@ -99,8 +99,12 @@ func (c *socket) failure(req *wire.Request, err error) []byte {
 	return wire.AppendText(nil, wire.Failure{ID: req.ID, HasID: req.HasID, Room: req.Room, Tag: req.Tag, Err: e}.Append(nil))
 }
 
-// join starts or restarts the cursor of a room.
+// join starts or restarts the cursor of a room. Its answer is a thousand times its frame, so that each
+// waits until what went before is on its way.
 func (c *socket) join(req *wire.Request) error {
+	if !c.waitWritable() {
+		return errEnded
+	}
 	id, err := c.srv.judge(c.who, req.Room, auth.Read)
 	if err != nil {
 		return c.fail(req, err)
