@@ -88,7 +88,8 @@ func (h *Hub) bucket(batch []*Conn, at int) []*Conn {
 	return batch
 }
 
-// ping sends a ping. One that is still to be answered keeps its time.
+// ping sends a ping. One that is still to be answered keeps its time. A stream that has no cursors yet has
+// not begun: the head of its answer comes first.
 func (c *Conn) ping(now int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,7 +97,10 @@ func (c *Conn) ping(now int64) {
 		c.pinged = 0
 		return
 	}
-	if c.framing == wire.WebSocket && !c.unanswered() {
+	switch {
+	case c.framing == wire.EventStream && len(c.cursors) == 0:
+		return
+	case c.framing == wire.WebSocket && !c.unanswered():
 		c.pinged = now
 	}
 	c.replies = c.framing.AppendPing(c.replies)

@@ -27,6 +27,11 @@ func TestKeepalive(t *testing.T) {
 				}
 				alive := newReader(t, h, newModel(), wire.WebSocket)
 				deaf := newReader(t, h, newModel(), wire.EventStream) // a stream cannot answer
+				if err := deaf.follow(t, []Join{{Room: "chat:a", Replay: -1}}); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				begun := map[*reader]int{deaf: deaf.peer.count()}
 				from := time.Now()
 				for now := from; now.Sub(from) < 10*time.Second+within; now = time.Now() {
 					if now.Sub(from) < within {
@@ -50,7 +55,7 @@ func TestKeepalive(t *testing.T) {
 					if ended, why := r.peer.end(); ended {
 						t.Errorf("a live connection was ended: %v", why)
 					}
-					if r.peer.count() == 0 {
+					if r.peer.count() == begun[r] {
 						t.Error("not pinged")
 					}
 				}
@@ -58,6 +63,22 @@ func TestKeepalive(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A stream's first bytes are the head of its answer: no keepalive comes before it, however long the store
+// takes to place its cursors.
+func TestNothingComesBeforeAStreamBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New(Config{Store: newModel()})
+		h.Start()
+		r := newReader(t, h, newModel(), wire.EventStream)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := r.peer.count(); n != 0 {
+			t.Errorf("%d frames before the stream began", n)
+		}
+		stop(t, h)
+	})
 }
 
 // BEAT-4: a connection with bytes pending is judged by its progress, not by a ping that cannot reach it.

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"roomlog/server/hub"
 	"roomlog/server/room"
@@ -20,22 +19,6 @@ type stream struct {
 	srv  *Server
 	seat *seat
 	life deadline // of the token
-
-	// begun is set when the head of the answer is on its way. Before it only a keepalive of the hub
-	// could come, which is dropped.
-	begun atomic.Bool
-}
-
-// TryWrite implements hub.Sink.
-func (t *stream) TryWrite(bufs [][]byte) (int, error) {
-	if t.begun.Load() {
-		return t.sink.TryWrite(bufs)
-	}
-	size := 0
-	for _, b := range bufs {
-		size += len(b)
-	}
-	return size, nil
 }
 
 // getStream is GET /v1/sse. Everything that can be refused is refused before the connection is taken
@@ -218,7 +201,6 @@ func (t *stream) begin(joins []hub.Join, h http.Header) (err error) {
 	}
 	t.hub = conn
 	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed) []byte {
-		t.begun.Store(true)
 		return appendBeginning(streamHead(h), joins, rooms)
 	})
 }
