@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"time"
 
 	"roomlog/server/hub"
 	"roomlog/server/room"
@@ -53,7 +52,7 @@ func problemOf(err error) (wire.Problem, *room.Error) {
 	p := wire.Problem{
 		Type: errorsPath + "#" + string(e.Code), Title: e.Title, Status: statusOf(e.Code), Code: e.Code,
 		Field: e.Field, Limit: e.Limit, Retryable: e.Retryable(),
-		RetryAfterMS: int64((e.RetryAfter + time.Millisecond - 1) / time.Millisecond),
+		RetryAfterMS: wire.Milliseconds(e.RetryAfter),
 	}
 	if reset != nil {
 		p.Reason, p.Epoch, p.Floor, p.Head = reset.Reason, reset.Head.Epoch, reset.Head.Floor, &reset.Head.Seq

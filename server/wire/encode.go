@@ -237,7 +237,7 @@ func (f Failure) Append(dst []byte) []byte {
 	j := failureJSON{
 		Op: "error", Room: echo(f.Room), Tag: echo(f.Tag), Code: f.Err.Code, Title: f.Err.Title,
 		Field: f.Err.Field, Limit: f.Err.Limit,
-		Retryable: f.Err.Retryable(), RetryAfterMS: f.Err.RetryAfter.Milliseconds(),
+		Retryable: f.Err.Retryable(), RetryAfterMS: Milliseconds(f.Err.RetryAfter),
 	}
 	if f.HasID {
 		j.ID = &f.ID
@@ -245,6 +245,9 @@ func (f Failure) Append(dst []byte) []byte {
 	text, _ := json.Marshal(j) // strings and integers always marshal
 	return append(dst, text...)
 }
+
+// Milliseconds is how long to wait at least (rule ERR-3): whole milliseconds, rounded up.
+func Milliseconds(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
 
 func echo(s string) string {
 	if len(s) > maxEcho {

@@ -60,7 +60,7 @@ func TestFramesAsTheContractShowsThem(t *testing.T) {
 		{
 			"ERR-2 error", string(Failure{
 				ID: 0, HasID: true, Room: "chat:a", Tag: "t",
-				Err: &room.Error{Code: room.CodeRateLimited, Title: "Slow.", Field: "x", Limit: 5, RetryAfter: 800 * time.Millisecond},
+				Err: &room.Error{Code: room.CodeRateLimited, Title: "Slow.", Field: "x", Limit: 5, RetryAfter: 799*time.Millisecond + 1},
 			}.Append(nil)),
 			`{"op":"error","id":0,"room":"chat:a","tag":"t","code":"rate_limited","title":"Slow.","field":"x","limit":5,"retryable":true,"retry_after_ms":800}`,
 		},

@@ -5,6 +5,8 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"strconv"
 
 	"roomlog/server/room"
 )
@@ -58,7 +60,7 @@ type Request struct {
 // body is a request as it stands in JSON; pointers tell absent from zero.
 type body struct {
 	Op       Op              `json:"op"`
-	ID       *int64          `json:"id"`
+	ID       json.RawMessage `json:"id"` // read by itself: whatever else is wrong, the answer names it
 	Token    string          `json:"token"`
 	Client   string          `json:"client"`
 	Version  int             `json:"version"`
@@ -80,35 +82,79 @@ func ParseRequest(frame []byte) (Request, error) {
 		return Request{}, badRequest("", "A frame is one JSON object; this one is empty.")
 	}
 	var b body
-	err := json.Unmarshal(frame, &b)
+	err := unmarshal(frame, &b)
 	r := Request{
 		Op: b.Op, Token: b.Token, Client: b.Client, Version: b.Version, Room: b.Room,
 		Limit: b.Limit, Replay: -1, N: b.N, Tag: b.Tag, Type: b.Type, Data: b.Data,
 	}
-	if b.ID != nil && *b.ID >= 0 && *b.ID <= maxID {
-		r.ID, r.HasID = *b.ID, true
+	named := len(b.ID) > 0 && string(b.ID) != "null"
+	if id, err := strconv.ParseInt(string(b.ID), 10, 64); err == nil && id >= 0 && id <= maxID {
+		r.ID, r.HasID = id, true
 	}
-	if err != nil {
-		r.HasID = r.HasID && unreadable(err).Field != "id" // else an id that was not read would be 0
+	switch {
+	case err != nil:
 		return r, unreadable(err)
-	}
-	if b.ID != nil && !r.HasID {
+	case named && !r.HasID:
 		return r, badRequest("id", "An id is an integer from 0 to 2^53-1.")
-	}
-	if b.Replay != nil {
+	case b.Replay != nil && *b.Replay < 0:
+		return r, badRequest("replay", "A replay is not negative.")
+	case b.Replay != nil:
 		r.Replay = *b.Replay
 	}
 	r.Position = positionText(b.Position)
 	return r, r.check()
 }
 
-// positionText takes a position as a string or, as scripts write it, a bare number.
+// positionText takes a position as a string or, as scripts write it, a bare number. An empty string keeps
+// its quotes: it was given, unlike one that is absent, and is no position.
 func positionText(raw json.RawMessage) string {
 	var s string
-	if json.Unmarshal(raw, &s) == nil {
+	if json.Unmarshal(raw, &s) == nil && string(raw) != `""` {
 		return s
 	}
 	return string(raw)
+}
+
+// keptDepth is how deep a text may nest for its structure to matter: deeper than data may (DATA-3), and
+// less than the parser, which gives up on the whole text, can go.
+const keptDepth = 1000
+
+// unmarshal is json.Unmarshal for texts of any depth.
+func unmarshal(text []byte, into any) error {
+	err := json.Unmarshal(text, into)
+	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+		if flat, deep := flatten(text); deep {
+			return json.Unmarshal(flat, into)
+		}
+	}
+	return err
+}
+
+// flatten puts a number in place of what nests deeper than keptDepth; deep: there was something.
+func flatten(text []byte) (flat []byte, deep bool) {
+	depth, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		from := i
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '[' || c == '{':
+			if depth++; depth == keptDepth+1 {
+				flat, deep = append(flat, '0'), true
+			}
+		case c == ']' || c == '}':
+			if depth--; depth == keptDepth {
+				continue
+			}
+		}
+		if depth <= keptDepth {
+			flat = append(flat, text[from:min(i+1, len(text))]...)
+		}
+	}
+	return flat, deep
 }
 
 func unreadable(err error) *room.Error {
@@ -126,9 +172,6 @@ func (r *Request) check() error {
 	case OpJoin:
 		if r.Limit < 0 {
 			return badRequest("limit", "A limit is not negative.")
-		}
-		if r.Replay < -1 {
-			return badRequest("replay", "A replay is not negative.")
 		}
 		return r.needRoom()
 	case OpLeave:
@@ -166,7 +209,7 @@ func ParsePost(text []byte) (tag, typ string, data json.RawMessage, err error) {
 		Type string          `json:"type"`
 		Data json.RawMessage `json:"data"`
 	}
-	if err := json.Unmarshal(text, &b); err != nil {
+	if err := unmarshal(text, &b); err != nil {
 		if t, ok := err.(*json.UnmarshalTypeError); ok && t.Field != "" {
 			return "", "", nil, unreadable(err)
 		}

@@ -25,6 +25,10 @@ func TestParseRequestReadsWhatAFrameSays(t *testing.T) {
 	if r, err = ParseRequest([]byte(`{"op":"join","room":"chat:a","position":null}`)); err != nil || r.Position != "" {
 		t.Errorf("null as position: %+v, %v", r, err)
 	}
+	r, err = ParseRequest([]byte(`{"op":"join","room":"chat:a","position":""}`))
+	if _, bad := room.ParsePosition(r.Position); err != nil || r.Position == "" || bad == nil { // POS-1: it was named, and is none
+		t.Errorf("empty text as position: %+v, %v", r, err)
+	}
 }
 
 func TestParseRequestRefuses(t *testing.T) {
@@ -42,15 +46,17 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"ERR-7 null", `null`, room.CodeBadRequest, "op", false},
 		{"ERR-7 two objects", `{"op":"ping"}{"op":"ping"}`, room.CodeBadRequest, "", false},
 		{"ERR-7 wrong type", `{"op":"join","id":1,"room":5}`, room.CodeBadRequest, "room", true},
-		{"ERR-7 depth", `{"op":"ping","x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, room.CodeBadRequest, "", false},
+		{"ERR-7 depth", `{"op":"ping","x":` + strings.Repeat("[", 20000) + `}`, room.CodeBadRequest, "", false},
 		{"ERR-8 unknown op", `{"op":"welcome","id":1}`, room.CodeUnknownOp, "op", true},
 		{"ERR-7 no op", `{"id":1}`, room.CodeBadRequest, "op", true},
 		{"ERR-2 negative id", `{"op":"ping","id":-1}`, room.CodeBadRequest, "id", false},
 		{"ERR-2 huge id", `{"op":"ping","id":9007199254740992}`, room.CodeBadRequest, "id", false},
+		{"ERR-2 id and another field are text", `{"op":"join","room":5,"id":"1"}`, room.CodeBadRequest, "room", false},
 		{"ERR-2 id is text", `{"op":"ping","id":"1"}`, room.CodeBadRequest, "id", false},
 		{"join without room", `{"op":"join","id":1}`, room.CodeBadRequest, "room", true},
 		{"join with negative limit", `{"op":"join","id":1,"room":"chat:a","limit":-1}`, room.CodeBadRequest, "limit", true},
 		{"join with negative replay", `{"op":"join","id":1,"room":"chat:a","replay":-2}`, room.CodeBadRequest, "replay", true},
+		{"join with replay -1", `{"op":"join","id":1,"room":"chat:a","replay":-1}`, room.CodeBadRequest, "replay", true},
 		{"leave without room", `{"op":"leave","id":1}`, room.CodeBadRequest, "room", true},
 		{"SEND-2 without n", `{"op":"send","id":1,"room":"chat:a"}`, room.CodeBadRequest, "n", true},
 		{"SEND-2 n is 0", `{"op":"send","id":1,"room":"chat:a","n":0}`, room.CodeBadRequest, "n", true},
@@ -66,6 +72,26 @@ func TestParseRequestRefuses(t *testing.T) {
 				t.Errorf("got %s of field %q, id known %v; want %s of %q, %v", e.Code, e.Field, r.HasID, c.code, c.field, c.id)
 			}
 		})
+	}
+}
+
+// DATA-3, SEND-1: data that nests deeper than a JSON parser goes is refused as the data that it is, and the
+// rest of its frame is read.
+func TestDataOfHostileDepth(t *testing.T) {
+	deep := strings.Repeat(`[{"a":`, 10_000) + `"]}"` + strings.Repeat(`}]`, 10_000)
+	r, err := ParseRequest([]byte(`{"op":"send","data":` + deep + `,"id":7,"n":1,"room":"chat:a","tag":"t","type":"message"}`))
+	if err != nil || !r.HasID || r.ID != 7 || r.N != 1 || r.Type != "message" {
+		t.Fatalf("%+v, %v", r.ID, err)
+	}
+	if _, err := room.CompactData(r.Data, room.MaxData); room.AsError(err).Code != room.CodeBadData {
+		t.Errorf("WebSocket: %v", err)
+	}
+	_, _, data, err := ParsePost([]byte(`{"tag":"T","type":"message","data":` + deep + `}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := room.CompactData(data, room.MaxData); room.AsError(err).Code != room.CodeBadData {
+		t.Errorf("HTTP: %v", err)
 	}
 }
 
