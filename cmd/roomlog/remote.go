@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,16 +17,23 @@ import (
 
 // remoteFlags say which server to talk to, and as whom.
 type remoteFlags struct {
-	URL   string `name:"url" default:"http://127.0.0.1:8080" env:"ROOMLOG_URL" help:"The server."`
-	Token string `env:"ROOMLOG_TOKEN" placeholder:"TOKEN" help:"Token to come with; without it a dev server on this machine is asked for one. Prefer the environment: others on this machine can read a command line."`
-	User  string `placeholder:"NAME" help:"Who to be when the token comes from a dev server; your own name if left out."`
+	URL      string        `name:"url" default:"http://127.0.0.1:8080" env:"ROOMLOG_URL" help:"The server."`
+	Token    string        `env:"ROOMLOG_TOKEN" placeholder:"TOKEN" help:"Token to come with; without it a dev server on this machine is asked for one. Prefer the environment: others on this machine can read a command line."`
+	patience time.Duration // of a remote; 0: the default
+
+	User string `placeholder:"NAME" help:"Who to be when the token comes from a dev server; your own name if left out."`
 }
 
 // remote is a running server as its HTTP clients see it. Not for concurrent use.
 type remote struct {
-	base  *url.URL
-	token string
+	base     *url.URL
+	token    string
+	patience time.Duration // how long an answer may take beyond what was asked for
 }
+
+// defaultPatience is several times what the server takes at most: a connection that is silent for as long
+// is one that the network has forgotten, and another may get through.
+const defaultPatience = 10 * time.Second
 
 // problem is what the server answers in place of a result: application/problem+json.
 type problem struct {
@@ -53,7 +61,7 @@ func (f remoteFlags) open(ctx context.Context) (*remote, error) {
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
 		return nil, usageError{fmt.Errorf("--url is http://HOST:PORT or https://HOST:PORT, not %q", f.URL)}
 	}
-	r := &remote{base: base, token: f.Token}
+	r := &remote{base: base, token: f.Token, patience: cmp.Or(f.patience, defaultPatience)}
 	if r.token != "" {
 		return r, nil
 	}
@@ -61,7 +69,7 @@ func (f remoteFlags) open(ctx context.Context) (*remote, error) {
 		Token string `json:"token"`
 	}
 	query := url.Values{"user": {f.user()}}
-	if _, err := r.call(ctx, http.MethodGet, "/v1/dev/token?"+query.Encode(), nil, &answer); err != nil {
+	if _, err := r.call(ctx, 0, http.MethodGet, "/v1/dev/token?"+query.Encode(), nil, &answer); err != nil {
 		var p *problem
 		if errors.As(err, &p) {
 			return nil, fmt.Errorf("%s gives no dev token: give --token or ROOMLOG_TOKEN (`roomlog token` makes one)", f.URL)
@@ -84,12 +92,14 @@ func (f remoteFlags) user() string {
 // events is the path of a room's events. The id goes as it is: its characters need no escape in a path.
 func events(room string) string { return "/v1/rooms/" + url.PathEscape(room) + "/events" }
 
-// call makes one request and reads the answer into result. A *problem is the server's refusal; an
-// error that is errUnreachable is the want of an answer.
-func (r *remote) call(ctx context.Context, method, path string, body, result any) (status int, err error) {
+// call makes one request and reads the answer into result; wait is how long the server was asked to wait
+// with it. A *problem is the server's refusal; an error that is errUnreachable is the want of an answer.
+func (r *remote) call(ctx context.Context, wait time.Duration, method, path string, body, result any) (status int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+r.patience)
+	defer cancel()
 	var payload io.Reader
 	if body != nil {
-		text, err := json.Marshal(body)
+		text, err := marshal(body)
 		if err != nil {
 			return 0, fmt.Errorf("write the request: %w", err)
 		}
@@ -121,6 +131,15 @@ func (r *remote) call(ctx context.Context, method, path string, body, result any
 		return response.StatusCode, fmt.Errorf("%s does not answer as a Roomlog server: %w", r.base, err)
 	}
 	return response.StatusCode, nil
+}
+
+// marshal is json.Marshal but for the escapes that HTML would need: an event keeps the text it is sent as.
+func marshal(v any) ([]byte, error) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
 
 // refusal reads a problem; an answer that is none (of a proxy in between) is named by its status.

@@ -36,7 +36,7 @@ func (s *sendCommand) Run(c *console) error {
 	}
 	var stored json.RawMessage
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		_, err := server.call(ctx, http.MethodPost, events(s.Room), body, &stored)
+		_, err := server.call(ctx, 0, http.MethodPost, events(s.Room), body, &stored)
 		if err == nil {
 			_, err = fmt.Fprintf(c.out, "%s\n", stored)
 			return err
@@ -69,7 +69,7 @@ func (s *sendCommand) body() (outgoing, error) {
 	case s.Data != "" && !json.Valid(out.Data):
 		return out, fmt.Errorf("--data is not JSON")
 	case s.Text != "":
-		text, err := json.Marshal(map[string]string{"text": s.Text})
+		text, err := marshal(map[string]string{"text": s.Text})
 		if err != nil {
 			return out, fmt.Errorf("write the text: %w", err)
 		}

@@ -99,15 +99,17 @@ type follower struct {
 
 // step reads one page and prints it.
 func (f *follower) step(ctx context.Context) error {
+	wait := 0
 	query := url.Values{"limit": {strconv.Itoa(f.tail.Limit)}}
 	if f.started {
 		query.Set("after", f.position)
-		query.Set("wait", strconv.Itoa(pollWait))
+		wait = pollWait
+		query.Set("wait", strconv.Itoa(wait))
 	} else { // no seq is above 2^53-1, so this is the latest page
 		query.Set("before", strconv.FormatInt(1<<53-1, 10))
 	}
 	var p page
-	_, err := f.server.call(ctx, http.MethodGet, events(f.tail.Room)+"?"+query.Encode(), nil, &p)
+	_, err := f.server.call(ctx, time.Duration(wait)*time.Second, http.MethodGet, events(f.tail.Room)+"?"+query.Encode(), nil, &p)
 	var refused *problem
 	if errors.As(err, &refused) && refused.Code == "reset" {
 		f.started = false
