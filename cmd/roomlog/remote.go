@@ -17,11 +17,11 @@ import (
 
 // remoteFlags say which server to talk to, and as whom.
 type remoteFlags struct {
-	URL      string        `name:"url" default:"http://127.0.0.1:8080" env:"ROOMLOG_URL" help:"The server."`
-	Token    string        `env:"ROOMLOG_TOKEN" placeholder:"TOKEN" help:"Token to come with; without it a dev server on this machine is asked for one. Prefer the environment: others on this machine can read a command line."`
-	patience time.Duration // of a remote; 0: the default
+	URL   string `name:"url" default:"http://127.0.0.1:8080" env:"ROOMLOG_URL" help:"The server."`
+	Token string `env:"ROOMLOG_TOKEN" placeholder:"TOKEN" help:"Token to come with; without it a dev server on this machine is asked for one. Prefer the environment: others on this machine can read a command line."`
+	User  string `placeholder:"NAME" help:"Who to be when the token comes from a dev server; your own name if left out."`
 
-	User string `placeholder:"NAME" help:"Who to be when the token comes from a dev server; your own name if left out."`
+	patience time.Duration // of a remote; 0: the default
 }
 
 // remote is a running server as its HTTP clients see it. Not for concurrent use.
