@@ -41,7 +41,7 @@ func (c Config) openStore(ctx context.Context) (store room.Store, where string, 
 			host = u.Query().Get("host")
 		}
 		where := host + u.Path
-		if store, err = postgres.Open(ctx, c.Store); err != nil {
+		if store, err = postgres.Open(ctx, c.Store, c.Log); err != nil {
 			return nil, "", fmt.Errorf("open the store at %s: %w", where, err)
 		}
 		return store, where, nil
