@@ -27,7 +27,7 @@ func (c Config) openStore(ctx context.Context) (store room.Store, where string, 
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, "", fmt.Errorf("make the folder of the store: %w", err)
 		}
-		if store, err = sqlite.Open(ctx, path); err != nil {
+		if store, err = sqlite.Open(ctx, path, c.Log); err != nil {
 			return nil, "", fmt.Errorf("open the store %s: %w", path, err)
 		}
 		return store, path, nil
