@@ -59,6 +59,7 @@ func (s *Store) settle(ctx context.Context, path string, log *slog.Logger) error
 	if err != nil {
 		return err
 	}
+	s.found = was.epoch
 	epoch, opened := was.epoch, ""
 	if err := tx.QueryRowContext(ctx, `update meta set file = nullif(?, ''), opened = lower(hex(randomblob(8))) returning opened`, file).Scan(&opened); err != nil {
 		return err
@@ -124,9 +125,6 @@ func BumpEpoch(ctx context.Context, path string) (before, after room.Epoch, err 
 		return "", "", fmt.Errorf("bump epoch: %w", err)
 	}
 	err = s.alter(ctx, func(w *writer) error {
-		if err := w.conn.QueryRowContext(ctx, `select epoch from meta`).Scan(&before); err != nil {
-			return err
-		}
 		return w.conn.QueryRowContext(ctx, newEpoch).Scan(&after)
 	})
 	if end := s.Close(); err == nil {
@@ -135,7 +133,7 @@ func BumpEpoch(ctx context.Context, path string) (before, after room.Epoch, err 
 	if err != nil {
 		return "", "", fmt.Errorf("bump epoch: %w", err)
 	}
-	return before, after, nil
+	return s.found, after, nil
 }
 
 // alter runs f with the writer, in its turn.

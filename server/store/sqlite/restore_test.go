@@ -238,6 +238,11 @@ func TestBumpEpoch(t *testing.T) {
 	if before != head.Epoch || after == before || after == "" {
 		t.Errorf("from %q to %q, the head had %q", before, after, head.Epoch)
 	}
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	copyFile(t, path, copied)
+	if was, now, err := BumpEpoch(t.Context(), copied); err != nil || was != after || now == after {
+		t.Errorf("a copy goes from %q to %q, %v; it had %q", was, now, err, after)
+	}
 	s := open(t, path)
 	heads, err := s.Heads(context.Background(), []room.ID{"chat:a"})
 	must(t, err)

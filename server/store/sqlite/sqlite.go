@@ -59,6 +59,7 @@ type Store struct {
 	file    os.FileInfo // of path, as it was opened
 	lock    *os.File
 	record  record       // what lock holds; who has the writer may change it
+	found   room.Epoch   // the epoch before Open, which draws another for a copy
 	writers chan *writer // holds the one writer while nobody uses it
 	readers chan *reader // holds the idle readers
 	log     string       // the file of the write-ahead log
