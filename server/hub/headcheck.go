@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"roomlog/server/room"
@@ -35,11 +36,10 @@ func (h *Hub) checkHeads(ctx context.Context) {
 		case <-changed:
 		case <-ticker.C:
 		}
-		all := h.standing()
-		for len(all) > 0 && ctx.Err() == nil {
-			n := min(len(all), checkRooms)
-			h.compare(ctx, all[:n])
-			all = all[n:]
+		for some := range slices.Chunk(h.standing(), checkRooms) {
+			if !h.compare(ctx, some) {
+				break
+			}
 		}
 	}
 }
@@ -68,9 +68,9 @@ func (h *Hub) standing() []stood {
 	return all
 }
 
-// compare reads the heads of rooms and looks whether history is still what it was. A failed read is left
-// to the next check.
-func (h *Hub) compare(ctx context.Context, rooms []stood) {
+// compare reads the heads of rooms and looks whether history is still what it was. false: the store does
+// not answer, and the rest is left to the next check.
+func (h *Hub) compare(ctx context.Context, rooms []stood) bool {
 	ids := make([]room.ID, len(rooms))
 	for i, s := range rooms {
 		ids[i] = s.room.id
@@ -80,11 +80,12 @@ func (h *Hub) compare(ctx context.Context, rooms []stood) {
 		if ctx.Err() == nil {
 			h.log.Warn("head check failed", "rooms", len(ids), "error", err)
 		}
-		return
+		return false
 	}
 	for i, s := range rooms {
 		s.compare(heads[i])
 	}
+	return true
 }
 
 // compare takes a head that was read after s was noted: one that is lower has gone back, for what the tail

@@ -274,3 +274,57 @@ func TestBumpEpoch(t *testing.T) {
 		t.Errorf("an address where nobody is: %v", err)
 	}
 }
+
+// A recreated room has an epoch of its own, in every answer, and is no fork of the database.
+func TestRecreatedRoom(t *testing.T) {
+	dsn := pgtest.DB(t)
+	s := open(t, dsn)
+	defer s.Close()
+	first := grow(t, s, 5)
+	_, err := direct(t, dsn).Exec(t.Context(), `delete from roomlog.events;
+		update roomlog.rooms set generation = 1, head = 0, head_mark = 0`)
+	must(t, err)
+	lost := func() (n int) {
+		t.Helper()
+		conn := direct(t, dsn)
+		must(t, pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) (err error) {
+			n, err = s.ground.lost(t.Context(), tx)
+			return err
+		}))
+		return n
+	}
+	if n := lost(); n != 0 {
+		t.Errorf("%d rooms are taken for lost", n)
+	}
+	want := first.Epoch + "-1"
+	if h := headNow(t, s); h.Epoch != want || h.Seq != 0 {
+		t.Errorf("the head is %+v, its epoch should be %s", h, want)
+	}
+	if h := grow(t, s, 2); h.Epoch != want || h.Seq != 2 {
+		t.Errorf("the head after an append is %+v", h)
+	}
+	page, err := s.Read(t.Context(), room.Query{Room: "chat:a", Limit: 5})
+	if err != nil || page.Head.Epoch != want {
+		t.Errorf("a page is of epoch %s, %v", page.Head.Epoch, err)
+	}
+	for what, change := range map[string]string{
+		"has gone back to before it was recreated": "update roomlog.rooms set generation = 0",
+		"is missing":      "delete from roomlog.rooms",
+		"has another end": "update roomlog.events set mark = mark % 4294967295 + 1",
+	} {
+		conn := direct(t, dsn)
+		tx, err := conn.Begin(t.Context())
+		must(t, err)
+		_, err = tx.Exec(t.Context(), change)
+		must(t, err)
+		if n, err := s.ground.lost(t.Context(), tx); n != 1 || err != nil {
+			t.Errorf("a room that %s: %d are lost, %v", what, n, err)
+		}
+		must(t, tx.Rollback(t.Context()))
+	}
+	_, err = direct(t, dsn).Exec(t.Context(), `delete from roomlog.events; update roomlog.rooms set floor = 3, floor_mark = head_mark`)
+	must(t, err)
+	if n := lost(); n != 0 {
+		t.Errorf("%d rooms whose events were pruned are taken for lost", n)
+	}
+}

@@ -261,3 +261,26 @@ func TestBumpEpoch(t *testing.T) {
 		t.Error(fmt.Sprint("asking for it made ", left))
 	}
 }
+
+// A recreated room has an epoch of its own, in every answer, and is no fork of the database.
+func TestRecreatedRoom(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "roomlog.db")
+	first := use(t, path, 5)
+	direct(t, path, func(db *sql.DB) error {
+		_, err := db.Exec("delete from events; update rooms set generation = 1, head = 0, head_mark = 0")
+		return err
+	})
+	s := open(t, path)
+	want := first.Epoch + "-1"
+	if h := grow(t, s, 2); h.Epoch != want || h.Seq != 2 {
+		t.Errorf("the head after an append is %+v, its epoch should be %s", h, want)
+	}
+	page, err := s.Read(t.Context(), room.Query{Room: "chat:a", Limit: 5})
+	if err != nil || page.Head.Epoch != want {
+		t.Errorf("a page is of epoch %s, %v", page.Head.Epoch, err)
+	}
+	must(t, s.Close())
+	if h := use(t, path, 0); h.Epoch != want || h.Seq != 2 {
+		t.Errorf("opened again, the head is %+v", h)
+	}
+}
