@@ -133,9 +133,30 @@ func TestATagSentOverAllTransportsAtOnceIsOneEvent(t *testing.T) {
 	}
 }
 
-// RESET-1, RESET-5, SSE-7: a client that has seen what a restored backup lacks hears of it, first as ahead and,
-// when the room has grown past it, as diverged; a stream cut between ready and reset hears of it the next time.
+// RESET-1, RESET-5, SSE-7: a client that has seen what a restored backup lacks hears of it; a stream cut between
+// ready and reset hears of it the next time. Where the backup is a folder of its own, it has a new epoch
+// (POS-7). Where each file is copied over that of the same name, nothing on the disk tells, and the positions do:
+// first as ahead and, when the room has grown past them, as diverged.
 func TestARestoredBackupResetsWhoHasSeenMore(t *testing.T) {
+	t.Run("folder", func(t *testing.T) {
+		resets(t, []string{"epoch", "epoch"}, func(_, backup string) string { return backup })
+	})
+	t.Run("file by file", func(t *testing.T) {
+		resets(t, []string{"ahead", "diverged"}, func(data, backup string) string {
+			for _, name := range []string{"roomlog.db", "roomlog.db.lock"} {
+				file, err := os.ReadFile(filepath.Join(backup, name))
+				must(t, err)
+				must(t, os.WriteFile(filepath.Join(data, name), file, 0o600))
+			}
+			return data
+		})
+	})
+}
+
+// resets sends, makes a backup, sends more, and restores: the reasons are those that a client is then given
+// which has seen all. restore gives the data folder to start on.
+func resets(t *testing.T, reasons []string, restore func(data, backup string) string) {
+	t.Helper()
 	const room = "chat:backup"
 	data, backup := t.TempDir(), t.TempDir()
 	send := func(s *server, times int) {
@@ -158,8 +179,8 @@ func TestARestoredBackupResetsWhoHasSeenMore(t *testing.T) {
 	seen := page.Position
 	s.stop()
 
-	s = start(t, filepath.Join(backup, "data"))
-	for _, want := range []string{"ahead", "diverged"} {
+	s = start(t, restore(data, filepath.Join(backup, "data")))
+	for _, want := range reasons {
 		status, err := s.call("u", "GET", "/v1/rooms/"+room+"/events?after="+seen, nil, &page)
 		must(t, err)
 		if status != http.StatusGone || page.Reason != want {

@@ -15,38 +15,52 @@ import (
 
 const sqliteScheme = "sqlite:"
 
-// openStore opens what the DSN names; the part before its colon chooses the adapter. where says it
-// to operators, without a password.
+// The kinds of stores.
+const (
+	sqliteName   = "sqlite"
+	postgresName = "postgres"
+)
+
+// openStore opens what the DSN names. where says it to operators, without a password.
 func (c Config) openStore(ctx context.Context) (store room.Store, where string, err error) {
+	name, where, err := c.storePlace()
+	if err != nil {
+		return nil, "", err
+	}
+	if name == postgresName {
+		if store, err = postgres.Open(ctx, c.Store, c.Log); err != nil {
+			return nil, "", fmt.Errorf("open the store at %s: %w", where, err)
+		}
+		return store, where, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(where), 0o700); err != nil {
+		return nil, "", fmt.Errorf("make the folder of the store: %w", err)
+	}
+	if store, err = sqlite.Open(ctx, where, c.Log); err != nil {
+		return nil, "", fmt.Errorf("open the store %s: %w", where, err)
+	}
+	return store, where, nil
+}
+
+// storePlace reads the DSN: the part before its colon names the adapter. where is the file, or the host
+// and database, without a password.
+func (c Config) storePlace() (name, where string, err error) {
 	switch {
 	case strings.HasPrefix(c.Store, sqliteScheme):
 		path, err := c.sqlitePath()
-		if err != nil {
-			return nil, "", err
-		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, "", fmt.Errorf("make the folder of the store: %w", err)
-		}
-		if store, err = sqlite.Open(ctx, path); err != nil {
-			return nil, "", fmt.Errorf("open the store %s: %w", path, err)
-		}
-		return store, path, nil
+		return sqliteName, path, err
 	case strings.HasPrefix(c.Store, "postgres://"), strings.HasPrefix(c.Store, "postgresql://"):
 		u, err := url.Parse(c.Store)
 		if err != nil { // its text holds the password
-			return nil, "", configErrorf("--store: this postgres:// URL cannot be read; special characters of a password are written as %%XX")
+			return "", "", configErrorf("--store: this postgres:// URL cannot be read; special characters of a password are written as %%XX")
 		}
 		host := u.Host
 		if host == "" { // libpq's other way to write it
 			host = u.Query().Get("host")
 		}
-		where := host + u.Path
-		if store, err = postgres.Open(ctx, c.Store); err != nil {
-			return nil, "", fmt.Errorf("open the store at %s: %w", where, err)
-		}
-		return store, where, nil
+		return postgresName, host + u.Path, nil
 	}
-	return nil, "", configErrorf("--store is sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE")
+	return "", "", configErrorf("--store is sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE")
 }
 
 // sqlitePath is the file of an SQLite store. A plain relative path lies in the data folder; one that

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"roomlog/server/room"
 	"roomlog/server/wire"
@@ -213,5 +214,123 @@ func TestResetTouchesOneRoom(t *testing.T) {
 	}
 	if !slices.Equal(r.resets, []room.ResetReason{room.ResetEpoch}) {
 		t.Errorf("resets %v, want one, epoch", r.resets)
+	}
+}
+
+// changing is a model that says when its database was replaced.
+type changing struct {
+	*model
+	changed chan struct{}
+}
+
+func (c changing) Changed() <-chan struct{} { return c.changed }
+
+// RESET-7: a restore is noticed in a room that nobody writes to, by the next head check or as soon as the
+// store says so, whether the restored head is in memory, behind it or beyond it. A failover that lost
+// nothing resets nobody.
+func TestForkSeenByHeadCheck(t *testing.T) {
+	tests := map[string]struct {
+		why  room.ResetReason
+		fork func(m *model)
+	}{
+		"nothing lost":               {"", func(*model) {}},
+		"nothing lost, and grown":    {"", func(m *model) { m.grow("chat:a", 200) }},
+		"head back, in memory":       {room.ResetDiverged, func(m *model) { m.restore("chat:a", 290) }},
+		"head back, behind memory":   {room.ResetDiverged, func(m *model) { m.restore("chat:a", 20) }},
+		"back to nothing":            {room.ResetDiverged, func(m *model) { m.restore("chat:a", 0) }},
+		"another at the same head":   {room.ResetDiverged, func(m *model) { m.restore("chat:a", 200); m.grow("chat:a", 100) }},
+		"another, and past the head": {room.ResetDiverged, func(m *model) { m.restore("chat:a", 200); m.grow("chat:a", 150) }},
+		"another numbering":          {room.ResetEpoch, func(m *model) { m.recreate("chat:a"); m.grow("chat:a", 300) }},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := newModel()
+			m.grow("chat:a", 300)
+			store := changing{m, make(chan struct{}, 1)}
+			h := newHub(t, Config{Store: store, CheckEvery: time.Hour})
+			readers := forked(t, h, m)
+			test.fork(m)
+			before := m.heads.Load()
+			store.changed <- struct{}{}
+			for _, r := range readers {
+				if test.why == "" {
+					store.changed <- struct{}{} // taken when the first check is over
+					r.peer.wait(t, "two head checks", func() bool { return m.heads.Load() > before+1 })
+					r.waitFor(t, "chat:a", m.headOf("chat:a").Seq)
+					if len(r.resets) > 0 {
+						t.Errorf("resets %v, want none", r.resets)
+					}
+					continue
+				}
+				r.peer.wait(t, "a reset", func() bool { return len(r.resets) > 0 })
+				if !slices.Equal(r.resets, []room.ResetReason{test.why}) {
+					t.Errorf("resets %v, want one, %s", r.resets, test.why)
+				}
+			}
+		})
+	}
+	t.Run("by the clock", func(t *testing.T) {
+		m := newModel()
+		m.grow("chat:a", 300)
+		h := newHub(t, Config{Store: m, CheckEvery: time.Millisecond})
+		readers := forked(t, h, m)
+		m.restore("chat:a", 290)
+		for _, r := range readers {
+			r.peer.wait(t, "a reset", func() bool { return len(r.resets) > 0 })
+		}
+	})
+}
+
+// RESET-4: who is ahead of a store that went back is told so, with the page that the store has now.
+func TestAheadOfARestoredStore(t *testing.T) {
+	m := newModel()
+	m.grow("chat:a", 300)
+	h := newHub(t, Config{Store: m, CheckEvery: time.Hour})
+	readers := forked(t, h, m)
+	m.restore("chat:a", 200)
+	p := room.Position{Epoch: "e1", Seq: 310, Mark: 7}
+	_, err := h.Poll(t.Context(), "chat:a", p, 0, 0)
+	var reset *ResetError
+	if !errors.As(err, &reset) || reset.Reason != room.ResetAhead || reset.Head != m.headOf("chat:a") {
+		t.Errorf("a poll beyond both heads: %v, want a reset, ahead of %v", err, m.headOf("chat:a"))
+	}
+	for _, r := range readers {
+		r.peer.wait(t, "a reset", func() bool { return len(r.resets) > 0 })
+	}
+}
+
+// Who looks back in a forked room has the node look at the room, too.
+func TestForkSeenByHistory(t *testing.T) {
+	m := newModel()
+	m.grow("chat:a", 300)
+	h := newHub(t, Config{Store: m, CheckEvery: time.Hour})
+	readers := forked(t, h, m)
+	m.restore("chat:a", 200)
+	m.grow("chat:a", 150)
+	if _, err := h.History(t.Context(), room.Query{Room: "chat:a", Anchor: room.Before, Seq: 300}); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range readers {
+		r.peer.wait(t, "a reset", func() bool { return len(r.resets) > 0 })
+	}
+}
+
+// A head check beside appends never takes a head that was read a moment ago for one that went back.
+func TestHeadCheckBesideAppends(t *testing.T) {
+	m := newModel()
+	m.grow("chat:a", 10)
+	h := newHub(t, Config{Store: m, CheckEvery: 100 * time.Microsecond})
+	r := newReader(t, h, m, wire.WebSocket)
+	if err := r.join(t, Join{Room: "chat:a", Replay: -1}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2000 {
+		if o := submit(h, Submit{Send: send("chat:a")}); o.Err != nil {
+			t.Fatal(o.Err)
+		}
+	}
+	r.waitFor(t, "chat:a", 2010)
+	if n := h.Stats().Forks; n != 0 {
+		t.Errorf("%d forks were seen where there is none", n)
 	}
 }

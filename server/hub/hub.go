@@ -30,6 +30,7 @@ type Config struct {
 	UnknownAfter time.Duration // when a send without outcome is answered outcome_unknown; default 2 s
 	MaxPage      int           // events of one page; default 500
 	Reads        int           // store reads at a time; default 16
+	CheckEvery   time.Duration // between comparisons of the rooms in memory with the store; default 15 s
 }
 
 func (c *Config) withDefaults() {
@@ -44,6 +45,7 @@ func (c *Config) withDefaults() {
 	or(&c.UnknownAfter, 2*time.Second)
 	or(&c.MaxPage, 500)
 	or(&c.Reads, 16)
+	or(&c.CheckEvery, 15*time.Second)
 }
 
 func or[T int | int64 | time.Duration](v *T, def T) {
@@ -116,6 +118,7 @@ func (h *Hub) Start() {
 		h.tasks.Go(func() { w.run(h.ctx) })
 	}
 	h.tasks.Go(func() { h.keepalive(h.ctx) })
+	h.tasks.Go(func() { h.checkHeads(h.ctx) })
 	h.appends.Go(func() { h.appender.run(h.ctx) })
 }
 
@@ -213,18 +216,23 @@ func dense(p room.Page) error {
 
 // head reads a room's head from the store, in turn.
 func (h *Hub) head(ctx context.Context, id room.ID) (room.Head, error) {
-	select {
-	case h.reads <- struct{}{}:
-	case <-ctx.Done():
-		return room.Head{}, ctx.Err()
-	}
-	defer func() { <-h.reads }()
-	h.counts.reads.Add(1)
-	heads, err := h.cfg.Store.Heads(ctx, []room.ID{id})
+	heads, err := h.heads(ctx, []room.ID{id})
 	if err != nil {
 		return room.Head{}, err
 	}
 	return heads[0], nil
+}
+
+// heads reads the heads of rooms from the store, in turn.
+func (h *Hub) heads(ctx context.Context, ids []room.ID) ([]room.Head, error) {
+	select {
+	case h.reads <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-h.reads }()
+	h.counts.reads.Add(1)
+	return h.cfg.Store.Heads(ctx, ids)
 }
 
 // live returns the room, made if nobody reads it yet.

@@ -91,19 +91,20 @@ func (r *liveRoom) judge(j Join) (from room.Seq, why room.ResetReason, needs boo
 }
 
 // confirmAhead reads the head from the store before a client is told that it is ahead of it
-// (rule RESET-4): this node may be the one that is behind. again: judge the position anew.
+// (rule RESET-4): this node may be the one that is behind, or on a history that is no more.
+// again: judge the position anew.
 func (h *Hub) confirmAhead(ctx context.Context, r *liveRoom, p room.Position) (again bool, err error) {
+	r.mu.Lock()
+	before := r.stands()
+	r.mu.Unlock()
 	head, err := h.head(ctx, r.id)
 	if err != nil {
 		return false, unavailable(err)
 	}
+	before.compare(head)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if head.Seq < p.Seq && head.Epoch == r.epoch {
-		return false, nil
-	}
-	r.see(head)
-	return true, nil
+	return r.forks != before.forks || head.Seq >= p.Seq || head.Epoch != r.epoch, nil
 }
 
 // lockAt returns the room, live and locked, with what follows seq in memory (first: anything).

@@ -90,6 +90,7 @@ func (h *Hub) History(ctx context.Context, q room.Query) (Page, error) {
 	if err != nil {
 		return Page{}, unavailable(err)
 	}
+	h.witness(got.Head)
 	p := Page{Head: got.Head, Prev: got.Prev, Seq: got.Seq(), Mark: got.Position().Mark, Count: len(got.Events)}
 	for i := range got.Events {
 		if i > 0 {

@@ -38,6 +38,15 @@ type Store interface {
 	Close() error
 }
 
+// Watcher is a store whose database may be replaced while it is open: by a restore, a failover, another
+// server behind the same address.
+type Watcher interface {
+	Store
+	// Changed gives a value each time the database may not be what it was, at most one at a time. Who
+	// keeps in memory what was read compares it with Heads. The channel is never closed.
+	Changed() <-chan struct{}
+}
+
 // ErrOutcomeUnknown says that an append may or may not have been committed (a connection lost
 // during COMMIT). It is never a refusal: the same batch is run again until it is answered.
 var ErrOutcomeUnknown = errors.New("the outcome of the append is not known")

@@ -50,7 +50,7 @@ type options struct {
 
 func start(t *testing.T, o options) *fixture {
 	t.Helper()
-	store, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "roomlog.db"))
+	store, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "roomlog.db"), nil)
 	must(t, err)
 	hc := hub.Config{Store: store}
 	if o.hub != nil {

@@ -31,7 +31,11 @@ func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, e
 	if err != nil {
 		return room.Appended{}, appendFailure(err, false)
 	}
-	return collect(rows, batch)
+	out, err := collect(rows, batch)
+	if err == nil {
+		s.ground.note(out)
+	}
+	return out, err
 }
 
 // columns turns a batch into the arguments of appendSQL.

@@ -3,16 +3,19 @@
 package postgres
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"strings"
 	"testing/fstest"
 )
 
-//go:embed migrations/00001_log.sql
-var first string
+//go:embed migrations/*.sql
+var embedded embed.FS
+
+const firstFile = "migrations/00001_log.sql"
 
 // mutants are faults that the store suite must catch, as edits of the schema: `make mutants` runs it
 // against each. They exist only in builds with the tag mutant.
@@ -31,19 +34,44 @@ var mutants = map[string][]string{
 	},
 }
 
+// epochKept is the mutant that finds a copy or a restore and goes on as if nothing had happened.
+const epochKept = "epoch_kept"
+
+func mutateFork(why string) string {
+	if os.Getenv("ROOMLOG_MUTANT") == epochKept {
+		return ""
+	}
+	return why
+}
+
 // migrations are the files of the schema, with the fault that ROOMLOG_MUTANT names.
 func migrations() (fs.FS, error) {
 	name := os.Getenv("ROOMLOG_MUTANT")
+	if name == epochKept {
+		return fs.Sub(embedded, "migrations")
+	}
 	edits, known := mutants[name]
 	if !known {
-		return nil, fmt.Errorf("ROOMLOG_MUTANT=%q is no mutant of this store: max_seq, bump_first", name)
+		return nil, fmt.Errorf("ROOMLOG_MUTANT=%q is no mutant of this store: max_seq, bump_first, epoch_kept", name)
 	}
-	text := first
-	for i := 0; i < len(edits); i += 2 {
-		if strings.Count(text, edits[i]) != 1 {
-			return nil, fmt.Errorf("mutant %s: %q is not once in the schema", name, edits[i])
+	files := fstest.MapFS{}
+	all, err := fs.Glob(embedded, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range all {
+		data, err := fs.ReadFile(embedded, file)
+		if err != nil {
+			return nil, err
 		}
-		text = strings.Replace(text, edits[i], edits[i+1], 1)
+		text := string(data)
+		for i := 0; file == firstFile && i < len(edits); i += 2 {
+			if strings.Count(text, edits[i]) != 1 {
+				return nil, fmt.Errorf("mutant %s: %q is not once in the schema", name, edits[i])
+			}
+			text = strings.Replace(text, edits[i], edits[i+1], 1)
+		}
+		files[path.Base(file)] = &fstest.MapFile{Data: []byte(text)}
 	}
-	return fstest.MapFS{"00001_log.sql": {Data: []byte(text)}}, nil
+	return files, nil
 }

@@ -307,13 +307,13 @@ func TestOpenErrors(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "insert into roomlog.goose_db_version (version_id, is_applied) values (999, true)"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), dsn); err == nil || !strings.Contains(err.Error(), "newer Roomlog") {
+	if _, err := Open(t.Context(), dsn, nil); err == nil || !strings.Contains(err.Error(), "newer Roomlog") {
 		t.Errorf("a database of a newer version: %v", err)
 	}
-	if _, err := Open(t.Context(), "postgres://u:hunter2@127.0.0.1:1/x?sslmode=disable"); err == nil || strings.Contains(err.Error(), "hunter2") {
+	if _, err := Open(t.Context(), "postgres://u:hunter2@127.0.0.1:1/x?sslmode=disable", nil); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a server that is not there: %v", err)
 	}
-	if _, err := Open(t.Context(), "postgres://u:hunter2@[::1/x"); err == nil || strings.Contains(err.Error(), "hunter2") {
+	if _, err := Open(t.Context(), "postgres://u:hunter2@[::1/x", nil); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a malformed address: %v", err)
 	}
 }
@@ -324,7 +324,7 @@ func TestOpenTogether(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			s, err := Open(t.Context(), dsn)
+			s, err := Open(t.Context(), dsn, nil)
 			if err != nil {
 				t.Error(err)
 				return

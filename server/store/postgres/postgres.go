@@ -9,11 +9,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"roomlog/server/room"
@@ -57,9 +59,10 @@ var settings = map[string]string{
 
 // Store is a [room.Store] in a PostgreSQL database. Its methods may be called concurrently.
 type Store struct {
-	info  room.Info
-	pool  *pgxpool.Pool
-	reads chan struct{} // one for each read under way
+	info   room.Info
+	pool   *pgxpool.Pool
+	reads  chan struct{} // one for each read under way
+	ground *ground
 
 	mu     sync.Mutex
 	closed bool
@@ -69,8 +72,12 @@ type Store struct {
 // Open connects to the database of dsn, postgres://… or key=value, and migrates it. It fails if the
 // server is older than 15, if the database is not in UTF-8, or if a newer Roomlog migrated it. A server
 // that is down later is no failure of the store: calls are refused as unavailable until it is back.
+// A database that is a copy or a restore gets a new epoch; log (nil: nothing is logged) is told.
 // ctx bounds the opening alone.
-func Open(ctx context.Context, dsn string) (*Store, error) {
+func Open(ctx context.Context, dsn string, log *slog.Logger) (*Store, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	cfg, err := configure(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
@@ -78,16 +85,30 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	if err := migrate(ctx, cfg.ConnConfig); err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
+	s := &Store{ground: newGround(log), reads: make(chan struct{}, max(1, cfg.MaxConns-keptForAppends))}
+	if err := s.stand(ctx, cfg.ConnConfig); err != nil {
+		return nil, fmt.Errorf("open postgres: %w", err)
+	}
+	cfg.AfterConnect = s.ground.judge
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
-	s := &Store{pool: pool, reads: make(chan struct{}, max(1, cfg.MaxConns-keptForAppends))}
+	s.pool = pool
 	if s.info, err = describe(ctx, pool); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
 	return s, nil
+}
+
+// stand judges the database once, before anything is read from it.
+func (s *Store) stand(ctx context.Context, cfg *pgx.ConnConfig) error {
+	conn, err := pgx.ConnectConfig(ctx, cfg.Copy())
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.ground.open(ctx, conn), conn.Close(context.WithoutCancel(ctx)))
 }
 
 // configure reads dsn and adds what it does not say.

@@ -43,7 +43,7 @@ func TestStore(t *testing.T) {
 
 func open(t testing.TB, dsn string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), dsn)
+	s, err := Open(t.Context(), dsn, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,14 @@ func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, e
 			s.fold(w)
 			s.writers <- w
 		}()
-		return w.append(batch)
+		if err := s.inPlace(); err != nil {
+			return room.Appended{}, err
+		}
+		out, err := w.append(batch)
+		if err == nil {
+			s.grown(out)
+		}
+		return out, err
 	case <-ctx.Done():
 		return room.Appended{}, unavailable(ctx.Err())
 	}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -54,7 +55,11 @@ var pragmas = []string{
 type Store struct {
 	info    room.Info
 	db      *sql.DB
+	path    string
+	file    os.FileInfo // of path, as it was opened
 	lock    *os.File
+	record  record       // what lock holds; who has the writer may change it
+	found   room.Epoch   // the epoch before Open, which draws another for a copy
 	writers chan *writer // holds the one writer while nobody uses it
 	readers chan *reader // holds the idle readers
 	log     string       // the file of the write-ahead log
@@ -68,14 +73,18 @@ type Store struct {
 
 // Open opens or creates the database at path, its folder too, and migrates it. It fails if another
 // process has it open, if the file was written by a newer Roomlog, or if it lies on a file system
-// without WAL support (a network share). ctx bounds the opening alone.
-func Open(ctx context.Context, path string) (s *Store, err error) {
+// without WAL support (a network share). A file that is a copy or a restore gets a new epoch; log (nil:
+// nothing is logged) is told. ctx bounds the opening alone.
+func Open(ctx context.Context, path string, log *slog.Logger) (s *Store, err error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	path, err = resolve(path)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	s = &Store{
-		writers: make(chan *writer, 1), readers: make(chan *reader, readers), log: path + "-wal", foldAt: foldAt,
+		path: path, writers: make(chan *writer, 1), readers: make(chan *reader, readers), log: path + "-wal", foldAt: foldAt,
 	}
 	s.close = sync.OnceValue(s.release)
 	defer func() {
@@ -97,6 +106,9 @@ func Open(ctx context.Context, path string) (s *Store, err error) {
 	}
 	if err := migrate(ctx, s.db); err != nil {
 		return s, err
+	}
+	if err := s.settle(ctx, path, log); err != nil {
+		return s, fmt.Errorf("compare the database with what it was: %w", err)
 	}
 	return s, s.connect(ctx)
 }
@@ -143,7 +155,8 @@ func (s *Store) claim(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(file.Close(), syncDir(filepath.Dir(path)))
+	s.file, err = file.Stat()
+	return errors.Join(err, file.Close(), syncDir(filepath.Dir(path)))
 }
 
 // inspect refuses an engine or a file system that would not keep the promise of durability.

@@ -42,7 +42,7 @@ func TestStore(t *testing.T) {
 
 func open(t testing.TB, path string) *Store {
 	t.Helper()
-	s, err := Open(context.Background(), path)
+	s, err := Open(context.Background(), path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,14 +65,14 @@ func direct(t *testing.T, path string, f func(*sql.DB) error) {
 func TestSecondHandle(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "b", "room.db")
 	s := open(t, path)
-	if _, err := Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another process has this database open") {
+	if _, err := Open(t.Context(), path, nil); err == nil || !strings.Contains(err.Error(), "another process has this database open") {
 		t.Fatalf("a second handle: %v", err)
 	}
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(filepath.Dir(path), link); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), filepath.Join(link, "room.db")); err == nil || !strings.Contains(err.Error(), "another process has this database open") {
+	if _, err := Open(t.Context(), filepath.Join(link, "room.db"), nil); err == nil || !strings.Contains(err.Error(), "another process has this database open") {
 		t.Fatalf("a second handle by another name: %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -92,7 +92,7 @@ func TestNewerSchema(t *testing.T) {
 		_, err := db.Exec("insert into goose_db_version (version_id, is_applied) values (999, true)")
 		return err
 	})
-	if _, err := Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "newer Roomlog") {
+	if _, err := Open(t.Context(), path, nil); err == nil || !strings.Contains(err.Error(), "newer Roomlog") {
 		t.Fatalf("a database of a newer version: %v", err)
 	}
 }
