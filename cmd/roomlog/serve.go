@@ -103,6 +103,9 @@ func printStart(w io.Writer, about app.About) {
 	fmt.Fprintf(&b, "\n  Roomlog %s\n\n", about.Version)
 	fmt.Fprintf(&b, "  %s\n\n", about.URL)
 	fmt.Fprintf(&b, "  store       %s\n", about.Store)
+	if about.Admin != "" {
+		fmt.Fprintf(&b, "  admin       %s/metrics\n", about.Admin)
+	}
 	fmt.Fprintf(&b, "  durability  %s\n", about.Durability)
 	for _, line := range about.Insecure {
 		fmt.Fprintf(&b, "  insecure    %s\n", line)

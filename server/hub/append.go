@@ -142,6 +142,9 @@ func (a *appender) append(ctx context.Context, sends []room.Send) (room.Appended
 	defer cancel()
 	a.hub.counts.batches.Add(1)
 	a.hub.counts.sends.Add(int64(len(sends)))
+	a.hub.counts.batchSends.add(len(sends))
+	began := time.Now()
+	defer func() { a.hub.counts.append.add(time.Since(began)) }()
 	return a.hub.cfg.Store.Append(ctx, sends)
 }
 
@@ -190,7 +193,9 @@ func (a *appender) settle(batch []*pending, out room.Appended) {
 		epochs[g.Head.Room] = g.Head.Epoch
 		a.hub.publish(g, events[g.Head.Room])
 	}
+	now := time.Now()
 	for i, v := range out.Verdicts {
+		a.hub.counts.answer.add(now.Sub(batch[i].since))
 		o := Outcome{Verdict: v, Epoch: epochs[batch[i].Room], Err: v.Refused}
 		if v.NotStored {
 			o.Err = &room.Error{Code: room.CodeBadRequest, Field: "n", Title: "This n was used before, and no event with this tag is stored."}

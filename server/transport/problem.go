@@ -19,6 +19,7 @@ const errorsPath = "/errors"
 // wrong is not.
 func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	p, e := problemOf(err)
+	s.tell(p.Code)
 	h := w.Header()
 	p.RequestID = h.Get(requestID)
 	if p.Status == http.StatusInternalServerError {

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"roomlog/server/hub"
@@ -87,6 +88,7 @@ type Server struct {
 	quotas  *quotas
 	wheel   *wheel
 	mux     http.Handler
+	told    map[room.Code]*atomic.Int64 // errors that clients were told; the map never changes
 
 	ctx    context.Context // of joins, and of the wheel
 	cancel context.CancelFunc
@@ -105,7 +107,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Log, origins: make(map[string]bool), quotas: newQuotas(cfg.Limits),
-		wheel: newWheel(time.Now), sinks: make(map[*sink]struct{}),
+		wheel: newWheel(time.Now), sinks: make(map[*sink]struct{}), told: make(map[room.Code]*atomic.Int64),
+	}
+	for _, code := range room.Codes() {
+		s.told[code] = new(atomic.Int64)
 	}
 	for _, o := range cfg.Origins {
 		s.origins[o] = true

@@ -165,6 +165,7 @@ const retryLine = "retry: 1000\n\n"
 func (t *stream) serve(joins []hub.Join, who *auth.Identity, h http.Header) {
 	t.srv.wheel.set(&t.life, who.Until, room.CodeTokenExpired)
 	if err := t.begin(joins, h); err != nil {
+		t.srv.tell(room.AsError(err).Code)
 		t.finish(rawProblem(h, err))
 		return
 	}
@@ -187,6 +188,9 @@ func (t *stream) finish(words []byte) {
 	t.srv.wheel.drop(&t.life)
 	if t.hub != nil {
 		t.hub.Detach()
+	}
+	if why := t.why.Load(); why != nil && why.err != nil && words == nil {
+		t.srv.tell(why.err.Code)
 	}
 	t.end(words)
 	t.srv.quotas.leave(t.seat)

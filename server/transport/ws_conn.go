@@ -117,6 +117,7 @@ func (c *socket) words(err error) []byte {
 	case errors.As(err, &p):
 		return appendClose(nil, uint16(p), "")
 	case errors.Is(err, errPanicked):
+		c.srv.tell(room.CodeInternal)
 		return appendClose(nil, closeInternal, string(room.CodeInternal))
 	case errors.As(err, &r):
 		return appendClose(r.frame, closeOf(r.err), string(r.err.Code))
@@ -129,6 +130,7 @@ func (c *socket) words(err error) []byte {
 		return appendClose(nil, closeNormal, "")
 	}
 	e := *why.err
+	c.srv.tell(e.Code)
 	if e.Code == room.CodeGoingAway && e.RetryAfter == 0 {
 		e.RetryAfter = rand.N(comeBackWithin) // so that they do not all come back at once
 	}
@@ -142,6 +144,7 @@ func (c *socket) notice(v *violation) []byte {
 	if v.code != closeTooLarge {
 		return nil
 	}
+	c.srv.tell(room.CodeMessageTooLarge)
 	e := &room.Error{Code: room.CodeMessageTooLarge, Title: "The message is larger than a frame may be.", Limit: int64(c.frames.max)}
 	return wire.AppendText(nil, wire.Failure{Err: e}.Append(nil))
 }
