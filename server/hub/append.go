@@ -115,6 +115,7 @@ func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) {
 		out, err := a.append(ctx, sends)
 		switch e := (*room.Error)(nil); {
 		case err == nil:
+			a.hub.trouble.Store(nil)
 			a.settle(batch, out)
 			return
 		case ctx.Err() != nil:
@@ -122,7 +123,9 @@ func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) {
 			return
 		case errors.Is(err, room.ErrOutcomeUnknown), errors.Is(err, context.DeadlineExceeded):
 			unknown = true
+			a.troubled("The store has not answered whether it stored the last sends.")
 		case errors.As(err, &e) && e.Retryable():
+			a.troubled(e.Title)
 			if !unknown {
 				a.refuse(batch, e)
 				return

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"roomlog/server/room"
@@ -61,6 +62,7 @@ type Hub struct {
 	reads    chan struct{} // a place for each read of the store at a time
 	origin   time.Time     // of the hub's clock
 	counts   counts
+	trouble  atomic.Pointer[trouble] // nil while the store keeps what it is given
 
 	stopping chan struct{} // closed when Stop begins
 	stopOnce sync.Once

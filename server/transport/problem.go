@@ -23,7 +23,7 @@ func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	h := w.Header()
 	p.RequestID = h.Get(requestID)
 	if p.Status == http.StatusInternalServerError {
-		s.log.Error("request failed", "request", p.RequestID, "method", r.Method, "path", r.URL.Path, "error", err)
+		s.log.Error("request failed", "request", p.RequestID, "method", methodOf(r), "route", r.Pattern, "error", err)
 	} else if e.Cause != nil {
 		s.log.Warn("request refused", "request", p.RequestID, "code", string(e.Code), "error", e.Cause)
 	}

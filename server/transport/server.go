@@ -209,10 +209,10 @@ func (s *Server) release(k *sink) {
 }
 
 // rescue turns a panic into an error of the request or the end of the connection that it was handled
-// for, and of nothing else. It is deferred.
-func (s *Server) rescue(err *error) {
+// for, and of nothing else. It is deferred. about names that in the log.
+func (s *Server) rescue(err *error, about ...any) {
 	if p := recover(); p != nil {
-		s.log.Error("panic", "cause", p, "stack", string(debug.Stack()))
+		s.log.Error("panic", append(about, "cause", p, "stack", string(debug.Stack()))...)
 		*err = errPanicked
 	}
 }

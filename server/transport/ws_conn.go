@@ -43,7 +43,7 @@ func (c *socket) begin(early []byte) {
 }
 
 func (c *socket) early(p []byte) (err error) {
-	defer c.srv.rescue(&err)
+	defer c.srv.rescue(&err, "connection", c.id)
 	return c.frames.feed(p, c)
 }
 
@@ -65,14 +65,16 @@ func (c *socket) carryOn(err error) {
 	if c.hub != nil {
 		c.hub.Detach()
 	}
-	c.end(c.words(err))
+	words := c.words(err)
+	c.srv.log.Debug("disconnected", "connection", c.id, "why", c.ended(err))
+	c.end(words)
 	c.srv.quotas.leave(c.seat)
 	c.srv.release(&c.sink)
 }
 
 // handle handles what was read, and what has come by then.
 func (c *socket) handle(got *chunk, failed error) (err error) {
-	defer c.srv.rescue(&err)
+	defer c.srv.rescue(&err, "connection", c.id)
 	for err = failed; got != nil && err == nil; {
 		if c.hub != nil {
 			c.hub.Heard()
@@ -136,6 +138,27 @@ func (c *socket) words(err error) []byte {
 	}
 	frame := wire.AppendText(nil, wire.Failure{Err: &e}.Append(nil))
 	return appendClose(frame, closeOf(&e), string(e.Code))
+}
+
+// ended says for the log why the connection ended: a code, or what the peer did.
+func (c *socket) ended(err error) string {
+	var v *violation
+	var p peerClosed
+	var r *refusal
+	why := c.why.Load()
+	switch {
+	case errors.As(err, &v):
+		return v.reason
+	case errors.As(err, &p):
+		return "closed by the peer"
+	case errors.Is(err, errPanicked):
+		return string(room.CodeInternal)
+	case errors.As(err, &r):
+		return string(r.err.Code)
+	case why != nil && why.err != nil:
+		return string(why.err.Code)
+	}
+	return "the connection broke"
 }
 
 // notice is the error frame before a close for what breaks a limit of ours; what breaks RFC 6455 has no

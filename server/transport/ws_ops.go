@@ -96,6 +96,8 @@ func (c *socket) failure(req *wire.Request, err error) []byte {
 	c.srv.tell(e.Code)
 	if e.Code == room.CodeInternal {
 		c.srv.log.Error("request failed", "connection", c.id, "op", string(req.Op), "error", err)
+	} else {
+		c.srv.log.Debug("refused", "connection", c.id, "code", string(e.Code))
 	}
 	return wire.AppendText(nil, wire.Failure{ID: req.ID, HasID: req.HasID, Room: req.Room, Tag: req.Tag, Err: e}.Append(nil))
 }
