@@ -26,6 +26,7 @@ type commands struct {
 	Verify  verifyCommand  `cmd:"" help:"Check recorded histories against the invariants."`
 	Chaos   chaosCommand   `cmd:"" help:"Run a TCP proxy that injects faults."`
 	Bench   benchCommand   `cmd:"" help:"Measure this server from outside."`
+	Config  configCommand  `cmd:"" help:"Look at the configuration."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
