@@ -20,6 +20,9 @@ const errorsPath = "/errors"
 func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	p, e := problemOf(err)
 	s.tell(p.Code)
+	if p.Code == room.CodeGoingAway && p.RetryAfterMS == 0 {
+		p.RetryAfterMS = wire.Milliseconds(s.comeBack())
+	}
 	h := w.Header()
 	p.RequestID = h.Get(requestID)
 	if p.Status == http.StatusInternalServerError {

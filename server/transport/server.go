@@ -97,6 +97,9 @@ type Server struct {
 	closed bool
 	sinks  map[*sink]struct{} // of connections that were taken over
 	tasks  sync.WaitGroup     // their readers, and the wheel
+
+	parting sync.Once
+	spread  time.Duration // over how long clients are to come back; readable after parting
 }
 
 // New makes a server and starts its wheel. Close it in the end.

@@ -192,8 +192,8 @@ func (t *stream) finish(words []byte) {
 	if t.hub != nil {
 		t.hub.Detach()
 	}
-	if why := t.why.Load(); why != nil && why.err != nil && words == nil {
-		t.srv.tell(why.err.Code)
+	if words == nil {
+		words = t.farewell()
 	}
 	t.end(words)
 	t.srv.quotas.leave(t.seat)

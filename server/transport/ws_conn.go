@@ -3,7 +3,6 @@ package transport
 import (
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
 	"time"
 
@@ -134,7 +133,7 @@ func (c *socket) words(err error) []byte {
 	e := *why.err
 	c.srv.tell(e.Code)
 	if e.Code == room.CodeGoingAway && e.RetryAfter == 0 {
-		e.RetryAfter = rand.N(comeBackWithin) // so that they do not all come back at once
+		e.RetryAfter = c.srv.comeBack()
 	}
 	frame := wire.AppendText(nil, wire.Failure{Err: &e}.Append(nil))
 	return appendClose(frame, closeOf(&e), string(e.Code))
@@ -171,9 +170,6 @@ func (c *socket) notice(v *violation) []byte {
 	e := &room.Error{Code: room.CodeMessageTooLarge, Title: "The message is larger than a frame may be.", Limit: int64(c.frames.max)}
 	return wire.AppendText(nil, wire.Failure{Err: e}.Append(nil))
 }
-
-// comeBackWithin is over how long the clients of a server that goes away are spread.
-const comeBackWithin = time.Second
 
 // control implements listener.
 func (c *socket) control(op ws.OpCode, payload []byte) error {
