@@ -13,8 +13,8 @@ import (
 	"roomlog/server/transport/auth"
 )
 
-// devKeyFile lies in the data folder, so that tokens of dev survive a restart on the same data.
-const devKeyFile = "dev.key"
+// DevKeyFile lies in the data folder, so that tokens of dev survive a restart on the same data.
+const DevKeyFile = "dev.key"
 
 // adminKeyFile lies there too, where there is an admin listener: the secret of its requests.
 const adminKeyFile = "admin.key"
@@ -33,7 +33,7 @@ func (c Config) SigningKey() ([]byte, error) {
 		}
 		return checkKey(bytes.TrimSpace(key), c.KeyFile)
 	case c.Dev:
-		return keptKey(c.Data, devKeyFile)
+		return keptKey(c.Data, DevKeyFile)
 	}
 	return nil, configErrorf("there is no key: give --key-file FILE or ROOMLOG_KEY")
 }
