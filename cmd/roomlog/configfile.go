@@ -58,7 +58,7 @@ func configKeys(command *kong.Node) []string {
 		return keys
 	}
 	for _, f := range command.Flags {
-		if f.Name != "config" && f.Name != "help" {
+		if f.Name != "config" && f.Name != "help" && f.Name != "redact" {
 			keys = append(keys, f.Name)
 		}
 	}

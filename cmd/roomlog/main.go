@@ -27,6 +27,7 @@ type commands struct {
 	Chaos   chaosCommand   `cmd:"" help:"Run a TCP proxy that injects faults."`
 	Bench   benchCommand   `cmd:"" help:"Measure this server from outside."`
 	Epoch   epochCommand   `cmd:"" help:"Mark a store as restored."`
+	Config  configCommand  `cmd:"" help:"Look at the configuration."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`

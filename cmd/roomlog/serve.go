@@ -19,7 +19,7 @@ type serverFlags struct {
 	app.Config `embed:""`
 	ConfigFile configFile `name:"config" type:"path" placeholder:"FILE" help:"${config_help}"`
 	LogLevel   string     `default:"info" enum:"debug,info,warn,error" env:"ROOMLOG_LOG_LEVEL" help:"Least level that is logged: debug, info, warn or error."`
-	LogFormat  string     `default:"text" enum:"text,json" env:"ROOMLOG_LOG_FORMAT" help:"How log lines are written: text or json."`
+	LogFormat  string     `default:"" enum:"text,json," env:"ROOMLOG_LOG_FORMAT" placeholder:"FORMAT" help:"How log lines are written: text or json (json; dev: text)."`
 }
 
 // devCommand serves on this machine to try things.
@@ -40,6 +40,9 @@ func (s *serveCommand) Run(c *console) error { return s.serve(c) }
 // serve runs a server until SIGINT or SIGTERM, then stops it gracefully; a second signal ends the
 // process at once.
 func (f *serverFlags) serve(c *console) error {
+	if f.LogFormat == "" && !f.Dev {
+		f.LogFormat = "json"
+	}
 	log, err := newLog(c.err, f.LogLevel, f.LogFormat)
 	if err != nil {
 		return err
@@ -103,6 +106,9 @@ func printStart(w io.Writer, about app.About) {
 	fmt.Fprintf(&b, "\n  Roomlog %s\n\n", about.Version)
 	fmt.Fprintf(&b, "  %s\n\n", about.URL)
 	fmt.Fprintf(&b, "  store       %s\n", about.Store)
+	if about.Admin != "" {
+		fmt.Fprintf(&b, "  admin       %s/metrics\n", about.Admin)
+	}
 	fmt.Fprintf(&b, "  durability  %s\n", about.Durability)
 	for _, line := range about.Insecure {
 		fmt.Fprintf(&b, "  insecure    %s\n", line)

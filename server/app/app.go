@@ -24,6 +24,8 @@ type App struct {
 	hub     *hub.Hub
 	tunnels *tunnels // nil unless Dev
 	http    *http.Server
+	metrics *metrics
+	admin   *http.Server // nil without an admin listener
 	undo    undo
 	failed  chan struct{}
 
@@ -37,6 +39,7 @@ type App struct {
 type About struct {
 	Version    string
 	URL        string   // where it serves; empty before Start
+	Admin      string   // where the admin listener is; empty before Start, and without one
 	Store      string   // its kind, version and place; no password
 	Durability string   // what an ack means
 	Insecure   []string // what about this server is only for trying things
@@ -109,7 +112,10 @@ func (a *App) Start() error {
 	}
 	listener, err := net.Listen("tcp", a.cfg.Listen)
 	if err != nil {
-		return listenError(a.cfg.Listen, err)
+		return listenError(a.cfg.Listen, "--listen", err)
+	}
+	if err := a.startAdmin(); err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	a.started, a.listener = true, listener
 	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
@@ -135,12 +141,12 @@ func (a *App) Start() error {
 }
 
 // listenError says in a sentence what to do about the usual cases.
-func listenError(address string, err error) error {
+func listenError(address, flag string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s is in use: another server runs there; stop it or take another address with --listen", address)
+		return fmt.Errorf("%s is in use: another server runs there; stop it or take another address with %s", address, flag)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%s may not be listened on by this user; take a port above 1023 with --listen", address)
+		return fmt.Errorf("%s may not be listened on by this user; take a port above 1023 with %s", address, flag)
 	}
 	return fmt.Errorf("listen: %w", err)
 }

@@ -23,9 +23,10 @@ type Config struct {
 	// Log receives what operators should know; never a token, never the data of an event. nil: nothing is logged.
 	Log *slog.Logger `kong:"-"`
 
-	Listen string `default:"127.0.0.1:8080" env:"ROOMLOG_LISTEN" help:"Address to listen on; port 0 takes a free one."`
-	Data   string `default:"./data" env:"ROOMLOG_DATA" help:"Folder for what the server keeps; it is made when it is missing."`
-	Store  string `default:"sqlite:roomlog.db" env:"ROOMLOG_STORE" help:"sqlite:PATH, where a plain relative PATH lies in the data folder and ./PATH in the working folder, or postgres://USER:PASSWORD@HOST/DATABASE."`
+	Listen      string `default:"127.0.0.1:8080" env:"ROOMLOG_LISTEN" help:"Address to listen on; port 0 takes a free one."`
+	AdminListen string `env:"ROOMLOG_ADMIN_LISTEN" placeholder:"HOST:PORT" help:"Loopback address for operators: /metrics, for whoever has the key in admin.key of the data folder. None: there is no such listener."`
+	Data        string `default:"./data" env:"ROOMLOG_DATA" help:"Folder for what the server keeps; it is made when it is missing."`
+	Store       string `default:"sqlite:roomlog.db" env:"ROOMLOG_STORE" help:"sqlite:PATH, where a plain relative PATH lies in the data folder and ./PATH in the working folder, or postgres://USER:PASSWORD@HOST/DATABASE."`
 
 	Kinds   []string `env:"ROOMLOG_KINDS" placeholder:"KIND" help:"Kinds of rooms that exist, such as chat. Rooms of any other kind are unknown; dev without this knows every kind."`
 	Origins []string `env:"ROOMLOG_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://app.example.com, compared exactly; none: no browser may. Dev also takes loopback origins."`
@@ -85,6 +86,9 @@ func orNumber[N ~int | ~int64](field *N, value N) {
 func (c Config) validate() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return configErrorf("--listen is HOST:PORT, such as 127.0.0.1:8080, not %q", c.Listen)
+	}
+	if err := c.validateAdmin(); err != nil {
+		return err
 	}
 	for _, k := range c.Kinds {
 		if !room.ValidKind(k) {

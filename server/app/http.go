@@ -38,7 +38,15 @@ func (a *App) buildHTTP(key []byte, store room.Store) error {
 	a.undo.push("close the connections", server.Close)
 	mux := http.NewServeMux()
 	mux.Handle("/", server)
+	a.metrics = &metrics{a.hub, server, store}
+	shown := newMetrics(a.cfg.Version, a.metrics)
+	if err := a.buildAdmin(shown); err != nil {
+		return err
+	}
 	if a.cfg.Dev {
+		mux.Handle("/metrics", server.Local(map[string]func(http.ResponseWriter, *http.Request) error{
+			http.MethodGet: func(w http.ResponseWriter, r *http.Request) error { shown.ServeHTTP(w, r); return nil },
+		}))
 		a.tunnels = newTunnels()
 		a.tunnels.routes(mux, server)
 	}

@@ -16,6 +16,9 @@ import (
 // DevKeyFile lies in the data folder, so that tokens of dev survive a restart on the same data.
 const DevKeyFile = "dev.key"
 
+// adminKeyFile lies there too, where there is an admin listener: the secret of its requests.
+const adminKeyFile = "admin.key"
+
 // SigningKey is the key that signs and checks tokens: the one that is configured, or in dev the
 // one kept in the data folder, which is made (mode 0600) when it is missing.
 func (c Config) SigningKey() ([]byte, error) {
@@ -30,7 +33,7 @@ func (c Config) SigningKey() ([]byte, error) {
 		}
 		return checkKey(bytes.TrimSpace(key), c.KeyFile)
 	case c.Dev:
-		return devKey(c.Data)
+		return keptKey(c.Data, DevKeyFile)
 	}
 	return nil, configErrorf("there is no key: give --key-file FILE or ROOMLOG_KEY")
 }
@@ -42,23 +45,23 @@ func checkKey(key []byte, from string) ([]byte, error) {
 	return key, nil
 }
 
-// devKey reads the key of the data folder or makes it. The file is created whole under another name
-// and linked into place, so that two starts at once agree on one key and none reads half of it.
-func devKey(data string) ([]byte, error) {
-	path := filepath.Join(data, DevKeyFile)
+// keptKey reads a key that the data folder keeps in a file, or makes it. The file is created whole under
+// another name and linked into place, so that two starts at once agree on one key and none reads half of it.
+func keptKey(data, file string) ([]byte, error) {
+	path := filepath.Join(data, file)
 	key, err := os.ReadFile(path)
 	if err == nil {
 		return checkKey(bytes.TrimSpace(key), path)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the dev key: %w", err)
+		return nil, fmt.Errorf("read a kept key: %w", err)
 	}
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	fresh, err := os.CreateTemp(data, DevKeyFile+".*") // mode 0600
+	fresh, err := os.CreateTemp(data, file+".*") // mode 0600
 	if err != nil {
-		return nil, fmt.Errorf("make the dev key: %w", err)
+		return nil, fmt.Errorf("make %s: %w", file, err)
 	}
 	defer os.Remove(fresh.Name())
 	raw := make([]byte, auth.MinKey)
@@ -67,13 +70,13 @@ func devKey(data string) ([]byte, error) {
 		err = fresh.Sync()
 	}
 	if err = errors.Join(err, fresh.Close()); err != nil {
-		return nil, fmt.Errorf("write the dev key: %w", err)
+		return nil, fmt.Errorf("write %s: %w", file, err)
 	}
 	if err := os.Link(fresh.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("keep the dev key: %w", err)
+		return nil, fmt.Errorf("keep %s: %w", file, err)
 	}
 	if key, err = os.ReadFile(path); err != nil {
-		return nil, fmt.Errorf("read the dev key: %w", err)
+		return nil, fmt.Errorf("read a kept key: %w", err)
 	}
 	return checkKey(bytes.TrimSpace(key), path)
 }

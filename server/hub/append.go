@@ -115,6 +115,7 @@ func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) {
 		out, err := a.append(ctx, sends)
 		switch e := (*room.Error)(nil); {
 		case err == nil:
+			a.hub.trouble.Store(nil)
 			a.settle(batch, out)
 			return
 		case ctx.Err() != nil:
@@ -122,7 +123,9 @@ func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) {
 			return
 		case errors.Is(err, room.ErrOutcomeUnknown), errors.Is(err, context.DeadlineExceeded):
 			unknown = true
+			a.troubled("The store has not answered whether it stored the last sends.")
 		case errors.As(err, &e) && e.Retryable():
+			a.troubled(e.Title)
 			if !unknown {
 				a.refuse(batch, e)
 				return
@@ -142,6 +145,9 @@ func (a *appender) append(ctx context.Context, sends []room.Send) (room.Appended
 	defer cancel()
 	a.hub.counts.batches.Add(1)
 	a.hub.counts.sends.Add(int64(len(sends)))
+	a.hub.counts.batchSends.add(len(sends))
+	began := time.Now()
+	defer func() { a.hub.counts.append.add(time.Since(began)) }()
 	return a.hub.cfg.Store.Append(ctx, sends)
 }
 
@@ -190,7 +196,9 @@ func (a *appender) settle(batch []*pending, out room.Appended) {
 		epochs[g.Head.Room] = g.Head.Epoch
 		a.hub.publish(g, events[g.Head.Room])
 	}
+	now := time.Now()
 	for i, v := range out.Verdicts {
+		a.hub.counts.answer.add(now.Sub(batch[i].since))
 		o := Outcome{Verdict: v, Epoch: epochs[batch[i].Room], Err: v.Refused}
 		if v.NotStored {
 			o.Err = &room.Error{Code: room.CodeBadRequest, Field: "n", Title: "This n was used before, and no event with this tag is stored."}

@@ -70,8 +70,9 @@ type cursor struct {
 	seq     room.Seq // handed to the sink up to here
 	mark    room.Mark
 	epoch   room.Epoch
-	forks   int  // of the room when the cursor was placed
-	started bool // the joined frame is queued: pages may follow
+	forks   int   // of the room when the cursor was placed
+	since   int64 // when the oldest event it has to be given live came, on the hub's clock; 0: none
+	started bool  // the joined frame is queued: pages may follow
 	gone    bool
 	marked  bool // on the dirty list
 }
@@ -182,9 +183,12 @@ func (c *Conn) enqueue() {
 	}
 }
 
-// dirtied notes that the room of a cursor has something for it.
-func (c *Conn) dirtied(cur *cursor) {
+// dirtied notes that the room of a cursor has something for it, since when (0: not newly grown).
+func (c *Conn) dirtied(cur *cursor, since int64) {
 	c.mu.Lock()
+	if since != 0 && cur.since == 0 && !cur.marked {
+		cur.since = since
+	}
 	if c.mark(cur) {
 		c.enqueue()
 	}

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"sync"
+	"time"
 
 	"roomlog/server/room"
 	"roomlog/server/wire"
@@ -19,10 +20,17 @@ type worker struct {
 	conns []*Conn
 	woken chan struct{} // holds at most one token
 
+	delivery times // from growth to write, of this worker's connections
+
 	// Owned by the worker's goroutine, kept to be filled again.
-	subs []*cursor
-	bufs [][]byte
+	subs   []*cursor
+	bufs   [][]byte
+	rounds int // of marking
 }
+
+// sampleAbove is how many subscribers of a room are timed each time it grows; of more, one in as many.
+// Reading the clock for each would be a sixth of what a delivery costs.
+const sampleAbove = 16
 
 func newWorker(h *Hub, index int) *worker {
 	return &worker{hub: h, index: index, woken: make(chan struct{}, 1)}
@@ -85,11 +93,17 @@ func (w *worker) run(ctx context.Context) {
 // markSubscribers marks the cursors of this worker's share of a room dirty.
 func (w *worker) markSubscribers(r *liveRoom) {
 	r.mu.Lock()
-	r.marked[w.index] = false
+	since := r.marked[w.index]
+	r.marked[w.index] = 0
 	w.subs = append(w.subs[:0], r.subs[w.index]...)
 	r.mu.Unlock()
+	w.rounds++
 	for i, cur := range w.subs {
-		cur.conn.dirtied(cur)
+		timed := since
+		if len(w.subs) > sampleAbove && (i+w.rounds)%sampleAbove != 0 {
+			timed = 0
+		}
+		cur.conn.dirtied(cur, timed)
 		w.subs[i] = nil
 	}
 }
@@ -249,6 +263,10 @@ func (cur *cursor) pull(bufs [][]byte, limit int, paged bool) (_ [][]byte, more 
 		bufs = append(bufs, frames)
 		size += len(frames)
 	}
+	if cur.seq == r.head && cur.since != 0 {
+		c.worker.delivery.add(time.Duration(c.hub.now() - cur.since))
+		cur.since = 0
+	}
 	return bufs, cur.seq < r.head
 }
 
@@ -274,7 +292,7 @@ func (cur *cursor) broken() room.ResetReason {
 // client joins again; a stream starts anew before the latest page by itself.
 func (cur *cursor) reset(bufs [][]byte, why room.ResetReason) [][]byte {
 	r, c := cur.room, cur.conn
-	c.hub.counts.resets.Add(1)
+	c.hub.counts.reset(why)
 	frame := wire.Reset{Room: r.id, Reason: why, Epoch: r.epoch, Floor: r.floor, Head: r.head}
 	if c.framing == wire.WebSocket {
 		r.leave(cur)

@@ -64,6 +64,7 @@ type Hub struct {
 	reads    chan struct{} // a place for each read of the store at a time
 	origin   time.Time     // of the hub's clock
 	counts   counts
+	trouble  atomic.Pointer[trouble] // nil while the store keeps what it is given
 
 	stopping chan struct{} // closed when Stop begins
 	stopOnce sync.Once
@@ -78,12 +79,6 @@ type Hub struct {
 	tasks   sync.WaitGroup
 	rooms   map[room.ID]*liveRoom
 	wheel   [wheelBuckets]map[*Conn]struct{}
-}
-
-// counts are the hub's counters since it started.
-type counts struct {
-	attached, sends, batches, reruns, overloads   atomic.Int64
-	reads, resets, forks, stalls, writes, written atomic.Int64
 }
 
 // New makes a hub that is not yet started.
@@ -187,15 +182,15 @@ func (h *Hub) background(f func(context.Context)) bool {
 	return true
 }
 
-// read reads a page from the store, in turn.
-func (h *Hub) read(ctx context.Context, q room.Query) (room.Page, error) {
+// read reads a page from the store, in turn; why is for the count.
+func (h *Hub) read(ctx context.Context, why ReadCause, q room.Query) (room.Page, error) {
 	select {
 	case h.reads <- struct{}{}:
 	case <-ctx.Done():
 		return room.Page{}, ctx.Err()
 	}
 	defer func() { <-h.reads }()
-	h.counts.reads.Add(1)
+	h.counts.reads[why].Add(1)
 	p, err := h.cfg.Store.Read(ctx, q)
 	if err == nil {
 		err = dense(p)
@@ -231,7 +226,7 @@ func (h *Hub) heads(ctx context.Context, ids []room.ID) ([]room.Head, error) {
 		return nil, ctx.Err()
 	}
 	defer func() { <-h.reads }()
-	h.counts.reads.Add(1)
+	h.counts.reads[ReadHead].Add(1)
 	return h.cfg.Store.Heads(ctx, ids)
 }
 
@@ -267,42 +262,3 @@ func (h *Hub) publish(g room.Growth, events []room.Event) {
 
 // now is the hub's clock: nanoseconds since it was made, monotonic, never 0.
 func (h *Hub) now() int64 { return int64(time.Since(h.origin)) + 1 }
-
-// Stats is a snapshot of the hub for operators. Counters run since the start.
-type Stats struct {
-	Connections int
-	Rooms       int   // with something in memory
-	TailBytes   int64 // of encoded events in memory
-	Queued      int   // sends that wait for a batch
-	Sends       int64
-	Batches     int64
-	Reruns      int64 // batches run again after an unknown outcome
-	Overloads   int64
-	StoreReads  int64
-	Resets      int64
-	Forks       int64
-	Stalls      int64 // writes that a peer did not take whole
-	Writes      int64
-	Written     int64 // bytes
-}
-
-// Stats counts.
-func (h *Hub) Stats() Stats {
-	s := Stats{
-		TailBytes: h.cache.bytes.Load(),
-		Sends:     h.counts.sends.Load(), Batches: h.counts.batches.Load(), Reruns: h.counts.reruns.Load(),
-		Overloads: h.counts.overloads.Load(), StoreReads: h.counts.reads.Load(), Resets: h.counts.resets.Load(),
-		Forks: h.counts.forks.Load(), Stalls: h.counts.stalls.Load(),
-		Writes: h.counts.writes.Load(), Written: h.counts.written.Load(),
-	}
-	h.mu.Lock()
-	s.Rooms = len(h.rooms)
-	for _, bucket := range h.wheel {
-		s.Connections += len(bucket)
-	}
-	h.mu.Unlock()
-	h.appender.mu.Lock()
-	s.Queued = len(h.appender.queue)
-	h.appender.mu.Unlock()
-	return s
-}

@@ -30,7 +30,7 @@ type liveRoom struct {
 	segments  []*segment         // by prev; the last is the tail and ends at head
 	loads     map[room.Seq]*load // reads in flight, by where they start
 	subs      [][]*cursor        // per worker
-	marked    []bool             // per worker: queued to have its subscribers marked dirty
+	marked    []int64            // per worker: since when it is queued to have its subscribers marked dirty, on the hub's clock; 0: it is not
 	changed   chan struct{}      // closed when the room grows or forks; nil when nobody waits
 	waiters   int                // parked polls, and readers between a read and its use
 	fork      room.ResetReason   // why the last fork happened
@@ -47,7 +47,7 @@ type growth struct {
 const maxLater = 4096
 
 func newLiveRoom(h *Hub, id room.ID) *liveRoom {
-	return &liveRoom{hub: h, id: id, subs: make([][]*cursor, len(h.workers)), marked: make([]bool, len(h.workers))}
+	return &liveRoom{hub: h, id: id, subs: make([][]*cursor, len(h.workers)), marked: make([]int64, len(h.workers))}
 }
 
 func (r *liveRoom) headValue() room.Head {
@@ -231,8 +231,8 @@ func (r *liveRoom) wake() {
 		r.changed = nil
 	}
 	for w := range r.subs {
-		if len(r.subs[w]) > 0 && !r.marked[w] {
-			r.marked[w] = true
+		if len(r.subs[w]) > 0 && r.marked[w] == 0 {
+			r.marked[w] = r.hub.now()
 			r.hub.workers[w].addRoom(r)
 		}
 	}

@@ -14,6 +14,7 @@ const first room.Seq = -1
 type load struct {
 	start room.Seq
 	query room.Query
+	why   ReadCause
 	done  chan struct{} // closed when the read is over
 	err   error         // readable once done is closed
 
@@ -41,9 +42,11 @@ func (r *liveRoom) fetch(start room.Seq) *load {
 	l.query = room.Query{Room: r.id, Anchor: room.After, Seq: start, Limit: segmentEvents, MaxBytes: blockBytes}
 	switch {
 	case start == first:
-		l.query.Anchor = room.Latest
+		l.query.Anchor, l.why = room.Latest, ReadOpen
 	case start < r.head:
-		l.query.Limit = int(r.blockEnd(start) - start)
+		l.query.Limit, l.why = int(r.blockEnd(start)-start), ReadReplay
+	default:
+		l.why = ReadRepair
 	}
 	if !r.hub.background(func(ctx context.Context) { r.load(ctx, l) }) {
 		l.err = goingAway()
@@ -77,7 +80,7 @@ func (r *liveRoom) blockEnd(start room.Seq) room.Seq {
 
 // load runs a read and gives its page to the room. It is one goroutine for as long as the read takes.
 func (r *liveRoom) load(ctx context.Context, l *load) {
-	page, err := r.hub.read(ctx, l.query)
+	page, err := r.hub.read(ctx, l.why, l.query)
 	r.mu.Lock()
 	if err == nil && l.forks == r.forks && !r.dead {
 		r.take(l, page)
@@ -110,7 +113,7 @@ func (r *liveRoom) resume(l *load) {
 	r.retire()
 	r.mu.Unlock()
 	for _, c := range waiting {
-		c.conn.dirtied(c)
+		c.conn.dirtied(c, 0)
 	}
 }
 

@@ -55,6 +55,9 @@ func (h *Hub) place(ctx context.Context, j Join) (*liveRoom, room.Seq, room.Rese
 			needs = from < r.head && r.find(from) == nil
 		}
 		if !needs && !r.dead && r.loaded {
+			if why != "" {
+				h.counts.reset(why)
+			}
 			return r, from, why, nil
 		}
 		at = from

@@ -86,7 +86,7 @@ func (h *Hub) park(ctx context.Context, r *liveRoom, timer *time.Timer) bool {
 func (h *Hub) History(ctx context.Context, q room.Query) (Page, error) {
 	q.Limit = h.pageLimit(q.Limit)
 	q.MaxBytes = pollBytes
-	got, err := h.read(ctx, q)
+	got, err := h.read(ctx, ReadHistory, q)
 	if err != nil {
 		return Page{}, unavailable(err)
 	}

@@ -142,6 +142,7 @@ func (a *appender) late(flight int64) {
 		return
 	}
 	a.overdue = true
+	a.troubled("The store has not answered an append for " + a.hub.cfg.UnknownAfter.String() + ".")
 	flying := a.flying
 	expired := a.expire(time.Now().Add(-a.hub.cfg.UnknownAfter))
 	a.deadline.Reset(overdueEvery)

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -36,7 +37,22 @@ func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) error {
 // readyWithin bounds the question whether the store answers.
 const readyWithin = 2 * time.Second
 
-// getReady is GET /readyz: whether requests should come here, which needs a store that answers.
+// unready says in one sentence what is wrong with a store that cannot be asked. What it is in detail is
+// for the log.
+func unready(ctx context.Context, err error) *room.Error {
+	e := &room.Error{Code: room.CodeUnavailable, Title: "The store does not answer.", Cause: err}
+	var said *room.Error
+	switch {
+	case ctx.Err() != nil:
+		e.Title = "The store has not answered within " + readyWithin.String() + "."
+	case errors.As(err, &said) && said.Title != "":
+		e.Title = said.Title
+	}
+	return e
+}
+
+// getReady is GET /readyz: whether requests should come here, which needs a store that answers and
+// that has not just failed to keep a send.
 func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
 	s.mu.Lock()
 	closed := s.closed
@@ -47,7 +63,10 @@ func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
 	defer cancel()
 	if err := s.cfg.Ready(ctx); err != nil {
-		return &room.Error{Code: room.CodeUnavailable, Title: "The store does not answer.", Cause: err}
+		return unready(ctx, err)
+	}
+	if trouble := s.cfg.Hub.Trouble(); trouble != nil {
+		return trouble
 	}
 	writeJSON(w, http.StatusOK, []byte(`{"status":"ready"}`))
 	return nil

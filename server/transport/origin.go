@@ -45,7 +45,7 @@ func (s *Server) takesOrigin(origin string) bool {
 func preflight(w http.ResponseWriter, m methods) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", m.allow())
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, "+requestID)
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 }

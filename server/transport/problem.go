@@ -19,10 +19,14 @@ const errorsPath = "/errors"
 // wrong is not.
 func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	p, e := problemOf(err)
+	s.tell(p.Code)
+	if p.Code == room.CodeGoingAway && p.RetryAfterMS == 0 {
+		p.RetryAfterMS = wire.Milliseconds(s.comeBack())
+	}
 	h := w.Header()
 	p.RequestID = h.Get(requestID)
 	if p.Status == http.StatusInternalServerError {
-		s.log.Error("request failed", "request", p.RequestID, "method", r.Method, "path", r.URL.Path, "error", err)
+		s.log.Error("request failed", "request", p.RequestID, "method", methodOf(r), "route", r.Pattern, "error", err)
 	} else if e.Cause != nil {
 		s.log.Warn("request refused", "request", p.RequestID, "code", string(e.Code), "error", e.Cause)
 	}

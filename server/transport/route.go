@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -28,17 +29,37 @@ func (m methods) allow() string {
 // requestID is the header that names a request in answers, problems and the log.
 const requestID = "X-Request-Id"
 
+// maxRequestID is how long a name may be that a client gives its request.
+const maxRequestID = 64
+
+// nameOf is the name of a request: the client's own where it is short and clean, so that its logs and
+// ours tell of the same one, else one that we draw (rule HTTP-10).
+func nameOf(r *http.Request) string {
+	names := r.Header.Values(requestID)
+	if len(names) != 1 || names[0] == "" || len(names[0]) > maxRequestID {
+		return newID()
+	}
+	for _, c := range []byte(names[0]) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_.:-", rune(c)) {
+			return newID()
+		}
+	}
+	return names[0]
+}
+
 // api is what every route has in common: a request id, the judgement of the origin, preflights, and
 // problems for everything that goes wrong.
 func (s *Server) api(m methods) http.Handler {
 	return s.bounded(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set(requestID, newID())
+		h, id, began := w.Header(), nameOf(r), time.Now()
+		h.Set(requestID, id)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
-		if err := s.route(m, w, r); err != nil {
+		err := s.route(m, w, r)
+		if err != nil {
 			s.problem(w, r, err)
 		}
+		s.logRequest(r, id, began, err) // not from the header: a stream has the header for itself by now
 	})
 }
 
@@ -53,8 +74,31 @@ func (s *Server) bounded(serve http.HandlerFunc) http.Handler {
 	})
 }
 
+// logRequest logs a request that was answered. Its path, query and headers may hold what is not for a
+// log, so the route that it took stands for them.
+func (s *Server) logRequest(r *http.Request, id string, began time.Time, err error) {
+	if !s.log.Enabled(r.Context(), slog.LevelDebug) {
+		return
+	}
+	about := []any{"request", id, "method", methodOf(r), "route", r.Pattern, "took", time.Since(began)}
+	if err != nil {
+		p, _ := problemOf(err)
+		about = append(about, "code", string(p.Code))
+	}
+	s.log.Debug("request", about...)
+}
+
+// methodOf is the method for a log: a client may send any word.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
 func (s *Server) route(m methods, w http.ResponseWriter, r *http.Request) (err error) {
-	defer s.rescue(&err)
+	defer s.rescue(&err, "request", w.Header().Get(requestID))
 	if m == nil {
 		return &room.Error{Code: room.CodeNotFound, Title: "There is nothing at this path."}
 	}

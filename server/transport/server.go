@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"roomlog/server/hub"
@@ -87,6 +88,7 @@ type Server struct {
 	quotas  *quotas
 	wheel   *wheel
 	mux     http.Handler
+	told    map[room.Code]*atomic.Int64 // errors that clients were told; the map never changes
 
 	ctx    context.Context // of joins, and of the wheel
 	cancel context.CancelFunc
@@ -95,6 +97,9 @@ type Server struct {
 	closed bool
 	sinks  map[*sink]struct{} // of connections that were taken over
 	tasks  sync.WaitGroup     // their readers, and the wheel
+
+	parting sync.Once
+	spread  time.Duration // over how long clients are to come back; readable after parting
 }
 
 // New makes a server and starts its wheel. Close it in the end.
@@ -105,7 +110,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Log, origins: make(map[string]bool), quotas: newQuotas(cfg.Limits),
-		wheel: newWheel(time.Now), sinks: make(map[*sink]struct{}),
+		wheel: newWheel(time.Now), sinks: make(map[*sink]struct{}), told: make(map[room.Code]*atomic.Int64),
+	}
+	for _, code := range room.Codes() {
+		s.told[code] = new(atomic.Int64)
 	}
 	for _, o := range cfg.Origins {
 		s.origins[o] = true
@@ -204,10 +212,10 @@ func (s *Server) release(k *sink) {
 }
 
 // rescue turns a panic into an error of the request or the end of the connection that it was handled
-// for, and of nothing else. It is deferred.
-func (s *Server) rescue(err *error) {
+// for, and of nothing else. It is deferred. about names that in the log.
+func (s *Server) rescue(err *error, about ...any) {
 	if p := recover(); p != nil {
-		s.log.Error("panic", "cause", p, "stack", string(debug.Stack()))
+		s.log.Error("panic", append(about, "cause", p, "stack", string(debug.Stack()))...)
 		*err = errPanicked
 	}
 }

@@ -66,6 +66,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 		_ = nc.Close()
 		return nil
 	}
+	s.log.Debug("stream opened", "request", w.Header().Get(requestID), "user", who.User)
 	go t.serve(joins, who, w.Header())
 	return nil
 }
@@ -165,6 +166,9 @@ const retryLine = "retry: 1000\n\n"
 func (t *stream) serve(joins []hub.Join, who *auth.Identity, h http.Header) {
 	t.srv.wheel.set(&t.life, who.Until, room.CodeTokenExpired)
 	if err := t.begin(joins, h); err != nil {
+		e := room.AsError(err)
+		t.srv.tell(e.Code)
+		t.srv.log.Warn("stream refused", "request", h.Get(requestID), "code", string(e.Code), "error", e.Cause)
 		t.finish(rawProblem(h, err))
 		return
 	}
@@ -187,6 +191,9 @@ func (t *stream) finish(words []byte) {
 	t.srv.wheel.drop(&t.life)
 	if t.hub != nil {
 		t.hub.Detach()
+	}
+	if words == nil {
+		words = t.farewell()
 	}
 	t.end(words)
 	t.srv.quotas.leave(t.seat)

@@ -41,6 +41,7 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 	}
 	early := make([]byte, rw.Reader.Buffered())
 	_, _ = rw.Reader.Read(early) // what is buffered is there
+	s.log.Debug("socket opened", "request", w.Header().Get(requestID), "connection", id)
 	c := newSocket(s, nc, id, seat)
 	if !s.adopt(&c.sink) {
 		s.quotas.leave(seat)

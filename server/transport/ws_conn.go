@@ -3,7 +3,6 @@ package transport
 import (
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
 	"time"
 
@@ -45,7 +44,7 @@ func (c *socket) begin(early []byte) {
 }
 
 func (c *socket) early(p []byte) (err error) {
-	defer c.srv.rescue(&err)
+	defer c.srv.rescue(&err, "connection", c.id)
 	return c.frames.feed(p, c)
 }
 
@@ -67,14 +66,16 @@ func (c *socket) carryOn(err error) {
 	if c.hub != nil {
 		c.hub.Detach()
 	}
-	c.end(c.words(err))
+	words := c.words(err)
+	c.srv.log.Debug("disconnected", "connection", c.id, "why", c.ended(err))
+	c.end(words)
 	c.srv.quotas.leave(c.seat)
 	c.srv.release(&c.sink)
 }
 
 // handle handles what was read, and what has come by then.
 func (c *socket) handle(got *chunk, failed error) (err error) {
-	defer c.srv.rescue(&err)
+	defer c.srv.rescue(&err, "connection", c.id)
 	for err = failed; got != nil && err == nil; {
 		if c.hub != nil {
 			c.hub.Heard()
@@ -119,6 +120,7 @@ func (c *socket) words(err error) []byte {
 	case errors.As(err, &p):
 		return appendClose(nil, uint16(p), "")
 	case errors.Is(err, errPanicked):
+		c.srv.tell(room.CodeInternal)
 		return appendClose(nil, closeInternal, string(room.CodeInternal))
 	case errors.As(err, &r):
 		return appendClose(r.frame, closeOf(r.err), string(r.err.Code))
@@ -131,11 +133,33 @@ func (c *socket) words(err error) []byte {
 		return appendClose(nil, closeNormal, "")
 	}
 	e := *why.err
+	c.srv.tell(e.Code)
 	if e.Code == room.CodeGoingAway && e.RetryAfter == 0 {
-		e.RetryAfter = rand.N(comeBackWithin) // so that they do not all come back at once
+		e.RetryAfter = c.srv.comeBack()
 	}
 	frame := wire.AppendText(nil, wire.Failure{Err: &e}.Append(nil))
 	return appendClose(frame, closeOf(&e), string(e.Code))
+}
+
+// ended says for the log why the connection ended: a code, or what the peer did.
+func (c *socket) ended(err error) string {
+	var v *violation
+	var p peerClosed
+	var r *refusal
+	why := c.why.Load()
+	switch {
+	case errors.As(err, &v):
+		return v.reason
+	case errors.As(err, &p):
+		return "closed by the peer"
+	case errors.Is(err, errPanicked):
+		return string(room.CodeInternal)
+	case errors.As(err, &r):
+		return string(r.err.Code)
+	case why != nil && why.err != nil:
+		return string(why.err.Code)
+	}
+	return "the connection broke"
 }
 
 // notice is the error frame before a close for what breaks a limit of ours; what breaks RFC 6455 has no
@@ -144,12 +168,10 @@ func (c *socket) notice(v *violation) []byte {
 	if v.code != closeTooLarge {
 		return nil
 	}
+	c.srv.tell(room.CodeMessageTooLarge)
 	e := &room.Error{Code: room.CodeMessageTooLarge, Title: "The message is larger than a frame may be.", Limit: int64(c.frames.max)}
 	return wire.AppendText(nil, wire.Failure{Err: e}.Append(nil))
 }
-
-// comeBackWithin is over how long the clients of a server that goes away are spread.
-const comeBackWithin = time.Second
 
 // control implements listener.
 func (c *socket) control(op ws.OpCode, payload []byte) error {

@@ -93,8 +93,11 @@ func (c *socket) refuse(req *wire.Request, err error) error {
 
 func (c *socket) failure(req *wire.Request, err error) []byte {
 	e := room.AsError(err)
+	c.srv.tell(e.Code)
 	if e.Code == room.CodeInternal {
 		c.srv.log.Error("request failed", "connection", c.id, "op", string(req.Op), "error", err)
+	} else {
+		c.srv.log.Debug("refused", "connection", c.id, "code", string(e.Code))
 	}
 	return wire.AppendText(nil, wire.Failure{ID: req.ID, HasID: req.HasID, Room: req.Room, Tag: req.Tag, Err: e}.Append(nil))
 }
@@ -202,6 +205,7 @@ func (c *socket) send(req *wire.Request, fault error) error {
 	reqID, hasID, tag := req.ID, req.HasID, req.Tag // the request's data is gone when the answer comes
 	c.srv.cfg.Hub.Submit(s, func(o hub.Outcome) {
 		if o.Err != nil {
+			c.srv.tell(o.Err.Code)
 			f := wire.Failure{ID: reqID, HasID: hasID, Room: string(id), Tag: tag, Err: o.Err}
 			c.hub.Reply(wire.AppendText(nil, f.Append(nil)))
 			return

@@ -1,0 +1,139 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"roomlog/server/hub"
+	"roomlog/server/room"
+	"roomlog/server/transport"
+)
+
+// metrics is what /metrics shows, read from the parts when it is asked for. No label has a value that a
+// client chose: not a room, not a user.
+type metrics struct {
+	hub       *hub.Hub
+	transport *transport.Server
+	store     room.Store
+}
+
+// metric describes one of ours by the rest of its name.
+func metric(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("roomlog_"+name, help, labels, nil)
+}
+
+var (
+	metricConnections = metric("connections", "WebSockets and streams that are open.")
+	metricRooms       = metric("rooms", "Rooms with something in memory.")
+	metricTailBytes   = metric("tail_bytes", "Encoded events in memory.")
+	metricQueued      = metric("queued_sends", "Sends that wait for a batch.")
+	metricCursors     = metric("cursors", "Places of connections in rooms.")
+	metricBehind      = metric("cursors_behind", "Cursors that are not at the head of their room.")
+	metricSnapshot    = metric("oldest_snapshot_seconds", "Age of the oldest transaction that holds a snapshot of the database, as far as the store can say.")
+
+	metricSends     = metric("sends_total", "Sends given to the store, repeats and reruns included.")
+	metricBatches   = metric("batches_total", "Transactions that stored sends.")
+	metricReruns    = metric("batch_reruns_total", "Batches run again since the store did not answer.")
+	metricOverloads = metric("overloads_total", "Sends refused since too many waited.")
+	metricForks     = metric("forks_total", "Rooms whose history was found to be another than before.")
+	metricStalls    = metric("stalls_total", "Writes that a peer did not take whole.")
+	metricWrites    = metric("writes_total", "Writes to connections.")
+	metricWritten   = metric("written_bytes_total", "Bytes written to connections.")
+	metricReads     = metric("store_reads_total", "Reads of the store.", "cause")
+	metricResets    = metric("resets_total", "Positions that could not be continued.", "reason")
+	metricErrors    = metric("errors_total", "Errors that clients were told.", "code")
+
+	metricBatchSends = metric("batch_sends", "Sends of a batch.")
+	metricAppend     = metric("append_seconds", "Time of a transaction that stores a batch.")
+	metricAnswer     = metric("answer_seconds", "Time from the arrival of a send to its answer, of those that the store judged.")
+	metricDelivery   = metric("delivery_seconds", "Time from the commit of the oldest event that a live cursor lacked to the write that brought it up to the head; in large rooms of one reader in sixteen.")
+)
+
+// newMetrics is the handler of GET /metrics, with a registry of its own.
+func newMetrics(version string, m *metrics) http.Handler {
+	registry := prometheus.NewRegistry()
+	info := m.store.Info()
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "roomlog_info", Help: "Always 1.",
+		ConstLabels: prometheus.Labels{"version": version, "store": info.Name, "store_version": info.Version, "durability": info.Durability},
+	})
+	build.Set(1)
+	registry.MustRegister(build, m, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 2})
+}
+
+// Describe implements prometheus.Collector: which series there are is known when they are collected.
+func (m *metrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(out chan<- prometheus.Metric) {
+	s := m.hub.Stats()
+	gauge := func(d *prometheus.Desc, v float64) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
+	}
+	count := func(d *prometheus.Desc, v int64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	all, behind := m.hub.Cursors()
+	gauge(metricConnections, float64(s.Connections))
+	gauge(metricRooms, float64(s.Rooms))
+	gauge(metricTailBytes, float64(s.TailBytes))
+	gauge(metricQueued, float64(s.Queued))
+	gauge(metricCursors, float64(all))
+	gauge(metricBehind, float64(behind))
+	if age, ok := m.oldestSnapshot(); ok {
+		gauge(metricSnapshot, age.Seconds())
+	}
+	count(metricSends, s.Sends)
+	count(metricBatches, s.Batches)
+	count(metricReruns, s.Reruns)
+	count(metricOverloads, s.Overloads)
+	count(metricForks, s.Forks)
+	count(metricStalls, s.Stalls)
+	count(metricWrites, s.Writes)
+	count(metricWritten, s.Written)
+	for cause, n := range s.StoreReads {
+		count(metricReads, n, cause.String())
+	}
+	for reason, n := range s.Resets {
+		count(metricResets, n, string(reason))
+	}
+	for code, n := range m.transport.Errors() {
+		count(metricErrors, n, string(code))
+	}
+	out <- histogram(metricBatchSends, s.BatchSends)
+	out <- histogram(metricAppend, s.Append)
+	out <- histogram(metricAnswer, s.Answer)
+	out <- histogram(metricDelivery, s.Delivery)
+}
+
+// snapshotWithin bounds the question for the oldest snapshot: a scrape does not wait for a database.
+const snapshotWithin = 2 * time.Second
+
+func (m *metrics) oldestSnapshot() (age time.Duration, known bool) {
+	store, can := m.store.(room.SnapshotAger)
+	if !can {
+		return 0, false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), snapshotWithin)
+	defer cancel()
+	age, err := store.OldestSnapshot(ctx)
+	return age, err == nil
+}
+
+func histogram(d *prometheus.Desc, h hub.Histogram) prometheus.Metric {
+	buckets := make(map[float64]uint64, len(h.Bounds))
+	var total uint64
+	for i, n := range h.Counts {
+		total += uint64(n)
+		if i < len(h.Bounds) {
+			buckets[h.Bounds[i]] = total
+		}
+	}
+	return prometheus.MustNewConstHistogram(d, total, h.Sum, buckets)
+}
