@@ -36,14 +36,16 @@ func (a *App) buildHTTP(key []byte, store room.Store) error {
 		return err
 	}
 	a.undo.push("close the connections", server.Close)
-	mux := http.NewServeMux()
-	mux.Handle("/", server)
+	var handler http.Handler = server
 	if a.cfg.Dev {
+		mux := http.NewServeMux()
+		mux.Handle("/", server)
 		a.tunnels = newTunnels()
 		a.tunnels.routes(mux, server)
+		handler = mux
 	}
 	a.http = &http.Server{
-		Handler: mux, ReadHeaderTimeout: readHeaderTimeout,
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, MaxHeaderBytes: maxHeaderBytes - headerSlop,
 		IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug), // clients that hang up in the middle, mostly
 	}
 	return nil
