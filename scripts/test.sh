@@ -30,8 +30,8 @@ scripts/mutants.sh
 step "TypeScript"
 npm test --workspace client --workspace web
 
-step "Seeded runs of the real server under faults"
-go test -shuffle=on -timeout 10m -v ./e2e/...
+step "The real server: bad input, and seeded runs under faults"
+go test -shuffle=on -timeout 10m -p 1 -v ./e2e/...
 
 step "A real browser"
 npm test --workspace e2e
