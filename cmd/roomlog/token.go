@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"roomlog/server/app"
@@ -24,7 +28,13 @@ func (t *tokenCommand) Run(c *console) error {
 	if t.Key != "" && t.KeyFile != "" {
 		return usageError{fmt.Errorf("the key is given twice: keep one of --key (ROOMLOG_KEY) and --key-file (ROOMLOG_KEY_FILE)")}
 	}
-	key, err := app.Config{Dev: true, Key: t.Key, KeyFile: t.KeyFile, Data: t.Data}.SigningKey()
+	if t.Key == "" && t.KeyFile == "" {
+		t.KeyFile = filepath.Join(t.Data, app.DevKeyFile)
+		if _, err := os.Stat(t.KeyFile); errors.Is(err, fs.ErrNotExist) {
+			return usageError{fmt.Errorf("there is no key: give --key-file FILE or ROOMLOG_KEY, or start `roomlog dev`, which keeps one in %s", t.KeyFile)}
+		}
+	}
+	key, err := app.Config{Key: t.Key, KeyFile: t.KeyFile}.SigningKey()
 	if err != nil {
 		return usageError{err}
 	}

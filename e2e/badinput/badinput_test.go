@@ -59,7 +59,7 @@ type trial struct {
 	Hides  []string          `json:"hides"`
 
 	Status int               `json:"status"` // of a Request, or Raw; 0: no answer but the end
-	Want   []json.RawMessage `json:"want"`   // frames in their order ([N, FRAME]: N of them), or the body; of objects, these fields
+	Want   []json.RawMessage `json:"want"`   // frames in any order ([N, FRAME]: N of them), or the body; of objects, these fields
 }
 
 // lines is how many lines each part of the list has.
@@ -191,7 +191,7 @@ func start(t *testing.T) *fixture {
 	out, err := os.Create(started)
 	must(t, err)
 	f.process = exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--key-file", "key", "--kinds", "chat",
-		"--origins", "https://app.example.com", "--sends-per-second", "5000", "--send-burst", "5000", "--ping-every", "10m", "--log-level", "debug")
+		"--origins", "https://app.example.com", "--sends-per-second", "5000", "--send-burst", "5000", "--rooms-per-connection", "20", "--ping-every", "10m", "--log-level", "debug")
 	f.process.Dir, f.process.Stdout, f.process.Stderr = f.dir, out, f.log
 	must(t, f.process.Start())
 	t.Cleanup(func() { _ = f.process.Process.Kill() })

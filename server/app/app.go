@@ -149,16 +149,26 @@ func listenError(address string, err error) error {
 	return fmt.Errorf("listen: %w", err)
 }
 
+// requestGrace is how long a request may still take once the hub has stopped and answered all sends. One
+// that is not done by then waits for its own client, and what it asked for has not begun.
+const requestGrace = time.Second
+
 // drain stops accepting, ends the hub's connections and waiting polls, and waits for requests in
 // flight: at the same time, since each waits for something of the other.
 func (a *App) drain(ctx context.Context) error {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
 	hubStopped := make(chan error, 1)
-	a.http.RegisterOnShutdown(func() { hubStopped <- a.hub.Stop(ctx) })
-	err := a.http.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, a.http.Close())
+	a.http.RegisterOnShutdown(func() {
+		hubStopped <- a.hub.Stop(ctx)
+		time.AfterFunc(requestGrace, cancel)
+	})
+	err := a.http.Shutdown(waiting)
+	if err != nil && ctx.Err() == nil {
+		a.cfg.Log.Warn("requests that did not end were cut")
+		err = nil
 	}
-	return errors.Join(err, <-hubStopped)
+	return errors.Join(err, a.http.Close(), <-hubStopped)
 }
 
 // Stop ends the server: no new connections, queued sends finished and answered, every connection told

@@ -51,6 +51,10 @@ type Config struct {
 // noOrigins is the value of Origins that says that no browser may connect.
 const noOrigins = "none"
 
+// leastTime is finer than any clock of the server ticks: below it a ticker has no interval and the kernel
+// no timeout.
+const leastTime = time.Millisecond
+
 // withDefaults returns c with the defaults this package needs; the parts it is built from have their own.
 func (c Config) withDefaults() Config {
 	if c.Log == nil {
@@ -137,13 +141,22 @@ func (c Config) validateLimits() error {
 		{"send-burst", int64(c.SendBurst)},
 		{"tail-bytes", c.TailBytes},
 		{"queue-sends", int64(c.QueueSends)},
-		{"ping-every", int64(c.PingEvery)},
-		{"pong-within", int64(c.PongWithin)},
-		{"write-deadline", int64(c.WriteDeadline)},
-		{"stop-within", int64(c.StopWithin)},
 	} {
 		if f.value < 0 {
 			return configErrorf("--%s cannot be negative", f.flag)
+		}
+	}
+	for _, f := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"ping-every", c.PingEvery},
+		{"pong-within", c.PongWithin},
+		{"write-deadline", c.WriteDeadline},
+		{"stop-within", c.StopWithin},
+	} {
+		if f.value != 0 && f.value < leastTime {
+			return configErrorf("--%s is at least %v", f.flag, leastTime)
 		}
 	}
 	if c.MaxEventBytes >= c.MaxFrameBytes {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 const testKey = "0123456789abcdef0123456789abcdef"
@@ -26,6 +27,9 @@ func TestConfigIsRefusedInOneSentence(t *testing.T) {
 		{"two keys", func(c *Config) { c.KeyFile = "key" }, "given twice"},
 		{"kind", func(c *Config) { c.Kinds = []string{"chat", "Bad"} }, `"Bad" is not a kind`},
 		{"listen", func(c *Config) { c.Listen = "8080" }, "HOST:PORT"},
+		{"no time to ping", func(c *Config) { c.PingEvery = 5 }, "--ping-every"},
+		{"no time to write", func(c *Config) { c.WriteDeadline = time.Microsecond }, "--write-deadline"},
+		{"negative time", func(c *Config) { c.StopWithin = -time.Second }, "--stop-within"},
 		{"negative limit", func(c *Config) { c.SendBurst = -1 }, "--send-burst"},
 		{"event larger than frame", func(c *Config) { c.MaxEventBytes = 2 << 20 }, "--max-frame-bytes"},
 		{"dev needs nothing", func(c *Config) { *c = Config{Dev: true} }, ""},

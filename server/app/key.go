@@ -13,8 +13,8 @@ import (
 	"roomlog/server/transport/auth"
 )
 
-// devKeyFile lies in the data folder, so that tokens of dev survive a restart on the same data.
-const devKeyFile = "dev.key"
+// DevKeyFile lies in the data folder, so that tokens of dev survive a restart on the same data.
+const DevKeyFile = "dev.key"
 
 // SigningKey is the key that signs and checks tokens: the one that is configured, or in dev the
 // one kept in the data folder, which is made (mode 0600) when it is missing.
@@ -60,7 +60,7 @@ func different(key []byte) int {
 // devKey reads the key of the data folder or makes it. The file is created whole under another name
 // and linked into place, so that two starts at once agree on one key and none reads half of it.
 func devKey(data string) ([]byte, error) {
-	path := filepath.Join(data, devKeyFile)
+	path := filepath.Join(data, DevKeyFile)
 	key, err := os.ReadFile(path)
 	if err == nil {
 		return checkKey(bytes.TrimSpace(key), path)
@@ -71,7 +71,7 @@ func devKey(data string) ([]byte, error) {
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	fresh, err := os.CreateTemp(data, devKeyFile+".*") // mode 0600
+	fresh, err := os.CreateTemp(data, DevKeyFile+".*") // mode 0600
 	if err != nil {
 		return nil, fmt.Errorf("make the dev key: %w", err)
 	}

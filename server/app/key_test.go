@@ -53,7 +53,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 	if err := os.MkdirAll(damaged, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(damaged, devKeyFile), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(damaged, DevKeyFile), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for name, cfg := range map[string]Config{

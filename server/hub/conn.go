@@ -218,11 +218,11 @@ type Joined struct {
 // whose bytes are shared.
 const joinBytes = 32 << 10
 
-// Join places a cursor in a room, in place of the one that was there. encode makes the framed reply,
-// which is queued before any page of the room. It blocks while the store is read.
+// Join places a cursor in a room, in place of the one that was there, which goes on until then. encode
+// makes the framed reply, which is queued before any page of the new cursor. It blocks while the store is
+// read.
 // Errors: unavailable, overloaded, going_away (all retryable).
 func (c *Conn) Join(ctx context.Context, j Join, encode func(Joined) []byte) error {
-	c.Leave(j.Room)
 	r, from, why, err := c.hub.place(ctx, j)
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func (h *Hub) keepalive(ctx context.Context) {
 	ticker := time.NewTicker(h.cfg.PingEvery / wheelBuckets)
 	defer ticker.Stop()
 	var batch []*Conn
-	var pinged [wheelBuckets]int64 // when each bucket was pinged and not yet judged; 0: none is due
+	var due [wheelBuckets][]int64 // when the pings of each bucket are to be judged, soonest first
 	for at := 0; ; at = (at + 1) % wheelBuckets {
 		select {
 		case <-ctx.Done():
@@ -56,14 +56,15 @@ func (h *Hub) keepalive(ctx context.Context) {
 		case <-ticker.C:
 		}
 		now := h.now()
-		for i := range pinged {
-			if pinged[i] != 0 && now-pinged[i] >= int64(h.cfg.PongWithin) {
-				pinged[i] = 0
-				batch = h.bucket(batch, i)
-				for j, c := range batch {
-					c.judge(now, h.cfg.PongWithin)
-					batch[j] = nil
-				}
+		for i := range due {
+			if len(due[i]) == 0 || now < due[i][0] {
+				continue
+			}
+			due[i] = due[i][1:]
+			batch = h.bucket(batch, i)
+			for j, c := range batch {
+				c.judge(now, h.cfg.PongWithin)
+				batch[j] = nil
 			}
 		}
 		batch = h.bucket(batch, at)
@@ -71,9 +72,7 @@ func (h *Hub) keepalive(ctx context.Context) {
 			c.ping(now)
 			batch[j] = nil
 		}
-		if pinged[at] == 0 { // else the pings of the last round are still to be judged
-			pinged[at] = now
-		}
+		due[at] = append(due[at], now+int64(h.cfg.PongWithin))
 	}
 }
 

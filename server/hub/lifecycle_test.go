@@ -65,6 +65,29 @@ func TestKeepalive(t *testing.T) {
 	}
 }
 
+// BEAT-3: a connection that comes between two pings of its place on the wheel is ended as soon after its
+// first ping as any other, also where the one before is still to be judged then.
+func TestKeepaliveJudgesEachPing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const within = 10*time.Second + 500*time.Millisecond // so that a ping is due while another is open
+		h := New(Config{Store: newModel(), PingEvery: 10 * time.Second, PongWithin: within})
+		h.Start()
+		var late []*reader
+		for range 4 * wheelBuckets {
+			time.Sleep(700 * time.Millisecond)
+			late = append(late, newReader(t, h, newModel(), wire.WebSocket))
+		}
+		time.Sleep(10*time.Second + within + time.Second)
+		synctest.Wait()
+		for i, r := range late {
+			if ended, _ := r.peer.end(); !ended {
+				t.Errorf("connection %d has not been heard since it came, and lives", i)
+			}
+		}
+		stop(t, h)
+	})
+}
+
 // A stream's first bytes are the head of its answer: no keepalive comes before it, however long the store
 // takes to place its cursors.
 func TestNothingComesBeforeAStreamBegins(t *testing.T) {

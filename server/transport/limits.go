@@ -21,7 +21,7 @@ type Limits struct {
 	RoomsPerStream        int           // of one SSE stream; 32
 	ConnectionsPerUser    int           // WebSockets, streams and waiting polls together; 50
 	ConnectionsPerAddress int           // the same, by IP address (IPv6: by /64); 1,000
-	Unauthenticated       int           // WebSockets that have not said hello yet; 1,000
+	Unauthenticated       int           // WebSockets that have not said hello yet, a quarter of them of one address; 1,000
 	SendsPerSecond        float64       // per user; 50
 	SendBurst             int           // per user; 200
 	HelloWithin           time.Duration // from upgrade to hello; 10 s
@@ -95,15 +95,36 @@ type quotas struct {
 	mu        sync.Mutex
 	users     map[string]int
 	addresses map[netip.Prefix]int
-	strangers int // WebSockets without hello
+	strangers strangers
 	rates     map[string]*rate.Limiter
 	swept     time.Time
+}
+
+// strangers counts the WebSockets without hello.
+type strangers struct {
+	all int
+	of  map[netip.Prefix]int
+}
+
+// strangersShare is the part of all places of strangers that one address may hold, so that it cannot shut
+// the others out.
+const strangersShare = 4
+
+func (q *quotas) full(from netip.Prefix) bool {
+	most := q.limits.Unauthenticated
+	return q.strangers.all >= most || q.strangers.of[from] >= max(most/strangersShare, 1)
+}
+
+func (n *strangers) gone(from netip.Prefix) {
+	n.all--
+	less(n.of, from)
 }
 
 func newQuotas(l Limits) *quotas {
 	return &quotas{
 		limits: l, users: make(map[string]int), addresses: make(map[netip.Prefix]int),
-		rates: make(map[string]*rate.Limiter),
+		strangers: strangers{of: make(map[netip.Prefix]int)},
+		rates:     make(map[string]*rate.Limiter),
 	}
 }
 
@@ -118,7 +139,7 @@ type seat struct {
 func (q *quotas) arrive(from netip.Prefix, stranger bool) (*seat, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if stranger && q.strangers >= q.limits.Unauthenticated {
+	if stranger && q.full(from) {
 		return nil, &room.Error{
 			Code: room.CodeOverloaded, RetryAfter: time.Second,
 			Title: "Too many connections are waiting to say hello; try again.",
@@ -129,7 +150,8 @@ func (q *quotas) arrive(from netip.Prefix, stranger bool) (*seat, error) {
 	}
 	q.addresses[from]++
 	if stranger {
-		q.strangers++
+		q.strangers.all++
+		q.strangers.of[from]++
 	}
 	return &seat{address: from, stranger: stranger}, nil
 }
@@ -145,7 +167,7 @@ func (q *quotas) name(s *seat, user string) error {
 	s.user = user
 	if s.stranger {
 		s.stranger = false
-		q.strangers--
+		q.strangers.gone(s.address)
 	}
 	return nil
 }
@@ -168,7 +190,7 @@ func (q *quotas) leave(s *seat) {
 		less(q.users, s.user)
 	}
 	if s.stranger {
-		q.strangers--
+		q.strangers.gone(s.address)
 	}
 	*s = seat{}
 }

@@ -156,7 +156,7 @@ func TestConnectionLimits(t *testing.T) { // HTTP-9
 	eventually(t, "the third has left", func() bool {
 		f.srv.quotas.mu.Lock()
 		defer f.srv.quotas.mu.Unlock()
-		return f.srv.quotas.users["u1"] == 2 && f.srv.quotas.strangers == 0
+		return f.srv.quotas.users["u1"] == 2 && f.srv.quotas.strangers.all == 0
 	})
 	f.login("u3")
 	if resp := f.dialRaw(handshake + "\r\n").response(); resp.StatusCode != 429 {

@@ -21,7 +21,7 @@ type sink struct {
 	shut    bool // the last words are said
 
 	why     atomic.Pointer[ending]
-	waiting atomic.Bool // the reader waits for the peer to take replies
+	waiting atomic.Int32 // how many goroutines wait for the peer to take replies
 	tasks   *sync.WaitGroup
 }
 
@@ -66,7 +66,7 @@ func (s *sink) Close(why *room.Error) {
 		return
 	}
 	_ = s.pipe.conn().SetReadDeadline(time.Unix(1, 0)) // long past
-	if s.waiting.Load() {
+	if s.waiting.Load() > 0 {
 		// Detach takes the lock that the hub may hold while it calls us.
 		s.tasks.Go(s.hub.Detach)
 	}
@@ -74,8 +74,8 @@ func (s *sink) Close(why *room.Error) {
 
 // waitWritable holds the reader while too much is unsent; false: the connection is ending.
 func (s *sink) waitWritable() bool {
-	s.waiting.Store(true)
-	defer s.waiting.Store(false)
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
 	return s.why.Load() == nil && s.hub.WaitWritable()
 }
 

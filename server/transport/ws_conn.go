@@ -17,8 +17,8 @@ import (
 // helloBytes is the most that one message may have before the client has said who it is.
 const helloBytes = 16 << 10
 
-// socket is one WebSocket connection. It has one goroutine at a time, which reads, and alone touches
-// all fields but those of the sink; the hub writes.
+// socket is one WebSocket connection. It has one goroutine at a time that reads, and alone touches all
+// fields but those of the sink and the errands; the hub writes.
 type socket struct {
 	sink
 	srv    *Server
@@ -27,6 +27,8 @@ type socket struct {
 	seat   *seat
 	who    *auth.Identity // nil until hello
 	life   deadline       // of the hello, then of the token
+
+	errands errands
 }
 
 func newSocket(s *Server, nc net.Conn, id string, seat *seat) *socket {

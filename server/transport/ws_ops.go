@@ -99,12 +99,8 @@ func (c *socket) failure(req *wire.Request, err error) []byte {
 	return wire.AppendText(nil, wire.Failure{ID: req.ID, HasID: req.HasID, Room: req.Room, Tag: req.Tag, Err: e}.Append(nil))
 }
 
-// join starts or restarts the cursor of a room. Its answer is a thousand times its frame, so that each
-// waits until what went before is on its way.
+// join starts or restarts the cursor of a room, beside the reading.
 func (c *socket) join(req *wire.Request) error {
-	if !c.waitWritable() {
-		return errEnded
-	}
 	id, err := c.srv.judge(c.who, req.Room, auth.Read)
 	if err != nil {
 		return c.fail(req, err)
@@ -115,14 +111,27 @@ func (c *socket) join(req *wire.Request) error {
 			return c.fail(req, err)
 		}
 	}
-	if most := c.srv.cfg.Limits.RoomsPerConnection; c.hub.Rooms() >= most && !c.hub.Joined(id) {
+	asked := *req // the frame's bytes are gone by then; what a join names of it is not among them
+	asked.Data = nil
+	if !c.beside(c.srv.cfg.Limits.RoomsPerConnection, func() error { return c.place(&asked, j) }) {
+		return c.fail(req, tooManyErrands())
+	}
+	return nil
+}
+
+// place answers a join. The answer is a thousand times its frame, so that each waits until what went
+// before is on its way.
+func (c *socket) place(req *wire.Request, j hub.Join) error {
+	if !c.waitWritable() {
+		return errEnded
+	}
+	if most := c.srv.cfg.Limits.RoomsPerConnection; c.hub.Rooms() >= most && !c.hub.Joined(j.Room) {
 		return c.fail(req, &room.Error{
 			Code: room.CodeLimitExceeded, Field: "room", Limit: int64(most),
 			Title: "This connection has joined as many rooms as it may; leave one first.",
 		})
 	}
-	err = c.hub.Join(c.srv.ctx, j, func(joined hub.Joined) []byte { return joinedFrame(req, joined) })
-	if err != nil {
+	if err := c.hub.Join(c.srv.ctx, j, func(joined hub.Joined) []byte { return joinedFrame(req, joined) }); err != nil {
 		return c.fail(req, err)
 	}
 	return nil
@@ -141,8 +150,10 @@ func (c *socket) leave(req *wire.Request) error {
 	if err != nil {
 		return c.fail(req, err)
 	}
-	c.hub.Leave(id)
-	return nil
+	return c.after(func() error {
+		c.hub.Leave(id)
+		return nil
+	})
 }
 
 // refresh takes a new token of the same user. Rooms that it grants no longer are left.
@@ -156,10 +167,15 @@ func (c *socket) refresh(req *wire.Request) error {
 	}
 	c.who = who
 	c.srv.wheel.set(&c.life, who.Until, room.CodeTokenExpired)
+	return c.after(func() error { return c.narrow(who) })
+}
+
+// narrow leaves the rooms that a new token grants no longer.
+func (c *socket) narrow(who *auth.Identity) error {
 	for _, id := range c.hub.RoomIDs() {
 		if err := c.srv.allowed(who, id, auth.Read); err != nil {
 			c.hub.Leave(id)
-			if err := c.fail(&wire.Request{Op: req.Op, Room: string(id)}, err); err != nil {
+			if err := c.fail(&wire.Request{Op: wire.OpRefresh, Room: string(id)}, err); err != nil {
 				return err
 			}
 		}

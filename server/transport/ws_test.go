@@ -172,7 +172,7 @@ func TestHelloTimeout(t *testing.T) { // AUTH-8
 		t.Errorf("reason %q", reason)
 	}
 	f.stop()
-	if q := f.srv.quotas; q.strangers != 0 || len(q.addresses) != 0 {
+	if q := f.srv.quotas; q.strangers.all != 0 || len(q.addresses) != 0 {
 		t.Error("the place of the stranger is still taken")
 	}
 }
