@@ -14,7 +14,7 @@ UNIT         = $(shell go list ./... | grep -v -e /server/store/postgres -e /e2e
 # Packages built and tested at a time; two cores are what a small machine has.
 JOBS        ?= 2
 
-.PHONY: help build run check lint test mutants bench screens audit clean
+.PHONY: help build run check lint test fuzz mutants bench screens audit clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ lint: web/dist/index.html
 
 test: build ## everything: check, -race on both stores, seeded runs, a real browser
 	scripts/test.sh
+
+fuzz: web/dist/index.html ## give every parser hostile bytes, for 10 s each or as FUZZ=60s says
+	scripts/fuzz.sh
 
 mutants: web/dist/index.html ## build faulty variants and print which invariant catches each
 	scripts/mutants.sh

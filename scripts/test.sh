@@ -24,14 +24,17 @@ mkdir -p .cache
 go build -o .cache/withpostgres ./scripts/withpostgres
 .cache/withpostgres go test -race -shuffle=on -p "$jobs" -timeout 15m $(go list ./... | grep -v '/e2e')
 
+step "Every parser under hostile bytes"
+scripts/fuzz.sh
+
 step "The checkers can fail: faulty variants"
 scripts/mutants.sh
 
 step "TypeScript"
 npm test --workspace client --workspace web
 
-step "Seeded runs of the real server under faults"
-go test -shuffle=on -timeout 10m -v ./e2e/...
+step "The real server: bad input, and seeded runs under faults"
+go test -shuffle=on -timeout 10m -p 1 -v ./e2e/...
 
 step "A real browser"
 npm test --workspace e2e

@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"reflect"
 	"strings"
 	"syscall"
+
+	"github.com/alecthomas/kong"
 
 	"roomlog/server/app"
 )
@@ -20,6 +23,17 @@ type serverFlags struct {
 	ConfigFile configFile `name:"config" type:"path" placeholder:"FILE" help:"${config_help}"`
 	LogLevel   string     `default:"info" enum:"debug,info,warn,error" env:"ROOMLOG_LOG_LEVEL" help:"Least level that is logged: debug, info, warn or error."`
 	LogFormat  string     `default:"" enum:"text,json," env:"ROOMLOG_LOG_FORMAT" placeholder:"FORMAT" help:"How log lines are written: text or json (json; dev: text)."`
+}
+
+// AfterApply refuses a number or a duration that was set to 0: it would mean the default, which is not what
+// was written.
+func (f *serverFlags) AfterApply(ctx *kong.Context) error {
+	for _, flag := range ctx.Flags() {
+		if kind := flag.Target.Kind(); flag.Set && (kind == reflect.Int || kind == reflect.Int64) && flag.Target.Int() == 0 {
+			return fmt.Errorf("--%s cannot be 0; leave it out for its default", flag.Name)
+		}
+	}
+	return nil
 }
 
 // devCommand serves on this machine to try things.

@@ -93,6 +93,10 @@ func describe(cfg Config, info room.Info, where string) About {
 	if !cfg.Dev && len(cfg.Kinds) == 0 {
 		about.Notes = append(about.Notes, "no kinds are declared, so every room is unknown: --kinds chat declares one")
 	}
+	if may, want := openFiles(), cfg.connections(); may != 0 && may < want {
+		about.Notes = append(about.Notes, fmt.Sprintf(
+			"this process may have %d open files (ulimit -n), fewer than the %d connections that one address may have", may, want))
+	}
 	if cfg.Dev {
 		about.Insecure = append(about.Insecure,
 			"dev: whoever reaches this address from this machine gets a token for any user and room; use `roomlog serve` for anything else")
@@ -209,6 +213,13 @@ func (a *App) Addr() net.Addr {
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
+)
+
+// What the head of a request may have before it is refused by 431 (rule HTTP-12): room for the longest
+// token, the 32 rooms of a stream and their positions. net/http allows itself headerSlop more than it is told.
+const (
+	maxHeaderBytes = 32 << 10
+	headerSlop     = 4 << 10
 )
 
 // browsable is an address that this machine can open: any address becomes loopback.

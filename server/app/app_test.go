@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"roomlog/server/room"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -102,6 +104,25 @@ func TestAboutSaysWhatAnAckMeansAndWhatIsInsecure(t *testing.T) {
 	}
 	if len(about.Insecure) != 1 || !strings.Contains(about.Insecure[0], "token for any user") {
 		t.Errorf("insecure %q", about.Insecure)
+	}
+}
+
+func TestHeadersAreBounded(t *testing.T) { // HTTP-12
+	a := begin(t, t.TempDir())
+	for size, want := range map[int]int{24 << 10: 401, 40 << 10: 431} {
+		if got := ask(t, "GET", a.About().URL+"/v1/sse", strings.Repeat("x", size), "", nil); got != want {
+			t.Errorf("a token of %d bytes: status %d, want %d", size, got, want)
+		}
+	}
+}
+
+func TestTooFewOpenFilesAreNoted(t *testing.T) {
+	about := describe(Config{Dev: true, Listen: "127.0.0.1:0", ConnectionsPerAddress: 1 << 60}, room.Info{}, "")
+	if len(about.Notes) != 1 || !strings.Contains(about.Notes[0], "open files") {
+		t.Errorf("notes %q", about.Notes)
+	}
+	if about := describe(Config{Dev: true, Listen: "127.0.0.1:0", ConnectionsPerAddress: 1}, room.Info{}, ""); len(about.Notes) != 0 {
+		t.Errorf("notes %q", about.Notes)
 	}
 }
 

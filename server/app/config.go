@@ -203,6 +203,14 @@ func (c Config) limits() transport.Limits {
 	return l
 }
 
+// connections is how many connections one address may have.
+func (c Config) connections() uint64 {
+	if most := c.limits().ConnectionsPerAddress; most > 0 {
+		return uint64(most)
+	}
+	return transport.DefaultConnectionsPerAddress
+}
+
 // take sets a limit to a value that is configured.
 func take[T int | float64 | time.Duration](limit *T, value T) {
 	if value != 0 {

@@ -36,22 +36,24 @@ func (a *App) buildHTTP(key []byte, store room.Store) error {
 		return err
 	}
 	a.undo.push("close the connections", server.Close)
-	mux := http.NewServeMux()
-	mux.Handle("/", server)
 	a.metrics = &metrics{a.hub, server, store}
 	shown := newMetrics(a.cfg.Version, a.metrics)
 	if err := a.buildAdmin(shown); err != nil {
 		return err
 	}
+	var handler http.Handler = server
 	if a.cfg.Dev {
+		mux := http.NewServeMux()
+		mux.Handle("/", server)
 		mux.Handle("/metrics", server.Local(map[string]func(http.ResponseWriter, *http.Request) error{
 			http.MethodGet: func(w http.ResponseWriter, r *http.Request) error { shown.ServeHTTP(w, r); return nil },
 		}))
 		a.tunnels = newTunnels()
 		a.tunnels.routes(mux, server)
+		handler = mux
 	}
 	a.http = &http.Server{
-		Handler: mux, ReadHeaderTimeout: readHeaderTimeout,
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, MaxHeaderBytes: maxHeaderBytes - headerSlop,
 		IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug), // clients that hang up in the middle, mostly
 	}
 	return nil

@@ -42,7 +42,22 @@ func checkKey(key []byte, from string) ([]byte, error) {
 	if len(key) < auth.MinKey {
 		return nil, configErrorf("the key of %s has %d bytes and needs at least %d; `openssl rand -hex 32` makes one", from, len(key), auth.MinKey)
 	}
+	if different(key) < leastDifferent {
+		return nil, configErrorf("the key of %s repeats a few characters and can be guessed; `openssl rand -hex 32` makes one", from)
+	}
 	return key, nil
+}
+
+// leastDifferent is how many different bytes a key has at least: more than "changeme" written four times,
+// and fewer than any that was drawn at random.
+const leastDifferent = 8
+
+func different(key []byte) int {
+	seen := make(map[byte]bool)
+	for _, b := range key {
+		seen[b] = true
+	}
+	return len(seen)
 }
 
 // keptKey reads a key that the data folder keeps in a file, or makes it. The file is created whole under

@@ -60,6 +60,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 		"short key":      {Key: "secret-but-short"},
 		"short key file": {KeyFile: short},
 		"no key file":    {KeyFile: filepath.Join(dir, "missing")},
+		"repeated key":   {Key: strings.Repeat("changeme", 4)},
 		"no key":         {},
 		"empty dev key":  {Dev: true, Data: damaged},
 	} {

@@ -30,6 +30,9 @@ type Limits struct {
 	BodyWithin            time.Duration // for the body of a request; 30 s
 }
 
+// DefaultConnectionsPerAddress is how many connections an address may have where no limit is set.
+const DefaultConnectionsPerAddress = 1_000
+
 // DevLimits are the defaults of dev mode: they let a load test on one machine through.
 func DevLimits() Limits {
 	return Limits{
@@ -44,7 +47,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.RoomsPerConnection, 200)
 	or(&l.RoomsPerStream, 32)
 	or(&l.ConnectionsPerUser, 50)
-	or(&l.ConnectionsPerAddress, 1_000)
+	or(&l.ConnectionsPerAddress, DefaultConnectionsPerAddress)
 	or(&l.Unauthenticated, 1_000)
 	or(&l.SendsPerSecond, 50)
 	or(&l.SendBurst, 200)

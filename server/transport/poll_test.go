@@ -194,6 +194,9 @@ func TestRoutes(t *testing.T) {
 	}{
 		{"HTTP-6", "GET", "/nothing", 404, "not_found", ""},
 		{"HTTP-6", "GET", "/v1/nothing", 404, "not_found", ""},
+		{"HTTP-6 dotted", "GET", "/v1/../healthz", 404, "not_found", ""},
+		{"HTTP-6 empty", "GET", "//healthz", 404, "not_found", ""},
+		{"HTTP-6 no room", "GET", "/v1/rooms//events", 404, "not_found", ""},
 		{"HTTP-6", "DELETE", "/v1/rooms/chat:a/events", 405, "method_not_allowed", "GET, OPTIONS, POST"},
 		{"HTTP-6", "POST", "/v1/ws", 405, "method_not_allowed", "GET, OPTIONS"},
 		{"HTTP-6", "POST", "/v1/sse", 405, "method_not_allowed", "GET, OPTIONS"},

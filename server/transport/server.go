@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -89,6 +90,7 @@ type Server struct {
 	wheel   *wheel
 	mux     http.Handler
 	told    map[room.Code]*atomic.Int64 // errors that clients were told; the map never changes
+	nothing http.Handler                // for paths that name nothing
 
 	ctx    context.Context // of joins, and of the wheel
 	cancel context.CancelFunc
@@ -128,7 +130,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	s.mux = mux
+	s.mux, s.nothing = mux, s.api(nil)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.tasks.Go(func() { s.wheel.run(s.ctx, s.quotas.sweep) })
 	return s, nil
@@ -163,8 +165,16 @@ func (s *Server) routes() (http.Handler, error) {
 	return mux, nil
 }
 
-// ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+// ServeHTTP implements http.Handler. A path with empty or dotted parts names nothing (rule HTTP-6); the mux
+// would send the client on to another.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	asked := r.URL.EscapedPath()
+	if clean := path.Clean(asked); clean != asked && clean+"/" != asked {
+		s.nothing.ServeHTTP(w, r)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
 
 // Close ends the connections that are left and waits for their goroutines, or for ctx. New ones are
 // refused. It is idempotent.

@@ -16,7 +16,7 @@ func (c *socket) message(text []byte) error {
 		return c.stranger(&req, err)
 	}
 	switch {
-	case err != nil && req.Op == wire.OpSend && req.N > 0 && req.Room != "":
+	case err != nil && req.Op == wire.OpSend && req.N > 0 && req.N <= room.MaxSeq && req.Room != "":
 		return c.send(&req, err) // what can be read of it has its place in the order (rule SEND-5)
 	case err != nil:
 		return c.fail(&req, err)

@@ -64,7 +64,7 @@ type body struct {
 	Token    string          `json:"token"`
 	Client   string          `json:"client"`
 	Version  int             `json:"version"`
-	Room     string          `json:"room"`
+	Room     *string         `json:"room"`
 	Position json.RawMessage `json:"position"`
 	Limit    int             `json:"limit"`
 	Replay   *int64          `json:"replay"`
@@ -84,8 +84,11 @@ func ParseRequest(frame []byte) (Request, error) {
 	var b body
 	err := unmarshal(frame, &b)
 	r := Request{
-		Op: b.Op, Token: b.Token, Client: b.Client, Version: b.Version, Room: b.Room,
+		Op: b.Op, Token: b.Token, Client: b.Client, Version: b.Version,
 		Limit: b.Limit, Replay: -1, N: b.N, Tag: b.Tag, Type: b.Type, Data: b.Data,
+	}
+	if b.Room != nil {
+		r.Room = *b.Room
 	}
 	named := len(b.ID) > 0 && string(b.ID) != "null"
 	if id, err := strconv.ParseInt(string(b.ID), 10, 64); err == nil && id >= 0 && id <= maxID {
@@ -102,7 +105,7 @@ func ParseRequest(frame []byte) (Request, error) {
 		r.Replay = *b.Replay
 	}
 	r.Position = positionText(b.Position)
-	return r, r.check()
+	return r, r.check(b.Room != nil)
 }
 
 // positionText takes a position as a string or, as scripts write it, a bare number. An empty string keeps
@@ -164,8 +167,9 @@ func unreadable(err error) *room.Error {
 	return badRequest("", "A frame is one JSON object, such as {\"op\":\"ping\"}.")
 }
 
-// check refuses what no op could mean; the values themselves are judged where they are used.
-func (r *Request) check() error {
+// check refuses what no op could mean; the values themselves are judged where they are used. hasRoom: a
+// room was named, if only by an empty text.
+func (r *Request) check(hasRoom bool) error {
 	switch r.Op {
 	case OpHello, OpRefresh, OpPing, OpPong:
 		return nil
@@ -173,14 +177,14 @@ func (r *Request) check() error {
 		if r.Limit < 0 {
 			return badRequest("limit", "A limit is not negative.")
 		}
-		return r.needRoom()
+		return r.needRoom(hasRoom)
 	case OpLeave:
-		return r.needRoom()
+		return r.needRoom(hasRoom)
 	case OpSend:
 		if r.N < 1 || r.N > maxID {
 			return badRequest("n", "A send needs n: 1 for the first send of this connection to the room, then 2, 3 and so on.")
 		}
-		return r.needRoom()
+		return r.needRoom(hasRoom)
 	case "":
 		return badRequest("op", "A frame needs an op: hello, join, send, leave, refresh, ping or pong.")
 	}
@@ -191,9 +195,13 @@ func (r *Request) check() error {
 	}
 }
 
-func (r *Request) needRoom() error {
-	if r.Room == "" {
+func (r *Request) needRoom(has bool) error {
+	if !has {
 		return badRequest("room", "This op needs a room.")
+	}
+	if r.Room == "" { // no order of sends belongs to it: it is refused with the frame
+		_, err := room.ParseID(r.Room)
+		return err
 	}
 	return nil
 }

@@ -57,6 +57,9 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"join with negative limit", `{"op":"join","id":1,"room":"chat:a","limit":-1}`, room.CodeBadRequest, "limit", true},
 		{"join with negative replay", `{"op":"join","id":1,"room":"chat:a","replay":-2}`, room.CodeBadRequest, "replay", true},
 		{"join with replay -1", `{"op":"join","id":1,"room":"chat:a","replay":-1}`, room.CodeBadRequest, "replay", true},
+		{"ROOM-1 join with an empty room", `{"op":"join","id":1,"room":""}`, room.CodeBadRoom, "room", true},
+		{"ROOM-1 send with an empty room", `{"op":"send","id":1,"n":1,"room":""}`, room.CodeBadRoom, "room", true},
+		{"join with null as room", `{"op":"join","id":1,"room":null}`, room.CodeBadRequest, "room", true},
 		{"leave without room", `{"op":"leave","id":1}`, room.CodeBadRequest, "room", true},
 		{"SEND-2 without n", `{"op":"send","id":1,"room":"chat:a"}`, room.CodeBadRequest, "n", true},
 		{"SEND-2 n is 0", `{"op":"send","id":1,"room":"chat:a","n":0}`, room.CodeBadRequest, "n", true},
@@ -143,7 +146,7 @@ func FuzzParseRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		r, err := ParseRequest(frame)
 		if err != nil {
-			if e := room.AsError(err); e.Code != room.CodeBadRequest && e.Code != room.CodeUnknownOp {
+			if e := room.AsError(err); e.Code != room.CodeBadRequest && e.Code != room.CodeUnknownOp && e.Code != room.CodeBadRoom {
 				t.Fatalf("%q: %v", frame, err)
 			}
 			return

@@ -1,0 +1,159 @@
+package badinput
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"text/template"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	_ "modernc.org/sqlite" // to make a database of a newer schema
+)
+
+// canary is in data, and nowhere else but in what readers of its room are given.
+const canary = "canary-5e1f"
+
+// expand fills a template of rows.json.
+func (a *attempt) expand(text string) string {
+	a.t.Helper()
+	tmpl, err := template.New("").Funcs(template.FuncMap{
+		"room":   func() string { return a.room },
+		"tag":    func(n int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012d", n, 7) },
+		"i":      func() int { return a.step },
+		"repeat": func(s string, n int) string { return strings.Repeat(s, n) },
+		"hex": func(s string) (string, error) {
+			b, err := hex.DecodeString(s)
+			return string(b), err
+		},
+		"token":  a.token,
+		"canary": func() string { return canary },
+		"host":   func() string { return a.addr },
+		"data":   func() string { return a.dir },
+		"newer":  a.newer,
+		"headers": func(n int) string {
+			var b strings.Builder
+			for i := range n {
+				fmt.Fprintf(&b, "X-Header-%04d: value-%04d\r\n", i, i)
+			}
+			return b.String()
+		},
+	}).Parse(text)
+	must(a.t, err)
+	var b strings.Builder
+	must(a.t, tmpl.Execute(&b, nil))
+	return b.String()
+}
+
+var publicKey = sync.OnceValue(func() []byte {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(&key.PublicKey)})
+})
+
+// otherKey is as good as the server's, and not the server's.
+var otherKey = []byte("another key of thirty-two bytes!")
+
+// made is how each token of rows.json differs from a good one.
+var made = map[string]struct {
+	claims map[string]any // nil takes one away
+	header map[string]any
+	key    []byte
+	alg    jwt.SigningMethod
+}{
+	"good":         {},
+	"other user":   {claims: map[string]any{"sub": "u2"}},
+	"reader":       {claims: map[string]any{"grants": []any{map[string]any{"rooms": "chat:*", "can": []string{"read"}}}}},
+	"elsewhere":    {claims: map[string]any{"grants": []any{map[string]any{"rooms": "chat:elsewhere", "can": []string{"read", "send"}}}}},
+	"rsa":          {key: publicKey()},
+	"jku":          {key: otherKey, header: map[string]any{"jku": "http://127.0.0.1:1/keys", "x5u": "http://127.0.0.1:1/cert", "jwk": map[string]any{"kty": "oct", "k": base64.RawURLEncoding.EncodeToString(otherKey)}}},
+	"good jku":     {header: map[string]any{"jku": "http://127.0.0.1:1/keys"}},
+	"kid":          {key: otherKey, header: map[string]any{"kid": "key-1"}, claims: map[string]any{"iss": "https://other.example"}},
+	"expired":      {claims: map[string]any{"exp": time.Now().Add(-time.Minute).Unix()}},
+	"nbf":          {claims: map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}},
+	"no exp":       {claims: map[string]any{"exp": nil}},
+	"exp text":     {claims: map[string]any{"exp": fmt.Sprint(time.Now().Add(time.Hour).Unix())}},
+	"exp float":    {claims: map[string]any{"exp": float64(time.Now().Add(time.Hour).Unix()) + 0.5}},
+	"exp negative": {claims: map[string]any{"exp": -1}},
+	"exp huge":     {claims: map[string]any{"exp": json.Number("1000000000000000000")}},
+	"exp infinite": {claims: map[string]any{"exp": json.Number("1e308")}},
+	"no sub":       {claims: map[string]any{"sub": nil}},
+	"sub empty":    {claims: map[string]any{"sub": ""}},
+	"sub zero":     {claims: map[string]any{"sub": 0}},
+	"sub list":     {claims: map[string]any{"sub": []string{"u1"}}},
+	"aud":          {claims: map[string]any{"aud": "other", "iss": "other"}},
+}
+
+// token makes a token by its name, and notes its signature as what the log may not hold.
+func (f *fixture) token(name string) (string, error) {
+	for _, alg := range []string{"none", "None", "nOnE"} {
+		if name == "alg "+alg {
+			claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"sub":"u1","exp":%d,"grants":[{"rooms":"*","can":["read","send"]}]}`, time.Now().Add(time.Hour).Unix()))
+			return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+alg+`","typ":"JWT"}`)) + "." + claims + ".", nil
+		}
+	}
+	m, ok := made[name]
+	if !ok {
+		return "", fmt.Errorf("no token is called %q", name)
+	}
+	claims := jwt.MapClaims{"sub": "u1", "exp": time.Now().Add(time.Hour).Unix(), "grants": []any{map[string]any{"rooms": "chat:*", "can": []string{"read", "send"}}}}
+	for k, v := range m.claims {
+		if claims[k] = v; v == nil {
+			delete(claims, k)
+		}
+	}
+	t := jwt.NewWithClaims(jwt.SigningMethodHS256, claims)
+	for k, v := range m.header {
+		t.Header[k] = v
+	}
+	key := m.key
+	if key == nil {
+		key = []byte(signingKey)
+	}
+	text, err := t.SignedString(key)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.secrets[text[strings.LastIndexByte(text, '.')+1:]] = true
+	return text, err
+}
+
+// newer is a data folder whose database has a schema of the future.
+func (a *attempt) newer() (string, error) {
+	dir := a.t.TempDir()
+	out, err := os.Create(filepath.Join(dir, "started"))
+	if err != nil {
+		return "", err
+	}
+	server := exec.Command(program, "dev", "--listen", "127.0.0.1:0", "--data", dir)
+	server.Stdout = out
+	if err := server.Start(); err != nil {
+		return "", err
+	}
+	addressIn(a.t, out.Name())
+	if err := server.Process.Signal(os.Interrupt); err != nil {
+		return "", err
+	}
+	if err := server.Wait(); err != nil {
+		return "", err
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "roomlog.db"))
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	_, err = db.Exec("insert into goose_db_version (version_id, is_applied) values (999, true)")
+	return dir, err
+}
