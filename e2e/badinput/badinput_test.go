@@ -191,7 +191,7 @@ func start(t *testing.T) *fixture {
 	out, err := os.Create(started)
 	must(t, err)
 	f.process = exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--key-file", "key", "--kinds", "chat",
-		"--origins", "https://app.example.com", "--sends-per-second", "5000", "--send-burst", "5000", "--rooms-per-connection", "20", "--ping-every", "10m", "--log-level", "debug")
+		"--origins", "https://app.example.com", "--sends-per-second", "5000", "--send-burst", "5000", "--rooms-per-connection", "20", "--ping-every", "10m", "--log-level", "debug", "--log-format", "text")
 	f.process.Dir, f.process.Stdout, f.process.Stderr = f.dir, out, f.log
 	must(t, f.process.Start())
 	t.Cleanup(func() { _ = f.process.Process.Kill() })

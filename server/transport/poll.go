@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -119,6 +120,9 @@ func parseCount(q url.Values, name string, least int) (int, error) {
 		return 0, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 63)
+	if errors.Is(err, strconv.ErrRange) {
+		return maxCount, nil // more than any number that means the most
+	}
 	if err != nil || n < uint64(least) {
 		return 0, badQuery(name, "The parameter "+name+" is a whole number of at least "+strconv.Itoa(least)+".")
 	}

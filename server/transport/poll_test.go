@@ -34,6 +34,7 @@ func TestPoll(t *testing.T) {
 		{"POLL-4", "?after=10", 10, 12},
 		{"POLL-3", "?after=" + epoch + ":3&limit=4", 3, 7},
 		{"POLL-3 more than the most", "?limit=100000000000", 0, 12},
+		{"POLL-3 more than any integer", "?limit=99999999999999999999999", 0, 12},
 		{"POLL-6 nothing new", "?after=12", 12, 12},
 		{"POLL-5 before", "?before=9&limit=3", 5, 8},
 		{"POLL-5 before the beginning", "?before=1", 0, 0},
@@ -241,6 +242,9 @@ func TestOrigins(t *testing.T) { // HTTP-7
 				t.Errorf("%s %s from %s: %d %s", c.method, c.path, origin, a.status, a.text)
 			}
 		}
+	}
+	if a := f.request("GET", "/v1/nothing", "", "", "Origin: "+good); a.status != 404 || a.header.Get("Access-Control-Allow-Origin") != good {
+		t.Error("a page cannot read why nothing is there:", a.status, a.header)
 	}
 	a = f.request("GET", "/v1/rooms/chat:a/events", f.token("u1"), "", "Origin: "+good)
 	if a.status != 200 || a.header.Get("Access-Control-Allow-Origin") != good || a.header.Get("Vary") != "Origin" {

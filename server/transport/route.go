@@ -99,11 +99,11 @@ func methodOf(r *http.Request) string {
 
 func (s *Server) route(m methods, w http.ResponseWriter, r *http.Request) (err error) {
 	defer s.rescue(&err, "request", w.Header().Get(requestID))
-	if m == nil {
-		return &room.Error{Code: room.CodeNotFound, Title: "There is nothing at this path."}
-	}
 	if err := s.judgeOrigin(w, r); err != nil {
 		return err
+	}
+	if m == nil {
+		return &room.Error{Code: room.CodeNotFound, Title: "There is nothing at this path."}
 	}
 	if serve := m[r.Method]; serve != nil {
 		return serve(w, r)

@@ -46,11 +46,15 @@ func ParseStreamID(id string, rooms []room.ID) (map[room.ID]room.Position, error
 	}
 	for _, part := range strings.Split(id, ",") {
 		name, text, _ := strings.Cut(part, "=")
+		id, bad := room.ParseID(name)
 		p, err := room.ParsePosition(text)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case bad != nil:
+			return nil, badStreamID()
 		}
-		out[room.ID(name)] = p
+		out[id] = p
 	}
 	return out, nil
 }
