@@ -47,6 +47,7 @@ type Conn struct {
 	pinged  int64 // when a ping was sent that the peer must answer, on the hub's clock; 0: none
 	queued  bool  // the worker has it on its list
 	stalled bool  // the peer is full: rest is being written by a goroutine
+	parting bool  // the hub stops: what is unsent of the replies is the last that is written
 	failed  bool  // it cannot be written to any more; stalled too
 	cursors []*cursor
 	dirty   []*cursor

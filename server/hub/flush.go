@@ -203,6 +203,10 @@ func (c *Conn) drain() {
 	err := c.sink.WriteAll(rest)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.parting && err == nil {
+		c.farewell()
+		return
+	}
 	if err != nil {
 		c.fail(&room.Error{Code: room.CodeSlowConsumer, Title: "The client took no bytes for too long; connect again to resume.", Cause: err})
 		return
@@ -212,6 +216,19 @@ func (c *Conn) drain() {
 	if len(c.replies) > 0 || len(c.dirty) > 0 {
 		c.enqueue()
 	}
+}
+
+// farewell writes the replies that a full peer kept waiting, and ends the connection. The caller holds
+// c.mu, which is let go while the peer takes them.
+func (c *Conn) farewell() {
+	last := c.replies
+	c.replies = nil
+	c.mu.Unlock()
+	if len(last) > 0 {
+		_ = c.sink.WriteAll(last) // ends one way or the other
+	}
+	c.sink.Close(goingAway())
+	c.mu.Lock()
 }
 
 // pull appends the frames between the cursor and its room's head, about limit bytes of them; the first

@@ -151,9 +151,18 @@ func (h *Hub) shutdown(ctx context.Context) {
 	h.mu.Unlock()
 	stop()
 	h.cancel()
+	deaf := time.AfterFunc(partWithin, func() {
+		for _, c := range h.conns() {
+			c.sink.Close(goingAway())
+		}
+	})
 	h.tasks.Wait()
+	deaf.Stop()
 	close(h.stopped)
 }
+
+// partWithin is how long a peer that is full is given for the last acks when the hub stops.
+const partWithin = time.Second
 
 // stops reports whether Stop has begun. The caller holds h.mu.
 func (h *Hub) stops() bool {
@@ -165,10 +174,17 @@ func (h *Hub) stops() bool {
 	}
 }
 
-// part sends what is ready, the last acks among it, and ends the connection.
+// part sends what is ready, the last acks among it, and ends the connection: at once or, where the peer is
+// full, when it has taken them (rule CLOSE-7).
 func (c *Conn) part() {
 	c.flush(newWorker(c.hub, c.worker.index))
-	c.sink.Close(goingAway())
+	c.mu.Lock()
+	c.parting = true
+	full := c.stalled
+	c.mu.Unlock()
+	if !full {
+		c.sink.Close(goingAway())
+	}
 }
 
 // background runs f in a goroutine that Stop waits for; false: the hub has stopped.

@@ -93,10 +93,11 @@ func (s *sink) last(words []byte) (said bool) {
 }
 
 const (
-	// lingerFor and lingerBytes bound how long, and for how much, an ended connection is read on. To
+	// lingerFor and lingerBytes bound how long, and for how much (a second of a peer that floods), an ended
+	// connection is read on. To
 	// close at once would make the kernel throw away our last words where the peer had sent on.
 	lingerFor   = time.Second
-	lingerBytes = 1 << 20
+	lingerBytes = 64 << 20
 )
 
 // end says the last words, waits a moment for the peer to end its side, and closes. Called by the
