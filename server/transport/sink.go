@@ -93,9 +93,9 @@ func (s *sink) last(words []byte) (said bool) {
 }
 
 const (
-	// lingerFor and lingerBytes bound how long, and for how much (a second of a peer that floods), an ended
-	// connection is read on. To
-	// close at once would make the kernel throw away our last words where the peer had sent on.
+	// lingerFor and lingerBytes bound how long, and for how much, an ended connection is read on: what a
+	// peer that floods sends in that time. To close at once would make the kernel throw away our last words
+	// where the peer had sent on.
 	lingerFor   = time.Second
 	lingerBytes = 64 << 20
 )
