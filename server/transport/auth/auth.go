@@ -78,9 +78,11 @@ func (gs Grants) check() error {
 
 // Identity is what a good token says: the user, what they may do, and until when.
 type Identity struct {
-	User   string
-	Grants Grants
-	Until  time.Time // the token's exp and the leeway
+	User     string
+	Grants   Grants
+	Until    time.Time // the token's exp and the leeway
+	ID       string    // the token's jti; "" where it has none
+	IssuedAt time.Time // the token's iat; zero where it has none
 }
 
 const maxUser = 128

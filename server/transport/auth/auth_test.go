@@ -58,6 +58,9 @@ func TestSignedTokensAreTaken(t *testing.T) { // AUTH-1, AUTH-2
 	if err != nil || who.User != "ann é" || !who.Until.Equal(expires.Add(leeway)) {
 		t.Fatalf("%+v, %v", who, err)
 	}
+	if who.ID == "" || !who.IssuedAt.Equal(clock) {
+		t.Errorf("the token's jti is %q, its iat %v", who.ID, who.IssuedAt)
+	}
 	if !who.Grants.Allow(Send, "chat:a") || !who.Grants.Allow(Read, "game:1") || who.Grants.Allow(Send, "game:1") {
 		t.Errorf("%+v", who.Grants)
 	}

@@ -99,7 +99,11 @@ func (v *Verifier) Verify(token string) (*Identity, error) {
 		// The parser's own text may quote the token.
 		return nil, refused("The token is not a JWT signed by this server's key with HS256.")
 	}
-	return &Identity{User: c.Subject, Grants: c.Grants, Until: c.ExpiresAt.Add(leeway)}, nil
+	who := &Identity{User: c.Subject, Grants: c.Grants, Until: c.ExpiresAt.Add(leeway), ID: c.RegisteredClaims.ID}
+	if c.IssuedAt != nil {
+		who.IssuedAt = c.IssuedAt.Time
+	}
+	return who, nil
 }
 
 func refused(title string) *room.Error {
