@@ -30,6 +30,7 @@ import (
 type Config struct {
 	Hub      *hub.Hub       // required
 	Verifier *auth.Verifier // required
+	Services auth.Services  // programs that may act for users; none: no key of one is taken
 
 	// Origins are the web origins that may use the API from a browser, such as https://app.example.com.
 	// They are compared exactly; there are no patterns. Requests without an Origin header are not from
@@ -38,6 +39,9 @@ type Config struct {
 	// Kinds are the kinds of rooms that exist; rooms of others are unknown. Nil: every kind exists.
 	Kinds  []string
 	Limits Limits // zero fields mean the defaults
+
+	// TokenInURL lets /v1/sse take `?token=`. URLs are kept in more places than headers: tickets are for this.
+	TokenInURL bool
 
 	// DevSigner turns on GET /v1/dev/token for requests from this machine: anybody on it may then be
 	// anybody. Nil: there is no such route.

@@ -62,7 +62,7 @@ func (c *socket) hello(req *wire.Request) error {
 			Title: "This server speaks version " + strconv.Itoa(wire.Version) + " of the protocol only.",
 		})
 	}
-	who, err := c.srv.cfg.Verifier.Verify(req.Token)
+	who, err := c.srv.verify(req.Token)
 	if err != nil {
 		return c.refuse(req, err)
 	}
@@ -161,7 +161,7 @@ func (c *socket) leave(req *wire.Request) error {
 
 // refresh takes a new token of the same user. Rooms that it grants no longer are left.
 func (c *socket) refresh(req *wire.Request) error {
-	who, err := c.srv.cfg.Verifier.Verify(req.Token)
+	who, err := c.srv.verify(req.Token)
 	if err != nil {
 		return c.fail(req, err) // the token that is there is good until it ends
 	}
