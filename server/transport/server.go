@@ -91,6 +91,8 @@ type Server struct {
 	origins map[string]bool
 	kinds   map[string]bool // nil: every kind exists
 	quotas  *quotas
+	tickets *tickets
+	streams sessions
 	wheel   *wheel
 	mux     http.Handler
 	told    map[room.Code]*atomic.Int64 // errors that clients were told; the map never changes
@@ -116,7 +118,8 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Log, origins: make(map[string]bool), quotas: newQuotas(cfg.Limits),
-		wheel: newWheel(time.Now), sinks: make(map[*sink]struct{}), told: make(map[room.Code]*atomic.Int64),
+		tickets: newTickets(time.Now),
+		wheel:   newWheel(time.Now), sinks: make(map[*sink]struct{}), told: make(map[room.Code]*atomic.Int64),
 	}
 	for _, code := range room.Codes() {
 		s.told[code] = new(atomic.Int64)
@@ -136,8 +139,14 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.mux, s.nothing = mux, s.api(nil)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.tasks.Go(func() { s.wheel.run(s.ctx, s.quotas.sweep) })
+	s.tasks.Go(func() { s.wheel.run(s.ctx, s.sweep) })
 	return s, nil
+}
+
+// sweep forgets what is kept of those who are gone.
+func (s *Server) sweep() {
+	s.quotas.sweep()
+	s.tickets.sweep()
 }
 
 func (s *Server) routes() (http.Handler, error) {
@@ -147,6 +156,8 @@ func (s *Server) routes() (http.Handler, error) {
 		http.MethodGet:  s.getEvents,
 	}))
 	mux.Handle("/v1/sse", s.api(methods{http.MethodGet: s.getStream}))
+	mux.Handle("/v1/connections/{connection}", s.api(methods{http.MethodPost: s.postCommand}))
+	mux.Handle("/v1/tickets", s.api(methods{http.MethodPost: s.postTicket}))
 	mux.Handle("/v1/ws", s.api(methods{http.MethodGet: s.getSocket}))
 	if s.cfg.DevSigner != nil {
 		mux.Handle("/v1/dev/token", s.Local(map[string]func(http.ResponseWriter, *http.Request) error{http.MethodGet: s.getDevToken}))

@@ -3,6 +3,7 @@ package transport
 import (
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 // stream is one SSE connection: the rooms of its URL, one way.
 type stream struct {
 	sink
+	session
 	srv  *Server
 	seat *seat
 	life deadline // of the token
@@ -27,20 +29,19 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	if !accepts(r, "text/event-stream") {
 		return &room.Error{Code: room.CodeNotAcceptable, Title: "This path answers with text/event-stream.", Field: "Accept"}
 	}
-	q, err := parseQuery(r.URL.RawQuery, "after", "token")
+	q, err := parseQuery(r.URL.RawQuery, "after", "token", "ticket")
 	if err != nil {
 		return err
 	}
-	// An EventSource cannot set headers, so the token may come in the URL, which is never logged.
-	token := bearer(r)
-	if token == "" {
-		token = q.Get("token")
-	}
-	who, err := s.cfg.Verifier.Verify(token)
+	in, err := s.identifyStream(r, q)
 	if err != nil {
 		return err
 	}
+	who := in.who
 	joins, err := s.parseStream(who, q, r.Header.Get("Last-Event-ID"))
+	if in.resumes != nil {
+		err = s.resume(r, in, joins, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	_ = early // a one-way stream has nothing to hear
-	t := &stream{srv: s, seat: seat}
+	t := &stream{srv: s, seat: seat, session: newSession(in, joins)}
 	t.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
 	t.life.sink = &t.sink
 	if !s.adopt(&t.sink) {
@@ -67,7 +68,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	s.log.Debug("stream opened", "request", w.Header().Get(requestID), "user", who.User)
-	go t.serve(joins, who, w.Header())
+	go t.serve(joins, addressOf(r), w.Header())
 	return nil
 }
 
@@ -163,9 +164,9 @@ const retryLine = "retry: 1000\n\n"
 
 // serve is the first goroutine of a stream. Another one, with a small stack, waits for the client to
 // hang up.
-func (t *stream) serve(joins []hub.Join, who *auth.Identity, h http.Header) {
-	t.srv.wheel.set(&t.life, who.Until, room.CodeTokenExpired)
-	if err := t.begin(joins, h); err != nil {
+func (t *stream) serve(joins []hub.Join, from netip.Prefix, h http.Header) {
+	t.srv.wheel.set(&t.life, t.who.Until, room.CodeTokenExpired)
+	if err := t.begin(joins, from, h); err != nil {
 		e := room.AsError(err)
 		t.srv.tell(e.Code)
 		t.srv.log.Warn("stream refused", "request", h.Get(requestID), "code", string(e.Code), "error", e.Cause)
@@ -188,7 +189,7 @@ func (t *stream) wait() {
 }
 
 func (t *stream) finish(words []byte) {
-	t.srv.wheel.drop(&t.life)
+	t.endSession()
 	if t.hub != nil {
 		t.hub.Detach()
 	}
@@ -200,22 +201,24 @@ func (t *stream) finish(words []byte) {
 	t.srv.release(&t.sink)
 }
 
-func (t *stream) begin(joins []hub.Join, h http.Header) (err error) {
+func (t *stream) begin(joins []hub.Join, from netip.Prefix, h http.Header) (err error) {
 	defer t.srv.rescue(&err)
 	conn, err := t.srv.cfg.Hub.Attach(t, wire.EventStream)
 	if err != nil {
 		return err
 	}
 	t.hub = conn
+	ready := t.openSession()
 	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed) []byte {
-		return appendBeginning(streamHead(h), joins, rooms)
+		t.srv.beganBy(t.ticket, from, rooms)
+		return appendBeginning(streamHead(h), joins, rooms, ready)
 	})
 }
 
 // appendBeginning appends what a stream begins with: ready, and a reset for each room whose position
 // could not be continued. Up to its reset the ids name the position that was given, so that a client
 // who is cut off in between hears of the reset again (rule SSE-7).
-func appendBeginning(dst []byte, joins []hub.Join, rooms []hub.Followed) []byte {
+func appendBeginning(dst []byte, joins []hub.Join, rooms []hub.Followed, who wire.Ready) []byte {
 	at := make([]wire.NamedPosition, len(rooms))
 	for i, f := range rooms {
 		at[i] = wire.NamedPosition{Room: f.Head.Room, Position: f.Position}
@@ -224,7 +227,7 @@ func appendBeginning(dst []byte, joins []hub.Join, rooms []hub.Followed) []byte 
 		}
 	}
 	dst = append(dst, retryLine...)
-	ready, _ := json.Marshal(wire.Ready{Connection: newID(), Secret: newID()}) // strings always marshal
+	ready, _ := json.Marshal(who) // strings always marshal
 	dst = wire.AppendStreamReady(dst, wire.AppendStreamID(nil, at), ready)
 	for i, f := range rooms {
 		if f.Reset != "" {

@@ -24,6 +24,7 @@ type socket struct {
 	id     string
 	frames frameReader
 	seat   *seat
+	guest  *auth.Identity // of a ticket, until hello
 	who    *auth.Identity // nil until hello
 	life   deadline       // of the hello, then of the token
 

@@ -62,7 +62,7 @@ func (c *socket) hello(req *wire.Request) error {
 			Title: "This server speaks version " + strconv.Itoa(wire.Version) + " of the protocol only.",
 		})
 	}
-	who, err := c.srv.verify(req.Token)
+	who, err := c.introduced(req)
 	if err != nil {
 		return c.refuse(req, err)
 	}
@@ -196,7 +196,7 @@ func (c *socket) send(req *wire.Request, fault error) error {
 	}
 	send := room.Send{Room: id, Author: c.who.User}
 	if fault == nil {
-		send, fault = c.admit(id, req)
+		send, fault = c.srv.admit(c.who, id, req)
 	}
 	s := hub.Submit{Send: send, Conn: c.hub, N: req.N}
 	if fault != nil {
@@ -221,15 +221,15 @@ func (c *socket) send(req *wire.Request, fault error) error {
 
 // admit judges a send: grants, what it carries, and the user's rate. The send names room and author also
 // where it is refused.
-func (c *socket) admit(id room.ID, req *wire.Request) (room.Send, error) {
-	if err := c.srv.allowed(c.who, id, auth.Send); err != nil {
-		return room.Send{Room: id, Author: c.who.User}, err
+func (s *Server) admit(who *auth.Identity, id room.ID, req *wire.Request) (room.Send, error) {
+	if err := s.allowed(who, id, auth.Send); err != nil {
+		return room.Send{Room: id, Author: who.User}, err
 	}
-	send, err := c.srv.parseSend(id, c.who.User, req.Tag, req.Type, req.Data)
+	send, err := s.parseSend(id, who.User, req.Tag, req.Type, req.Data)
 	if err != nil {
 		return send, err
 	}
-	if refused := c.srv.quotas.send(c.who.User); refused != nil {
+	if refused := s.quotas.send(who.User); refused != nil {
 		return send, refused
 	}
 	return send, nil

@@ -81,9 +81,9 @@ func (g Grant) includes(pattern string) bool {
 	return g.Rooms == pattern || open && strings.HasPrefix(pattern, prefix)
 }
 
-// check refuses what no request should come with, so that a typing error in a grant does not look
+// Check refuses what no request should come with, so that a typing error in a grant does not look
 // like a missing one.
-func (gs Grants) check() error {
+func (gs Grants) Check() error {
 	for _, g := range gs {
 		if g.Rooms == "" || strings.Contains(strings.TrimSuffix(g.Rooms, "*"), "*") {
 			return fmt.Errorf("the grant %q is neither a room id nor a prefix ending in *", g.Rooms)

@@ -35,7 +35,7 @@ func NewService(name, key string, grants Grants) (Service, error) {
 			return Service{}, fmt.Errorf("the key of the service %s has a sign that no header carries", name)
 		}
 	}
-	if err := grants.check(); err != nil {
+	if err := grants.Check(); err != nil {
 		return Service{}, fmt.Errorf("the service %s: %w", name, err)
 	}
 	return Service{name: name, grants: grants, hash: sha256.Sum256([]byte(key))}, nil
