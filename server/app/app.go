@@ -24,6 +24,8 @@ type App struct {
 	about   About
 	hub     *hub.Hub
 	keySets []*auth.KeySet
+	kinds   *room.Kinds
+	api     *transport.Server
 	tunnels *tunnels // nil unless Dev
 	http    *http.Server
 	metrics *metrics
@@ -59,7 +61,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, failed: make(chan struct{})}
+	a := &App{cfg: cfg, kinds: room.NewKinds(cfg.policies()), failed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.undo.run(context.Background()))

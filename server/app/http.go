@@ -17,7 +17,7 @@ func (a *App) buildHTTP(d *doors, store room.Store) error {
 	a.keySets = d.sets
 	cfg := transport.Config{
 		Hub: a.hub, Verifier: d.verifier, Services: d.services, DevSigner: d.devSigner, TokenInURL: a.cfg.Dev || a.cfg.TokenInURL,
-		Origins: a.cfg.allowedOrigins(), Kinds: a.cfg.kinds(), Limits: a.cfg.limits(),
+		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Limits: a.cfg.limits(),
 		Version: a.cfg.Version, Store: store.Info(), PingEvery: a.cfg.PingEvery,
 		Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
@@ -28,6 +28,7 @@ func (a *App) buildHTTP(d *doors, store room.Store) error {
 	if err != nil {
 		return err
 	}
+	a.api = server
 	a.undo.push("close the connections", server.Close)
 	a.metrics = &metrics{a.hub, server, store}
 	shown := newMetrics(a.cfg.Version, a.metrics)

@@ -123,7 +123,7 @@ func TestServeWithoutASecret(t *testing.T) {
 		}
 	}
 	a, err := New(t.Context(), Config{
-		Listen: "127.0.0.1:0", Data: filepath.Join(dir, "data"), Origins: []string{"none"}, Kinds: []string{"chat"},
+		Listen: "127.0.0.1:0", Data: filepath.Join(dir, "data"), Origins: []string{"none"}, Kinds: NamedKinds("chat"),
 		PublicKeyFile: []string{public}, JWKSURL: []string{"https://id.example=" + publishes.URL}, ServiceKeysFile: services, Audience: []string{"roomlog"},
 	})
 	if err != nil {
