@@ -25,7 +25,7 @@ const (
 	commandBurst      = 50
 )
 
-// session is what makes a one-way stream take commands (rules SESS-1 to SESS-7): a name and a secret, which
+// session is what makes a one-way stream take commands (rules SESS-1 to SESS-6): a name and a secret, which
 // its first event gives, and who it is.
 type session struct {
 	id     string
