@@ -226,7 +226,7 @@ const joinBytes = 32 << 10
 // Join places a cursor in a room, in place of the one that was there, which goes on until then. encode
 // makes the framed reply, which is queued before any page of the new cursor. It blocks while the store is
 // read.
-// Errors: unavailable, overloaded, going_away (all retryable).
+// Errors: unavailable, overloaded, going_away (all retryable), and what j.Permit says.
 func (c *Conn) Join(ctx context.Context, j Join, encode func(Joined) []byte) error {
 	r, from, why, err := c.hub.place(ctx, j)
 	if err != nil {
@@ -239,18 +239,19 @@ func (c *Conn) Join(ctx context.Context, j Join, encode func(Joined) []byte) err
 	cur.mutateJoin() // mutant join_gap
 	r.subscribe(cur)
 	r.mu.Unlock()
-	return c.begin([]*cursor{cur}, encode(out))
+	return c.begin([]*cursor{cur}, []Join{j}, encode(out))
 }
 
-// begin lets placed cursors deliver, after the reply.
-func (c *Conn) begin(cursors []*cursor, reply []byte) error {
+// begin lets placed cursors deliver, after the reply. Permits are asked under the lock that Leave takes: a
+// cursor either begins before access to its room is taken back, and is there to be ended, or not at all.
+func (c *Conn) begin(cursors []*cursor, joins []Join, reply []byte) error {
 	c.mu.Lock()
-	if c.closed {
+	if err := c.barred(joins); err != nil {
 		c.mu.Unlock()
 		for _, cur := range cursors {
 			cur.room.unsubscribe(cur)
 		}
-		return goingAway()
+		return err
 	}
 	c.replies = append(c.replies, reply...)
 	var old []*cursor
@@ -267,6 +268,19 @@ func (c *Conn) begin(cursors []*cursor, reply []byte) error {
 	c.mu.Unlock()
 	for _, cur := range old {
 		cur.room.unsubscribe(cur)
+	}
+	return nil
+}
+
+// barred says why cursors may not begin. The caller holds c.mu.
+func (c *Conn) barred(joins []Join) error {
+	if c.closed {
+		return goingAway()
+	}
+	for _, j := range joins {
+		if err := refused(j.Permit, j.Room); err != nil {
+			return err
+		}
 	}
 	return nil
 }
