@@ -1,6 +1,7 @@
-// Package auth says who a request comes from and what it may do: signed tokens (JWT, HS256) with
-// grants by room pattern. [Verifier] checks tokens, [Signer] makes them; both are safe for
-// concurrent use. No error or log line of this package holds any part of a token.
+// Package auth says who a request comes from and what it may do: signed tokens (JWT) with grants by room
+// pattern, and the keys of services. [Verifier] checks tokens, [KeySet] fetches the keys of an issuer,
+// [Signer] makes tokens; all are safe for concurrent use. No error or log line of this package holds any
+// part of a token or a key.
 package auth
 
 import (

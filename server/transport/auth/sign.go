@@ -11,8 +11,9 @@ import (
 
 // Signer makes tokens that a [Verifier] with the same key takes.
 type Signer struct {
-	key []byte
-	now func() time.Time
+	key              []byte
+	now              func() time.Time
+	issuer, audience string
 }
 
 // NewSigner makes a signer. A key shorter than [MinKey] is an error.
@@ -21,6 +22,13 @@ func NewSigner(key []byte) (*Signer, error) {
 		return nil, err
 	}
 	return &Signer{key: key, now: time.Now}, nil
+}
+
+// As returns a signer whose tokens have this iss and aud; "" leaves one out.
+func (s *Signer) As(issuer, audience string) *Signer {
+	as := *s
+	as.issuer, as.audience = issuer, audience
+	return &as
 }
 
 // newTokenID draws the jti by which a token can be revoked alone.
@@ -46,10 +54,14 @@ func (s *Signer) Sign(user string, grants Grants, lives time.Duration) (token st
 	expires = now.Add(lives).Truncate(time.Second)
 	c := claims{Grants: grants, RegisteredClaims: jwt.RegisteredClaims{
 		ID:        newTokenID(),
+		Issuer:    s.issuer,
 		Subject:   user,
 		IssuedAt:  jwt.NewNumericDate(now),
 		ExpiresAt: jwt.NewNumericDate(expires),
 	}}
+	if s.audience != "" {
+		c.Audience = jwt.ClaimStrings{s.audience}
+	}
 	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(s.key)
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("sign token: %w", err)
