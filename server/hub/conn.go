@@ -290,18 +290,20 @@ func (c *Conn) cursorOf(id room.ID) int {
 	return slices.IndexFunc(c.cursors, func(cur *cursor) bool { return cur.room.id == id })
 }
 
-// Leave ends the cursor of a room; a room not joined is no error.
-func (c *Conn) Leave(id room.ID) {
+// Leave ends the cursor of a room, and reports whether there was one. When it returns, no further page of
+// the room is given to the sink; a stalled one may still be taking what it was given.
+func (c *Conn) Leave(id room.ID) bool {
 	c.mu.Lock()
 	at := c.cursorOf(id)
 	if at < 0 {
 		c.mu.Unlock()
-		return
+		return false
 	}
 	cur := c.cursors[at]
 	c.remove(cur)
 	c.mu.Unlock()
 	cur.room.unsubscribe(cur)
+	return true
 }
 
 // remove takes a cursor off the connection's lists. The caller holds c.mu.

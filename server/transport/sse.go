@@ -16,9 +16,10 @@ import (
 // stream is one SSE connection: the rooms of its URL, one way.
 type stream struct {
 	sink
-	srv  *Server
-	seat *seat
-	life deadline // of the token
+	srv   *Server
+	seat  *seat
+	life  deadline // of the token
+	guest guest
 }
 
 // getStream is GET /v1/sse. Everything that can be refused is refused before the connection is taken
@@ -61,6 +62,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	t := &stream{srv: s, seat: seat}
 	t.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
 	t.life.sink = &t.sink
+	t.guest.id, t.guest.kind, t.guest.link = newID(), "sse", t
 	if !s.adopt(&t.sink) {
 		s.quotas.leave(seat)
 		_ = nc.Close()
@@ -79,6 +81,7 @@ func (s *Server) parseStream(who *auth.Identity, q url.Values, lastID string) ([
 	}
 	most := s.cfg.Limits.RoomsPerStream
 	var ids []room.ID
+	permit := s.permitOf(who)
 	joins := make([]hub.Join, 0, min(len(names), most))
 	seen := make(map[room.ID]bool)
 	for _, name := range names {
@@ -93,7 +96,7 @@ func (s *Server) parseStream(who *auth.Identity, q url.Values, lastID string) ([
 			return nil, &room.Error{Code: room.CodeLimitExceeded, Title: "A stream follows fewer rooms than this.", Field: "room", Limit: int64(most)}
 		}
 		ids = append(ids, id)
-		joins = append(joins, hub.Join{Room: id, Replay: -1})
+		joins = append(joins, hub.Join{Room: id, Replay: -1, Permit: permit})
 	}
 	return joins, place(joins, ids, lastID, q)
 }
@@ -165,7 +168,7 @@ const retryLine = "retry: 1000\n\n"
 // hang up.
 func (t *stream) serve(joins []hub.Join, who *auth.Identity, h http.Header) {
 	t.srv.wheel.set(&t.life, who.Until, room.CodeTokenExpired)
-	if err := t.begin(joins, h); err != nil {
+	if err := t.begin(joins, who, h); err != nil {
 		e := room.AsError(err)
 		t.srv.tell(e.Code)
 		t.srv.log.Warn("stream refused", "request", h.Get(requestID), "code", string(e.Code), "error", e.Cause)
@@ -196,26 +199,31 @@ func (t *stream) finish(words []byte) {
 		words = t.farewell()
 	}
 	t.end(words)
+	t.srv.roster.leave(&t.guest)
 	t.srv.quotas.leave(t.seat)
 	t.srv.release(&t.sink)
 }
 
-func (t *stream) begin(joins []hub.Join, h http.Header) (err error) {
+func (t *stream) begin(joins []hub.Join, who *auth.Identity, h http.Header) (err error) {
 	defer t.srv.rescue(&err)
 	conn, err := t.srv.cfg.Hub.Attach(t, wire.EventStream)
 	if err != nil {
 		return err
 	}
 	t.hub = conn
+	t.srv.roster.enter(&t.guest, who)
+	if err := t.srv.admitted(who); err != nil { // again: a revocation may not have found it
+		return err
+	}
 	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed) []byte {
-		return appendBeginning(streamHead(h), joins, rooms)
+		return appendBeginning(streamHead(h), t.guest.id, joins, rooms)
 	})
 }
 
 // appendBeginning appends what a stream begins with: ready, and a reset for each room whose position
 // could not be continued. Up to its reset the ids name the position that was given, so that a client
 // who is cut off in between hears of the reset again (rule SSE-7).
-func appendBeginning(dst []byte, joins []hub.Join, rooms []hub.Followed) []byte {
+func appendBeginning(dst []byte, id string, joins []hub.Join, rooms []hub.Followed) []byte {
 	at := make([]wire.NamedPosition, len(rooms))
 	for i, f := range rooms {
 		at[i] = wire.NamedPosition{Room: f.Head.Room, Position: f.Position}
@@ -224,7 +232,7 @@ func appendBeginning(dst []byte, joins []hub.Join, rooms []hub.Followed) []byte 
 		}
 	}
 	dst = append(dst, retryLine...)
-	ready, _ := json.Marshal(wire.Ready{Connection: newID(), Secret: newID()}) // strings always marshal
+	ready, _ := json.Marshal(wire.Ready{Connection: id, Secret: newID()}) // strings always marshal
 	dst = wire.AppendStreamReady(dst, wire.AppendStreamID(nil, at), ready)
 	for i, f := range rooms {
 		if f.Reset != "" {
