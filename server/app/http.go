@@ -23,8 +23,9 @@ func (a *App) buildHTTP(key []byte, store room.Store) error {
 		Hub: a.hub, Verifier: verifier,
 		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Limits: a.cfg.limits(),
 		Version: a.cfg.Version, Store: store.Info(), PingEvery: a.cfg.PingEvery,
-		Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
+		RevocationsKept: a.cfg.RevocationsKept, Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
+	cfg.Access, _ = store.(room.AccessStore) // every store of ours is one
 	if a.cfg.Dev {
 		cfg.Pages = web.Handler()
 		if cfg.DevSigner, err = auth.NewSigner(key); err != nil {

@@ -34,10 +34,10 @@ func (s *Server) takeBack(ctx context.Context, user string, changes ...change) e
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeWithin)
 	defer cancel()
 	kept := s.makeChanges(ctx, changes...)
+	s.enforce(user) // whatever was changed before an error
 	if kept != nil && room.AsError(kept).Code != room.CodeOutcomeUnknown {
 		return kept
 	}
-	s.enforce(user)
 	return errors.Join(kept, s.cfg.Hub.Settle(ctx))
 }
 
