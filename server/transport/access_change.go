@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// changeWithin bounds a change of access: the store's part, and the wait for sends in flight.
-	changeWithin = 8 * time.Second
+	// changeWithin bounds a change of access: the store's part, and the wait for sends in flight. A store
+	// that loses its database gives up sooner.
+	changeWithin = 10 * time.Second
 	// forgetEvery is how often the store forgets what is no longer in force.
 	forgetEvery = time.Hour
 )
@@ -31,7 +32,7 @@ type change struct {
 // request may be repeated until that is known.
 func (s *Server) takeBack(ctx context.Context, user string, changes ...change) error {
 	// A caller who hangs up has asked nevertheless.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.changeWithin)
 	defer cancel()
 	kept := s.makeChanges(ctx, changes...)
 	s.enforce(user) // whatever was changed before an error
@@ -68,7 +69,7 @@ func (s *Server) makeChanges(ctx context.Context, changes ...change) error {
 
 // readAccess takes over what the store says, and ends what is over.
 func (s *Server) readAccess(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, changeWithin)
+	ctx, cancel := context.WithTimeout(ctx, s.changeWithin)
 	defer cancel()
 	if err := s.access.lock(ctx); err != nil {
 		return err

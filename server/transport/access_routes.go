@@ -173,7 +173,7 @@ func (s *Server) deleteBan(w http.ResponseWriter, r *http.Request) error {
 
 // lift removes a ban of a room, or, where id is "", of all.
 func (s *Server) lift(w http.ResponseWriter, r *http.Request, who *auth.Identity, id room.ID, user string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), changeWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.changeWithin)
 	defer cancel()
 	if err := s.makeChanges(ctx, lifting(id, user)); err != nil {
 		return err

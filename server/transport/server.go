@@ -96,6 +96,9 @@ type Server struct {
 	wheel   *wheel
 	access  *access
 	roster  *roster
+
+	changeWithin time.Duration // set once
+
 	mux     http.Handler
 	told    map[room.Code]*atomic.Int64 // errors that clients were told; the map never changes
 	nothing http.Handler                // for paths that name nothing
@@ -121,7 +124,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, quotas: newQuotas(cfg.Limits),
 		wheel: newWheel(time.Now), sinks: make(map[*sink]struct{}), told: make(map[room.Code]*atomic.Int64),
-		access: newAccess(), roster: newRoster(),
+		access: newAccess(), roster: newRoster(), changeWithin: changeWithin,
 	}
 	for _, code := range room.Codes() {
 		s.told[code] = new(atomic.Int64)
