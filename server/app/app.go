@@ -15,6 +15,7 @@ import (
 	"roomlog/server/hub"
 	"roomlog/server/room"
 	"roomlog/server/transport"
+	"roomlog/server/transport/auth"
 )
 
 // App is one server. Its methods may be called concurrently.
@@ -24,6 +25,7 @@ type App struct {
 	hub     *hub.Hub
 	kinds   *room.Kinds
 	api     *transport.Server
+	keySets []*auth.KeySet
 	tunnels *tunnels // nil unless Dev
 	http    *http.Server
 	metrics *metrics
@@ -55,7 +57,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	key, err := cfg.SigningKey()
+	doors, err := cfg.openDoors()
 	if err != nil {
 		return nil, err
 	}
@@ -71,12 +73,13 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	}
 	a.undo.push("close the store", func(context.Context) error { return store.Close() })
 	a.about = describe(cfg, store.Info(), where)
+	a.about.Notes = append(a.about.Notes, doors.notes...)
 	a.hub = hub.New(hub.Config{
 		Store: store, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
 		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin,
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
-	if err := a.buildHTTP(key, store); err != nil {
+	if err := a.buildHTTP(doors, store); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -126,6 +129,7 @@ func (a *App) Start() error {
 	a.started, a.listener = true, listener
 	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
 	a.hub.Start()
+	a.followKeys()
 	if a.tunnels != nil {
 		a.tunnels.open(browsable(listener.Addr().(*net.TCPAddr)).String())
 		a.undo.push("close the tunnels", a.tunnels.close)

@@ -33,6 +33,13 @@ type Config struct {
 	Key     string   `env:"ROOMLOG_KEY" placeholder:"TEXT" help:"Key that signs tokens (HS256), at least 32 bytes. Others on this machine can read a command line: prefer the environment or --key-file."`
 	KeyFile string   `env:"ROOMLOG_KEY_FILE" placeholder:"FILE" help:"File that holds the key; surrounding white space is dropped."`
 
+	PublicKeyFile   []string `env:"ROOMLOG_PUBLIC_KEY_FILE" placeholder:"FILE" help:"PEM files of public keys that check tokens: RSA checks RS256, P-256 checks ES256, Ed25519 checks EdDSA."`
+	JWKSURL         []string `name:"jwks-url" env:"ROOMLOG_JWKS_URL" placeholder:"ISSUER=URL" help:"Where issuers publish their keys (JSON Web Key Set): a token whose iss is ISSUER is checked by the keys of URL alone."`
+	Issuer          []string `env:"ROOMLOG_ISSUER" placeholder:"NAME" help:"The iss that a token checked by --key or --public-key-file has to have, one of them; without this, any or none."`
+	Audience        []string `env:"ROOMLOG_AUDIENCE" placeholder:"NAME" help:"The aud that a token has to have, one of them; without this, any or none."`
+	ServiceKeysFile string   `env:"ROOMLOG_SERVICE_KEYS_FILE" placeholder:"FILE" help:"YAML file of services that may act for users: their keys and grants by name."`
+	TokenInURL      bool     `name:"token-in-url" env:"ROOMLOG_TOKEN_IN_URL" help:"Let /v1/sse take ?token= (dev does). URLs are kept in logs and histories of others: tickets are for this."`
+
 	MaxEventBytes         int           `default:"65536" env:"ROOMLOG_MAX_EVENT_BYTES" help:"Largest data of one event, as compacted JSON."`
 	MaxFrameBytes         int           `default:"1048576" env:"ROOMLOG_MAX_FRAME_BYTES" help:"Largest frame or request body taken from a client."`
 	RoomsPerConnection    int           `default:"200" env:"ROOMLOG_ROOMS_PER_CONNECTION" help:"Rooms one WebSocket may have joined."`
@@ -108,6 +115,9 @@ func (c Config) validate() error {
 	if c.Key != "" && c.KeyFile != "" {
 		return configErrorf("the key is given twice: keep one of --key (ROOMLOG_KEY) and --key-file (ROOMLOG_KEY_FILE)")
 	}
+	if err := c.validateTokens(); err != nil {
+		return err
+	}
 	if c.Dev {
 		return nil
 	}
@@ -117,8 +127,8 @@ func (c Config) validate() error {
 // validateServe refuses what only a server for trying things may leave out.
 func (c Config) validateServe() error {
 	var missing []string
-	if c.Key == "" && c.KeyFile == "" {
-		missing = append(missing, "a key (--key-file FILE or ROOMLOG_KEY)")
+	if !c.hasSecret() && len(c.PublicKeyFile)+len(c.JWKSURL) == 0 {
+		missing = append(missing, "a key (--key-file FILE or ROOMLOG_KEY, --public-key-file FILE or --jwks-url ISSUER=URL)")
 	}
 	if len(c.Origins) == 0 {
 		missing = append(missing, "the origins of its pages (--origins https://app.example.com, or --origins none)")

@@ -30,13 +30,21 @@ func (s *Server) accessRoutes(mux *http.ServeMux) {
 		http.MethodPost: s.postRevoke, http.MethodGet: s.getRevoke, http.MethodDelete: s.deleteRevoke,
 	}))
 	mux.Handle("/v1/connections", s.api(methods{http.MethodGet: s.getConnections}))
-	mux.Handle("/v1/connections/{id}", s.api(methods{http.MethodDelete: s.deleteConnection}))
+}
+
+// connectionMethods are those of one connection: its own commands, and what an admin may do to it.
+func (s *Server) connectionMethods() methods {
+	m := methods{http.MethodPost: s.postCommand}
+	if s.cfg.Access != nil {
+		m[http.MethodDelete] = s.deleteConnection
+	}
+	return m
 }
 
 // adminOf is who asks for something that concerns a room: a room that one may neither read nor administer
 // is unknown, whether it exists or not. One's own ban is no hindrance to lifting it.
 func (s *Server) adminOf(r *http.Request) (*auth.Identity, room.ID, error) {
-	who, err := s.bearerOf(r)
+	who, err := s.identify(r)
 	if err != nil {
 		return nil, "", err
 	}
@@ -56,7 +64,7 @@ func (s *Server) adminOf(r *http.Request) (*auth.Identity, room.ID, error) {
 
 // admin is who asks for something that concerns users or connections, of whatever room.
 func (s *Server) admin(r *http.Request) (*auth.Identity, error) {
-	who, err := s.bearerOf(r)
+	who, err := s.identify(r)
 	if err != nil {
 		return nil, err
 	}
@@ -64,14 +72,6 @@ func (s *Server) admin(r *http.Request) (*auth.Identity, error) {
 		return nil, noAdmin()
 	}
 	return who, nil
-}
-
-func (s *Server) bearerOf(r *http.Request) (*auth.Identity, error) {
-	who, err := s.cfg.Verifier.Verify(bearer(r))
-	if err != nil {
-		return nil, err
-	}
-	return who, s.admitted(who)
 }
 
 func noAdmin() *room.Error {

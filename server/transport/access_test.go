@@ -185,7 +185,9 @@ func TestBlock(t *testing.T) { // ACC-2
 // ACC-1: only admins, and others learn nothing.
 func TestAccessIsForAdmins(t *testing.T) {
 	f := start(t, options{})
-	can := func(rooms string, actions ...auth.Action) string { return f.token("u1", auth.Grant{Rooms: rooms, Can: actions}) }
+	can := func(rooms string, actions ...auth.Action) string {
+		return f.token("u1", auth.Grant{Rooms: rooms, Can: actions})
+	}
 	user, ofChat := can("*", auth.Read, auth.Send), can("chat:*", auth.Admin)
 	for _, c := range []struct {
 		try, token, body string

@@ -41,7 +41,7 @@ func (s *Server) getConnections(w http.ResponseWriter, r *http.Request) error {
 	slices.SortFunc(guests, bySince)
 	list := make([]connectionJSON, 0, min(len(guests), parseLimit(limit)))
 	for _, g := range guests[:cap(list)] {
-		rooms := g.link.rooms()
+		rooms := g.link.follows()
 		if rooms == nil {
 			rooms = []room.ID{}
 		}
@@ -69,7 +69,7 @@ func (s *Server) guests(q url.Values) ([]*guest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(guests, func(g *guest) bool { return !slices.Contains(g.link.rooms(), id) }), nil
+	return slices.DeleteFunc(guests, func(g *guest) bool { return !slices.Contains(g.link.follows(), id) }), nil
 }
 
 // deleteConnection is DELETE /v1/connections/{id}: it is closed as by a server that goes away, and its
@@ -79,7 +79,7 @@ func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	g := s.roster.find(r.PathValue("id"))
+	g := s.roster.find(r.PathValue("connection"))
 	if g == nil {
 		return &room.Error{Code: room.CodeNotFound, Title: "There is no such connection.", Field: "id"}
 	}

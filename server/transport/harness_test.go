@@ -64,7 +64,7 @@ func start(t *testing.T, o options) *fixture {
 	signer, err := auth.NewSigner(testKey)
 	must(t, err)
 	cfg := Config{
-		Hub: h, Verifier: verifier, DevSigner: signer, Limits: DevLimits(),
+		Hub: h, Verifier: verifier, DevSigner: signer, TokenInURL: true, Limits: DevLimits(),
 		Origins: []string{"https://app.example.com"}, Version: "test", Store: store.Info(), Access: store,
 	}
 	if o.server != nil {

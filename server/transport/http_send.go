@@ -17,7 +17,7 @@ import (
 // postEvent is POST /v1/rooms/{room}/events: a send without order. It answers once the event is on
 // durable storage, or refused.
 func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.cfg.Verifier.Verify(bearer(r))
+	who, err := s.identify(r)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ type read struct {
 
 // getEvents is GET /v1/rooms/{room}/events: polling, long polling and history.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.cfg.Verifier.Verify(bearer(r))
+	who, err := s.identify(r)
 	if err != nil {
 		return err
 	}

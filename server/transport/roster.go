@@ -37,8 +37,8 @@ type link interface {
 	// expel ends what the connection has of a room, and says why. When it returns, no page of the room
 	// is given to the peer any more, beyond what it has begun to take.
 	expel(id room.ID, why *room.Error)
-	rooms() []room.ID
-	behind() int // rooms that it is not at the head of
+	follows() []room.ID // its rooms
+	behind() int        // rooms that it is not at the head of
 	address() string
 }
 
@@ -125,7 +125,7 @@ func (s *Server) enforce(user string) {
 			g.link.cut(why)
 			continue
 		}
-		for _, id := range g.link.rooms() {
+		for _, id := range g.link.follows() {
 			if why := s.access.refuses(who, id); why != nil {
 				g.link.expel(id, why)
 			}

@@ -24,15 +24,17 @@ func (c *socket) expel(id room.ID, why *room.Error) {
 func (t *stream) cut(why *room.Error) {
 	t.Close(why)
 	t.hub.Detach()
-	t.close(t.farewell())
+	if t.begun.Load() { // else it is still answered by a problem
+		t.close(t.farewell())
+	}
 }
 
 // expel ends the stream: its rooms are those of its URL, and with it a client comes back in vain.
 func (t *stream) expel(_ room.ID, why *room.Error) { t.cut(why) }
 
-func (s *sink) rooms() []room.ID { return s.hub.RoomIDs() }
-func (s *sink) behind() int      { return s.hub.Behind() }
-func (s *sink) address() string  { return s.pipe.conn().RemoteAddr().String() }
+func (s *sink) follows() []room.ID { return s.hub.RoomIDs() }
+func (s *sink) behind() int        { return s.hub.Behind() }
+func (s *sink) address() string    { return s.pipe.conn().RemoteAddr().String() }
 
 // close says the last words of a connection from outside of its reading goroutine, which finds them said.
 // One in the middle of a frame, or full, takes nothing more either.
@@ -52,6 +54,6 @@ type parked struct {
 
 func (p *parked) cut(*room.Error)            { p.cancel() }
 func (p *parked) expel(room.ID, *room.Error) { p.cancel() }
-func (p *parked) rooms() []room.ID           { return []room.ID{p.room} }
+func (p *parked) follows() []room.ID         { return []room.ID{p.room} }
 func (p *parked) behind() int                { return 0 }
 func (p *parked) address() string            { return p.from }

@@ -30,6 +30,7 @@ import (
 type Config struct {
 	Hub      *hub.Hub       // required
 	Verifier *auth.Verifier // required
+	Services auth.Services  // programs that may act for users; none: no key of one is taken
 
 	// Origins are the web origins that may use the API from a browser, such as https://app.example.com.
 	// They are compared exactly; there are no patterns. Requests without an Origin header are not from
@@ -45,6 +46,8 @@ type Config struct {
 	RevocationsKept time.Duration
 	// AccessEvery is how often Access is read again, for what other nodes were told. Default 10 s.
 	AccessEvery time.Duration
+	// TokenInURL lets /v1/sse take `?token=`. URLs are kept in more places than headers: tickets are for this.
+	TokenInURL bool
 
 	// DevSigner turns on GET /v1/dev/token for requests from this machine: anybody on it may then be
 	// anybody. Nil: there is no such route.
@@ -93,6 +96,8 @@ type Server struct {
 	log     *slog.Logger
 	origins atomic.Pointer[map[string]bool] // the maps never change
 	quotas  *quotas
+	tickets *tickets
+	streams sessions
 	wheel   *wheel
 	access  *access
 	roster  *roster
@@ -122,7 +127,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Log, quotas: newQuotas(cfg.Limits),
+		cfg: cfg, log: cfg.Log, quotas: newQuotas(cfg.Limits), tickets: newTickets(time.Now),
 		wheel: newWheel(time.Now), sinks: make(map[*sink]struct{}), told: make(map[room.Code]*atomic.Int64),
 		access: newAccess(), roster: newRoster(), changeWithin: changeWithin,
 	}
@@ -143,8 +148,14 @@ func New(cfg Config) (*Server, error) {
 		}
 		s.tasks.Go(func() { s.watchAccess(s.ctx) })
 	}
-	s.tasks.Go(func() { s.wheel.run(s.ctx, s.quotas.sweep) })
+	s.tasks.Go(func() { s.wheel.run(s.ctx, s.sweep) })
 	return s, nil
+}
+
+// sweep forgets what is kept of those who are gone.
+func (s *Server) sweep() {
+	s.quotas.sweep()
+	s.tickets.sweep()
 }
 
 func (s *Server) routes() (http.Handler, error) {
@@ -155,6 +166,8 @@ func (s *Server) routes() (http.Handler, error) {
 	}))
 	s.accessRoutes(mux)
 	mux.Handle("/v1/sse", s.api(methods{http.MethodGet: s.getStream}))
+	mux.Handle("/v1/connections/{connection}", s.api(s.connectionMethods()))
+	mux.Handle("/v1/tickets", s.api(methods{http.MethodPost: s.postTicket}))
 	mux.Handle("/v1/ws", s.api(methods{http.MethodGet: s.getSocket}))
 	if s.cfg.DevSigner != nil {
 		mux.Handle("/v1/dev/token", s.Local(map[string]func(http.ResponseWriter, *http.Request) error{http.MethodGet: s.getDevToken}))

@@ -24,9 +24,10 @@ type socket struct {
 	id     string
 	frames frameReader
 	seat   *seat
+	guest  *auth.Identity // of a ticket, until hello
 	who    *auth.Identity // nil until hello
 	permit *permit        // of who
-	guest  guest          // on the roster from hello on
+	listed guest          // on the roster from hello on
 	life   deadline       // of the hello, then of the token
 
 	errands errands
@@ -36,7 +37,7 @@ func newSocket(s *Server, nc net.Conn, id string, seat *seat) *socket {
 	c := &socket{srv: s, id: id, seat: seat, frames: frameReader{max: helloBytes}}
 	c.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
 	c.life.sink = &c.sink
-	c.guest.id, c.guest.kind, c.guest.link = id, "websocket", c
+	c.listed.id, c.listed.kind, c.listed.link = id, "websocket", c
 	return c
 }
 
@@ -72,7 +73,7 @@ func (c *socket) carryOn(err error) {
 	words := c.words(err)
 	c.srv.log.Debug("disconnected", "connection", c.id, "why", c.ended(err))
 	c.end(words)
-	c.srv.roster.leave(&c.guest)
+	c.srv.roster.leave(&c.listed)
 	c.srv.quotas.leave(c.seat)
 	c.srv.release(&c.sink)
 }

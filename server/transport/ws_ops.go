@@ -62,10 +62,7 @@ func (c *socket) hello(req *wire.Request) error {
 			Title: "This server speaks version " + strconv.Itoa(wire.Version) + " of the protocol only.",
 		})
 	}
-	who, err := c.srv.cfg.Verifier.Verify(req.Token)
-	if err == nil {
-		err = c.srv.admitted(who)
-	}
+	who, err := c.introduced(req)
 	if err != nil {
 		return c.refuse(req, err)
 	}
@@ -77,7 +74,7 @@ func (c *socket) hello(req *wire.Request) error {
 		return c.refuse(req, err)
 	}
 	c.hub, c.who, c.permit = conn, who, c.srv.permitOf(who)
-	c.srv.roster.enter(&c.guest, who)
+	c.srv.roster.enter(&c.listed, who)
 	if err := c.srv.admitted(who); err != nil { // again: a revocation may not have found it
 		return c.refuse(req, err)
 	}
@@ -169,10 +166,7 @@ func (c *socket) leave(req *wire.Request) error {
 
 // refresh takes a new token of the same user. Rooms that it grants no longer are left.
 func (c *socket) refresh(req *wire.Request) error {
-	who, err := c.srv.cfg.Verifier.Verify(req.Token)
-	if err == nil {
-		err = c.srv.admitted(who)
-	}
+	who, err := c.srv.verify(req.Token)
 	if err != nil {
 		return c.fail(req, err) // the token that is there is good until it ends
 	}
@@ -180,7 +174,7 @@ func (c *socket) refresh(req *wire.Request) error {
 		return c.refuse(req, &room.Error{Code: room.CodeUnauthenticated, Title: "The new token is another user's; connect anew with it.", Field: "token"})
 	}
 	c.who, c.permit = who, c.srv.permitOf(who)
-	c.guest.who.Store(who)
+	c.listed.who.Store(who)
 	if err := c.srv.admitted(who); err != nil { // again: a revocation may have found the old one
 		return c.refuse(req, err)
 	}
@@ -211,7 +205,7 @@ func (c *socket) send(req *wire.Request, fault error) error {
 	}
 	send := room.Send{Room: id, Author: c.who.User}
 	if fault == nil {
-		send, fault = c.admit(id, req)
+		send, fault = c.srv.admit(c.who, id, req)
 	}
 	s := hub.Submit{Send: send, Conn: c.hub, N: req.N, Permit: c.permit}
 	if fault != nil {
@@ -236,15 +230,15 @@ func (c *socket) send(req *wire.Request, fault error) error {
 
 // admit judges a send: grants, what it carries, and the user's rate. The send names room and author also
 // where it is refused.
-func (c *socket) admit(id room.ID, req *wire.Request) (room.Send, error) {
-	if err := c.srv.allowed(c.who, id, auth.Send); err != nil {
-		return room.Send{Room: id, Author: c.who.User}, err
+func (s *Server) admit(who *auth.Identity, id room.ID, req *wire.Request) (room.Send, error) {
+	if err := s.allowed(who, id, auth.Send); err != nil {
+		return room.Send{Room: id, Author: who.User}, err
 	}
-	send, err := c.srv.parseSend(id, c.who.User, req.Tag, req.Type, req.Data)
+	send, err := s.parseSend(id, who.User, req.Tag, req.Type, req.Data)
 	if err != nil {
 		return send, err
 	}
-	if refused := c.srv.quotas.send(c.who.User); refused != nil {
+	if refused := s.quotas.send(who.User); refused != nil {
 		return send, refused
 	}
 	return send, nil

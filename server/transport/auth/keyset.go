@@ -145,7 +145,10 @@ func (s *KeySet) refresh(ctx context.Context) error {
 	s.mu.Lock()
 	if flight := s.flight; flight != nil {
 		s.mu.Unlock()
-		<-flight // at most fetchWithin
+		select {
+		case <-flight: // at most fetchWithin
+		case <-ctx.Done():
+		}
 		return nil
 	}
 	flight := make(chan struct{})

@@ -44,7 +44,7 @@ func (s *Signer) Sign(user string, grants Grants, lives time.Duration) (token st
 	if err := CheckUser(user); err != nil {
 		return "", time.Time{}, err
 	}
-	if err := grants.check(); err != nil {
+	if err := grants.Check(); err != nil {
 		return "", time.Time{}, fmt.Errorf("sign token: %w", err)
 	}
 	if lives < time.Second {

@@ -46,7 +46,7 @@ func (c claims) Validate() error {
 	if err := CheckUser(c.Subject); err != nil {
 		return fmt.Errorf("sub: %w", err)
 	}
-	return c.Grants.check()
+	return c.Grants.Check()
 }
 
 // Keys are what tokens are checked with, and what they have to say. At least one of Secret, Public and
