@@ -481,3 +481,67 @@ func TestRevokeCutsWhoTakesNothing(t *testing.T) { // ACC-4
 		t.Error(a.text)
 	}
 }
+
+// slowReads is a store whose reads of a room wait until they are let go.
+type slowReads struct {
+	room.Store
+	id   room.ID
+	goes chan struct{}
+}
+
+func (s *slowReads) Read(ctx context.Context, q room.Query) (room.Page, error) {
+	if q.Room == s.id {
+		<-s.goes
+	}
+	return s.Store.Read(ctx, q)
+}
+
+// ACC-4: a stream whose rooms were still being read when access was taken back is answered by the reason.
+func TestStreamIsCutBeforeItBegins(t *testing.T) {
+	for act, want := range map[string]room.Code{"PUT /v1/rooms/chat:a/bans/u1": room.CodeUnknownRoom, "POST /v1/users/u1/revoke": room.CodeRevoked} {
+		slow := &slowReads{id: "chat:a", goes: make(chan struct{})}
+		f := start(t, options{hub: func(c *hub.Config) { slow.Store, c.Store = c.Store, slow }})
+		answered := make(chan answer, 1)
+		go func() { answered <- f.request("GET", "/v1/sse?room=chat:a", f.token("u1"), "") }()
+		eventually(t, "the stream is listed", func() bool { return len(f.srv.roster.of("u1")) == 1 })
+		method, path, _ := strings.Cut(act, " ")
+		f.order(method, path, "", 200)
+		close(slow.goes)
+		if a := <-answered; a.code() != string(want) || a.body["request_id"] == "" {
+			t.Errorf("%s: %d %s, want %s", act, a.status, a.text, want)
+		}
+	}
+}
+
+// What a ticket and the commands of a stream may do is judged anew as well (ACC-4, TICK-5).
+func TestTicketsAndCommandsOfWhoIsKeptOut(t *testing.T) {
+	f := start(t, options{})
+	forStream, forSocket, opened := f.pass(f.token("u1"), ""), f.pass(f.token("u1"), ""), f.pass(f.token("u1"), "")
+	l := f.listen("/v1/sse?room=chat:a&ticket="+opened, "")
+	ready := l.event()
+	f.order("PUT", "/v1/rooms/chat:b/bans/u1", "", 200)
+	if a := f.command(ready, sendFrame(1, 1, "chat:b", 1, `1`)); a.code() != string(room.CodeUnknownRoom) {
+		t.Error(a.status, a.text)
+	}
+	if a := f.command(ready, sendFrame(2, 1, "chat:a", 2, `1`)); a.status != 201 {
+		t.Error(a.status, a.text)
+	}
+	l.page("chat:a", 0, 1)
+	f.order("POST", "/v1/users/u1/revoke", "", 200)
+	if _, err := l.br.ReadByte(); err == nil {
+		t.Error("the stream goes on")
+	}
+	eventually(t, "the session has ended", func() bool { return f.command(ready, `{"op":"ping"}`).status == 404 })
+	for _, ticket := range []string{forStream, opened} {
+		if a := f.request("GET", "/v1/sse?room=chat:a&ticket="+ticket, "", "", "Last-Event-ID: "+ready.id); a.code() != string(room.CodeRevoked) {
+			t.Error(a.status, a.text)
+		}
+	}
+	p := f.dialRaw(strings.Replace(handshake, "/v1/ws", "/v1/ws?ticket="+forSocket, 1) + "\r\n")
+	if resp := p.response(); resp.StatusCode != 101 {
+		t.Fatal(resp)
+	}
+	p.sendf(`{"op":"hello"}`)
+	p.expectError(room.CodeRevoked)
+	p.expectClose(4503)
+}
