@@ -253,7 +253,13 @@ describe('cursor', () => {
     const errors: string[] = [];
     client.on('error', error => errors.push(error.code));
     socket.say(joined(socket.take('join').id, 0, 1));
-    socket.say({ op: 'error', room: 'chat:a', code: 'unknown_room', title: 'No such room.', retryable: false });
+    socket.say({
+      op: 'error',
+      room: 'chat:a',
+      code: 'unknown_room',
+      title: 'No such room.',
+      retryable: false,
+    });
     expect(status()).toMatchObject({ state: 'denied', error: { code: 'unknown_room' }, seq: 1 });
     expect(errors).toEqual(['unknown_room']);
     expect(texts()).toEqual(['m1']); // what was shown stays; the application knows better
@@ -267,7 +273,13 @@ describe('cursor', () => {
   it('leaves it to the answer of a join under way whether it is denied (ACC-4)', async () => {
     const { socket, status } = await attached();
     const { id } = socket.take('join');
-    socket.say({ op: 'error', room: 'chat:a', code: 'unknown_room', title: 'No such room.', retryable: false });
+    socket.say({
+      op: 'error',
+      room: 'chat:a',
+      code: 'unknown_room',
+      title: 'No such room.',
+      retryable: false,
+    });
     expect(status().state).toBe('attaching');
     socket.say(joined(id, 0, 1));
     expect(status().state).toBe('live');
