@@ -21,13 +21,14 @@ const (
 type change struct {
 	keep  func(context.Context, room.AccessStore) error
 	apply func(*access)
+	lifts bool // it gives access
 }
 
 // takeBack makes changes, then ends what the user's connections have and may not have any more. When it
 // returns nil, nothing that is committed from now on reaches what was taken back, and nothing the user
 // sent by it is stored any more.
 //
-// Errors: those of the store, with nothing changed. `outcome_unknown`, when the change holds on this node,
+// Errors: those of the store, with the change that failed not made. `outcome_unknown`, when the change holds on this node,
 // but the store has not said whether it has it, or what became of sends that were on their way: the
 // request may be repeated until that is known.
 func (s *Server) takeBack(ctx context.Context, user string, changes ...change) error {
@@ -51,16 +52,17 @@ func (s *Server) makeChanges(ctx context.Context, changes ...change) error {
 	defer s.access.unlock()
 	for _, c := range changes {
 		err := c.keep(ctx, s.cfg.Access)
-		if errors.Is(err, room.ErrOutcomeUnknown) || errors.Is(err, context.DeadlineExceeded) {
-			err = &room.Error{
+		unknown := errors.Is(err, room.ErrOutcomeUnknown)
+		if err == nil || unknown && !c.lifts {
+			c.apply(s.access)
+		}
+		switch {
+		case unknown:
+			return &room.Error{
 				Code: room.CodeOutcomeUnknown, RetryAfter: time.Second, Cause: err,
 				Title: "The store has not said whether it keeps this; ask again.",
 			}
-		} else if err != nil {
-			return err
-		}
-		c.apply(s.access)
-		if err != nil {
+		case err != nil:
 			return err
 		}
 	}

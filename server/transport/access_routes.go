@@ -155,6 +155,7 @@ func lifting(id room.ID, user string) change {
 	return change{
 		keep:  func(ctx context.Context, store room.AccessStore) error { return store.DropBan(ctx, id, user) },
 		apply: func(a *access) { a.lift(id, user) },
+		lifts: true,
 	}
 }
 

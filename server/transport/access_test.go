@@ -338,7 +338,7 @@ func TestQueuedSendsAreNotStored(t *testing.T) {
 				posted <- f.request("POST", "/v1/rooms/chat:a/events", f.token("u1"), `{"tag":"`+tagOf(3)+`","type":"message","data":"canary"}`)
 			}()
 			eventually(t, "both wait", func() bool { return f.hub.Stats().Queued == 2 })
-			f.srv.changeWithin = 10 * time.Millisecond
+			f.srv.changeWithin = time.Second // the batch in flight is not answered within it
 			if a := f.order(method, path, "", 503); a.code() != string(room.CodeOutcomeUnknown) || a.body["retryable"] != true {
 				t.Error(a.text)
 			}
@@ -544,4 +544,65 @@ func TestTicketsAndCommandsOfWhoIsKeptOut(t *testing.T) {
 	p.sendf(`{"op":"hello"}`)
 	p.expectError(room.CodeRevoked)
 	p.expectClose(4503)
+}
+
+// failing is an access store that answers changes with an error; with commit they are made nevertheless.
+type failing struct {
+	room.AccessStore
+	err    error
+	commit bool
+}
+
+func (f *failing) fail(do func() error) error {
+	if f.err == nil || f.commit {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	return f.err
+}
+
+func (f *failing) PutBan(ctx context.Context, b room.Ban) error {
+	return f.fail(func() error { return f.AccessStore.PutBan(ctx, b) })
+}
+
+func (f *failing) DropBan(ctx context.Context, id room.ID, user string) error {
+	return f.fail(func() error { return f.AccessStore.DropBan(ctx, id, user) })
+}
+
+// ACC-6: a store that refuses a change leaves all as it was; one that does not say whether it made it is asked
+// again, and keeps people out meanwhile.
+func TestStoreThatDoesNotKeepAccess(t *testing.T) {
+	store := &failing{}
+	f := start(t, options{server: func(c *Config) {
+		store.AccessStore, c.Access = c.Access, store
+		c.AccessEvery = time.Hour
+	}})
+	path, token := "/v1/rooms/chat:a/bans/u1", f.token("u1")
+	refuses := &room.Error{Code: room.CodeUnavailable, Title: "Not now."}
+	read := func() { must(t, f.srv.readAccess(t.Context())) }
+
+	store.err = refuses
+	if a := f.order("PUT", path, "", 503); a.code() != string(room.CodeUnavailable) {
+		t.Error(a.text)
+	}
+	f.reads(token, "chat:a", "")
+	store.err = room.ErrOutcomeUnknown
+	if a := f.order("PUT", path, "", 503); a.code() != string(room.CodeOutcomeUnknown) || a.body["retryable"] != true {
+		t.Error(a.text)
+	}
+	f.reads(token, "chat:a", room.CodeUnknownRoom)
+	read() // the store did not make it
+	f.reads(token, "chat:a", "")
+	store.commit = true
+	f.order("PUT", path, "", 503)
+	read()
+	f.reads(token, "chat:a", room.CodeUnknownRoom)
+	f.order("DELETE", path, "", 503)
+	f.reads(token, "chat:a", room.CodeUnknownRoom) // until the store has said so
+	read()
+	f.reads(token, "chat:a", "")
+	store.err = nil
+	f.order("PUT", path, "", 200)
+	f.reads(token, "chat:a", room.CodeUnknownRoom)
 }
