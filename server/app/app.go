@@ -23,9 +23,9 @@ type App struct {
 	cfg     Config
 	about   About
 	hub     *hub.Hub
-	keySets []*auth.KeySet
 	kinds   *room.Kinds
 	api     *transport.Server
+	keySets []*auth.KeySet
 	tunnels *tunnels // nil unless Dev
 	http    *http.Server
 	metrics *metrics

@@ -53,6 +53,7 @@ type Config struct {
 	PingEvery             time.Duration `default:"10s" env:"ROOMLOG_PING_EVERY" help:"How often a quiet connection is pinged."`
 	PongWithin            time.Duration `default:"10s" env:"ROOMLOG_PONG_WITHIN" help:"How long a peer may take to answer a ping before it is cut."`
 	WriteDeadline         time.Duration `default:"20s" env:"ROOMLOG_WRITE_DEADLINE" help:"How long a connection with bytes waiting may make no progress before it is cut."`
+	RevocationsKept       time.Duration `default:"9600h" env:"ROOMLOG_REVOCATIONS_KEPT" help:"How long a revocation is remembered; no token may live longer."`
 	StopWithin            time.Duration `default:"10s" env:"ROOMLOG_STOP_WITHIN" help:"How long a graceful stop may take."`
 }
 
@@ -166,6 +167,7 @@ func (c Config) validateLimits() error {
 		{"pong-within", c.PongWithin},
 		{"write-deadline", c.WriteDeadline},
 		{"stop-within", c.StopWithin},
+		{"revocations-kept", c.RevocationsKept},
 	} {
 		if f.value != 0 && f.value < leastTime {
 			return configErrorf("--%s is at least %v", f.flag, leastTime)

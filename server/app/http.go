@@ -19,8 +19,9 @@ func (a *App) buildHTTP(d *doors, store room.Store) error {
 		Hub: a.hub, Verifier: d.verifier, Services: d.services, DevSigner: d.devSigner, TokenInURL: a.cfg.Dev || a.cfg.TokenInURL,
 		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Limits: a.cfg.limits(),
 		Version: a.cfg.Version, Store: store.Info(), PingEvery: a.cfg.PingEvery,
-		Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
+		RevocationsKept: a.cfg.RevocationsKept, Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
+	cfg.Access, _ = store.(room.AccessStore) // every store of ours is one
 	if a.cfg.Dev {
 		cfg.Pages = web.Handler()
 	}

@@ -87,7 +87,7 @@ func (s *Server) identifyStream(r *http.Request, q url.Values) (entry, error) {
 		if t == nil {
 			return entry{}, usedTicket()
 		}
-		return entry{who, t, resumes}, nil
+		return entry{who, t, resumes}, s.admitted(who)
 	}
 	if q.Has("token") && bearer(r) == "" {
 		if !s.cfg.TokenInURL {
@@ -205,5 +205,5 @@ func (c *socket) introduced(req *wire.Request) (*auth.Identity, error) {
 	case !time.Now().Before(who.Until):
 		return nil, overdue(room.CodeTokenExpired)
 	}
-	return who, nil
+	return who, c.srv.admitted(who)
 }

@@ -13,7 +13,22 @@ const userHeader = "Roomlog-User"
 
 // verify checks a token that a frame brought, or a header. Whoever is let in comes by this, by a service's
 // key or by a ticket, all of them in this file.
-func (s *Server) verify(token string) (*auth.Identity, error) { return s.cfg.Verifier.Verify(token) }
+func (s *Server) verify(token string) (*auth.Identity, error) {
+	who, err := s.cfg.Verifier.Verify(token)
+	if err != nil {
+		return nil, err
+	}
+	return who, s.admitted(who)
+}
+
+// actsAs is a service acting for a user, who may be blocked, or for itself.
+func (s *Server) actsAs(service *auth.Service, user string) (*auth.Identity, error) {
+	who, err := service.As(user)
+	if err != nil {
+		return nil, err
+	}
+	return who, s.admitted(who)
+}
 
 // identify says who an HTTP request comes from: the user of its token, or of a service's key the user
 // that it acts for (rule AUTH-14).
@@ -28,11 +43,11 @@ func (s *Server) identify(r *http.Request) (*auth.Identity, error) {
 		return who, err
 	}
 	if len(names) == 0 {
-		return service.As("")
+		return s.actsAs(service, "")
 	}
 	name, err := url.PathUnescape(names[0])
 	if err != nil || len(names) > 1 || auth.CheckUser(name) != nil {
 		return nil, &room.Error{Code: room.CodeBadRequest, Title: "The header names one user, percent-encoded where it is not plain ASCII.", Field: userHeader}
 	}
-	return service.As(name)
+	return s.actsAs(service, name)
 }

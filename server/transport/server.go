@@ -40,6 +40,12 @@ type Config struct {
 	Kinds  *room.Kinds
 	Limits Limits // zero fields mean the defaults
 
+	// Access keeps bans and revocations, so that access can be taken back; nil: there are no such routes.
+	Access room.AccessStore
+	// RevocationsKept is how long a revocation is remembered: no token may live longer. Default 400 days.
+	RevocationsKept time.Duration
+	// AccessEvery is how often Access is read again, for what other nodes were told. Default 10 s.
+	AccessEvery time.Duration
 	// TokenInURL lets /v1/sse take `?token=`. URLs are kept in more places than headers: tickets are for this.
 	TokenInURL bool
 
@@ -59,6 +65,8 @@ type Config struct {
 func (c *Config) withDefaults() {
 	c.Limits = c.Limits.withDefaults()
 	or(&c.PingEvery, 10*time.Second)
+	or(&c.RevocationsKept, 400*24*time.Hour)
+	or(&c.AccessEvery, 10*time.Second)
 	if c.Kinds == nil {
 		c.Kinds = room.NewKinds(nil)
 	}
@@ -91,6 +99,11 @@ type Server struct {
 	tickets *tickets
 	streams sessions
 	wheel   *wheel
+	access  *access
+	roster  *roster
+
+	changeWithin time.Duration // set once
+
 	mux     http.Handler
 	told    map[room.Code]*atomic.Int64 // errors that clients were told; the map never changes
 	nothing http.Handler                // for paths that name nothing
@@ -107,7 +120,7 @@ type Server struct {
 	spread  time.Duration // over how long clients are to come back; readable after parting
 }
 
-// New makes a server and starts its wheel. Close it in the end.
+// New makes a server and starts its wheel, after it has read who is kept out. Close it in the end.
 func New(cfg Config) (*Server, error) {
 	cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -116,6 +129,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, quotas: newQuotas(cfg.Limits), tickets: newTickets(time.Now),
 		wheel: newWheel(time.Now), sinks: make(map[*sink]struct{}), told: make(map[room.Code]*atomic.Int64),
+		access: newAccess(), roster: newRoster(), changeWithin: changeWithin,
 	}
 	for _, code := range room.Codes() {
 		s.told[code] = new(atomic.Int64)
@@ -127,6 +141,13 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.mux, s.nothing = mux, s.api(nil)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if cfg.Access != nil {
+		if err := s.readAccess(s.ctx); err != nil { // a server that does not know who is kept out lets nobody in
+			s.cancel()
+			return nil, fmt.Errorf("transport: read who is kept out: %w", err)
+		}
+		s.tasks.Go(func() { s.watchAccess(s.ctx) })
+	}
 	s.tasks.Go(func() { s.wheel.run(s.ctx, s.sweep) })
 	return s, nil
 }
@@ -143,8 +164,9 @@ func (s *Server) routes() (http.Handler, error) {
 		http.MethodPost: s.postEvent,
 		http.MethodGet:  s.getEvents,
 	}))
+	s.accessRoutes(mux)
 	mux.Handle("/v1/sse", s.api(methods{http.MethodGet: s.getStream}))
-	mux.Handle("/v1/connections/{connection}", s.api(methods{http.MethodPost: s.postCommand}))
+	mux.Handle("/v1/connections/{connection}", s.api(s.connectionMethods()))
 	mux.Handle("/v1/tickets", s.api(methods{http.MethodPost: s.postTicket}))
 	mux.Handle("/v1/ws", s.api(methods{http.MethodGet: s.getSocket}))
 	if s.cfg.DevSigner != nil {

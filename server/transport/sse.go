@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"roomlog/server/hub"
 	"roomlog/server/room"
@@ -18,9 +19,11 @@ import (
 type stream struct {
 	sink
 	session
-	srv  *Server
-	seat *seat
-	life deadline // of the token
+	srv    *Server
+	seat   *seat
+	life   deadline // of the token
+	listed guest
+	begun  atomic.Bool // the head of the answer is on its way
 }
 
 // getStream is GET /v1/sse. Everything that can be refused is refused before the connection is taken
@@ -62,6 +65,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	t := &stream{srv: s, seat: seat, session: newSession(in, joins)}
 	t.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
 	t.life.sink = &t.sink
+	t.listed.kind, t.listed.link = "sse", t
 	if !s.adopt(&t.sink) {
 		s.quotas.leave(seat)
 		_ = nc.Close()
@@ -80,6 +84,7 @@ func (s *Server) parseStream(who *auth.Identity, q url.Values, lastID string) ([
 	}
 	most := s.cfg.Limits.RoomsPerStream
 	var ids []room.ID
+	permit := s.permitOf(who)
 	joins := make([]hub.Join, 0, min(len(names), most))
 	seen := make(map[room.ID]bool)
 	for _, name := range names {
@@ -94,7 +99,7 @@ func (s *Server) parseStream(who *auth.Identity, q url.Values, lastID string) ([
 			return nil, &room.Error{Code: room.CodeLimitExceeded, Title: "A stream follows fewer rooms than this.", Field: "room", Limit: int64(most)}
 		}
 		ids = append(ids, id)
-		joins = append(joins, hub.Join{Room: id, Replay: -1})
+		joins = append(joins, hub.Join{Room: id, Replay: -1, Permit: permit})
 	}
 	return joins, place(joins, ids, lastID, q)
 }
@@ -167,12 +172,16 @@ const retryLine = "retry: 1000\n\n"
 func (t *stream) serve(joins []hub.Join, from netip.Prefix, h http.Header) {
 	t.srv.wheel.set(&t.life, t.who.Until, room.CodeTokenExpired)
 	if err := t.begin(joins, from, h); err != nil {
+		if why := t.why.Load(); why != nil && why.err != nil {
+			err = why.err // it was cut before it began
+		}
 		e := room.AsError(err)
 		t.srv.tell(e.Code)
 		t.srv.log.Warn("stream refused", "request", h.Get(requestID), "code", string(e.Code), "error", e.Cause)
 		t.finish(rawProblem(h, err))
 		return
 	}
+	t.begun.Store(true)
 	go t.wait()
 }
 
@@ -197,6 +206,7 @@ func (t *stream) finish(words []byte) {
 		words = t.farewell()
 	}
 	t.end(words)
+	t.srv.roster.leave(&t.listed)
 	t.srv.quotas.leave(t.seat)
 	t.srv.release(&t.sink)
 }
@@ -209,6 +219,12 @@ func (t *stream) begin(joins []hub.Join, from netip.Prefix, h http.Header) (err 
 	}
 	t.hub = conn
 	ready := t.openSession()
+	t.listed.id = t.id
+	who := t.identity()
+	t.srv.roster.enter(&t.listed, who)
+	if err := t.srv.admitted(who); err != nil { // again: a revocation may not have found it
+		return err
+	}
 	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed) []byte {
 		t.srv.beganBy(t.ticket, from, rooms)
 		return appendBeginning(streamHead(h), joins, rooms, ready)

@@ -73,7 +73,11 @@ func (c *socket) hello(req *wire.Request) error {
 	if err != nil {
 		return c.refuse(req, err)
 	}
-	c.hub, c.who = conn, who
+	c.hub, c.who, c.permit = conn, who, c.srv.permitOf(who)
+	c.srv.roster.enter(&c.listed, who)
+	if err := c.srv.admitted(who); err != nil { // again: a revocation may not have found it
+		return c.refuse(req, err)
+	}
 	c.frames.max = c.srv.cfg.Limits.FrameBytes
 	c.srv.wheel.set(&c.life, who.Until, room.CodeTokenExpired)
 	c.srv.log.Debug("connected", "connection", c.id, "user", who.User)
@@ -114,6 +118,7 @@ func (c *socket) join(req *wire.Request) error {
 			return c.fail(req, err)
 		}
 	}
+	j.Permit = c.permit
 	asked := *req // the frame's bytes are gone by then; what a join names of it is not among them
 	asked.Data = nil
 	if !c.beside(c.srv.cfg.Limits.RoomsPerConnection, func() error { return c.place(&asked, j) }) {
@@ -168,7 +173,11 @@ func (c *socket) refresh(req *wire.Request) error {
 	if who.User != c.who.User {
 		return c.refuse(req, &room.Error{Code: room.CodeUnauthenticated, Title: "The new token is another user's; connect anew with it.", Field: "token"})
 	}
-	c.who = who
+	c.who, c.permit = who, c.srv.permitOf(who)
+	c.listed.who.Store(who)
+	if err := c.srv.admitted(who); err != nil { // again: a revocation may have found the old one
+		return c.refuse(req, err)
+	}
 	c.srv.wheel.set(&c.life, who.Until, room.CodeTokenExpired)
 	return c.after(func() error { return c.narrow(who) })
 }
@@ -198,7 +207,7 @@ func (c *socket) send(req *wire.Request, fault error) error {
 	if fault == nil {
 		send, fault = c.srv.admit(c.who, id, req)
 	}
-	s := hub.Submit{Send: send, Conn: c.hub, N: req.N}
+	s := hub.Submit{Send: send, Conn: c.hub, N: req.N, Permit: c.permit}
 	if fault != nil {
 		s.Refuse = room.AsError(fault)
 	}
