@@ -22,8 +22,9 @@ type writer struct {
 	begin, commit, rollback *sql.Stmt
 	room, create, bump      *sql.Stmt
 	insert, find            *sql.Stmt
-	failed                  error // why the file is no longer written; nil while it is
-	unfolded                int64 // bytes of the log that the last fold had to leave
+	failed                  error  // why the file is no longer written; nil while it is
+	broken                  func() // called when it is not
+	unfolded                int64  // bytes of the log that the last fold had to leave
 }
 
 func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
@@ -103,10 +104,16 @@ func (w *writer) append(batch []room.Send) (room.Appended, error) {
 // undo rolls back. A full disk may have rolled back already, which is as good.
 func (w *writer) undo(err error) error {
 	if _, rollback := w.rollback.ExecContext(background); rollback != nil && !strings.Contains(rollback.Error(), "no transaction is active") {
-		w.failed = errors.Join(err, rollback)
+		w.fail(errors.Join(err, rollback))
 		return unavailable(w.failed)
 	}
 	return err
+}
+
+// fail ends the writing of the file.
+func (w *writer) fail(err error) {
+	w.failed = err
+	w.broken()
 }
 
 // torn judges a COMMIT that failed. Where the disk was full or a lock was missing, nothing of it can be
@@ -118,7 +125,7 @@ func (w *writer) torn(err error) error {
 		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL:
 		return w.undo(classify("commit", err))
 	}
-	w.failed = fmt.Errorf("the disk failed during a commit; restart to recover: %w", err)
+	w.fail(fmt.Errorf("the disk failed during a commit; restart to recover: %w", err))
 	w.undo(err)
 	return fmt.Errorf("%w: %w", room.ErrOutcomeUnknown, err)
 }

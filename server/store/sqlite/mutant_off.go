@@ -4,3 +4,6 @@ package sqlite
 
 // mutateFork does nothing outside of the faulty variants (mutant_on.go).
 func mutateFork(why string) string { return why }
+
+// mutatePragmas does nothing outside of the faulty variants.
+func mutatePragmas(pragmas []string) []string { return pragmas }

@@ -64,6 +64,7 @@ type Store struct {
 	readers chan *reader // holds the idle readers
 	log     string       // the file of the write-ahead log
 	foldAt  int64        // its size, in bytes, at which it is folded
+	failed  chan struct{}
 
 	mu     sync.Mutex
 	closed bool
@@ -75,7 +76,12 @@ type Store struct {
 // process has it open, if the file was written by a newer Roomlog, or if it lies on a file system
 // without WAL support (a network share). A file that is a copy or a restore gets a new epoch; log (nil:
 // nothing is logged) is told. ctx bounds the opening alone.
-func Open(ctx context.Context, path string, log *slog.Logger) (s *Store, err error) {
+func Open(ctx context.Context, path string, log *slog.Logger) (*Store, error) {
+	return openOn(ctx, path, "", log)
+}
+
+// openOn is Open on files that SQLite reaches by the VFS of that name; empty: its own.
+func openOn(ctx context.Context, path, vfs string, log *slog.Logger) (s *Store, err error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -84,7 +90,7 @@ func Open(ctx context.Context, path string, log *slog.Logger) (s *Store, err err
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	s = &Store{
-		path: path, writers: make(chan *writer, 1), readers: make(chan *reader, readers), log: path + "-wal", foldAt: foldAt,
+		path: path, failed: make(chan struct{}), writers: make(chan *writer, 1), readers: make(chan *reader, readers), log: path + "-wal", foldAt: foldAt,
 	}
 	s.close = sync.OnceValue(s.release)
 	defer func() {
@@ -96,7 +102,7 @@ func Open(ctx context.Context, path string, log *slog.Logger) (s *Store, err err
 	if err := s.claim(path); err != nil {
 		return s, err
 	}
-	s.db, err = sql.Open("sqlite", source(path))
+	s.db, err = sql.Open("sqlite", source(path, vfs))
 	if err != nil {
 		return s, err
 	}
@@ -134,9 +140,13 @@ func resolve(path string) (string, error) {
 	return whole, err
 }
 
-// source is the driver's name for the file at path, with the pragmas of each connection.
-func source(path string) string {
-	u := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+// source is the driver's name for the file at path by a VFS, with the pragmas of each connection.
+func source(path, vfs string) string {
+	query := url.Values{"_pragma": mutatePragmas(pragmas)} // mutant sync_normal
+	if vfs != "" {
+		query.Set("vfs", vfs)
+	}
+	u := url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}
 	return u.String()
 }
 
@@ -226,6 +236,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 func (s *Store) connect(ctx context.Context) error {
 	w, err := newWriter(ctx, s.db)
 	if w != nil {
+		w.broken = sync.OnceFunc(func() { close(s.failed) })
 		s.writers <- w // release ends it, prepared or not
 	}
 	for range readers {
@@ -239,6 +250,10 @@ func (s *Store) connect(ctx context.Context) error {
 	}
 	return err
 }
+
+// Failed is [room.Failer.Failed]: a commit was not synced. The kernel may have forgotten what it could not
+// write and report the next sync as a success, so none is tried; the next Open reads the log back.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
 
 // Info describes the engine, and whether an append is fsynced before it returns.
 func (s *Store) Info() room.Info { return s.info }
@@ -308,3 +323,5 @@ func (c *session) prepare(ctx context.Context, query string, into **sql.Stmt) er
 	c.stmts = append(c.stmts, stmt)
 	return nil
 }
+
+var _ room.Failer = (*Store)(nil)

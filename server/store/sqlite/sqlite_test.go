@@ -52,7 +52,7 @@ func open(t testing.TB, path string) *Store {
 // direct looks at the file beside the store, as an operator's shell does.
 func direct(t *testing.T, path string, f func(*sql.DB) error) {
 	t.Helper()
-	db, err := sql.Open("sqlite", source(path))
+	db, err := sql.Open("sqlite", source(path, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
