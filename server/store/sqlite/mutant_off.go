@@ -7,3 +7,6 @@ func mutateFork(why string) string { return why }
 
 // mutatePragmas does nothing outside of the faulty variants.
 func mutatePragmas(pragmas []string) []string { return pragmas }
+
+// mutateRecovery does nothing outside of the faulty variants.
+func mutateRecovery(statement string) string { return statement }

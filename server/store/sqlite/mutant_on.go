@@ -25,3 +25,11 @@ func mutatePragmas(pragmas []string) []string {
 	pragmas[slices.Index(pragmas, "synchronous(full)")] = "synchronous(normal)"
 	return pragmas
 }
+
+// mutateRecovery is the hook of the mutant log_kept, which goes on behind a log that may not be on the disk.
+func mutateRecovery(statement string) string {
+	if os.Getenv("ROOMLOG_MUTANT") == "log_kept" {
+		return "select 1"
+	}
+	return statement
+}

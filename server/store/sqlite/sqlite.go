@@ -110,6 +110,9 @@ func openOn(ctx context.Context, path, vfs string, log *slog.Logger) (s *Store, 
 	if err := s.inspect(ctx); err != nil {
 		return s, err
 	}
+	if err := s.recover(ctx); err != nil {
+		return s, fmt.Errorf("recover the write-ahead log: %w", err)
+	}
 	if err := migrate(ctx, s.db); err != nil {
 		return s, err
 	}
@@ -190,6 +193,15 @@ func (s *Store) inspect(ctx context.Context) error {
 		s.info.Durability = "full"
 	}
 	return nil
+}
+
+// recover copies what an earlier process left in the write-ahead log into the file, and empties the log. A
+// log whose sync failed may be whole in the kernel's memory and not on the disk, with nothing left that
+// would write it: what is appended behind such a hole is lost with the power. A foreign reader may keep the
+// log from being emptied; then it is as it was.
+func (s *Store) recover(ctx context.Context) error {
+	_, err := s.db.ExecContext(ctx, mutateRecovery("pragma wal_checkpoint(truncate)")) // mutant log_kept
+	return err
 }
 
 // older reports whether version a is before version b, each three numbers with dots.
