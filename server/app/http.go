@@ -22,7 +22,7 @@ func (a *App) buildHTTP(key []byte, store room.Store) error {
 	cfg := transport.Config{
 		Hub: a.hub, Verifier: verifier,
 		Origins: a.cfg.allowedOrigins(), Kinds: a.cfg.kinds(), Limits: a.cfg.limits(),
-		Version: a.cfg.Version, Store: store.Info(), PingEvery: a.cfg.PingEvery,
+		Version: a.cfg.Version, Store: store.Info, PingEvery: a.cfg.PingEvery,
 		Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
 	if a.cfg.Dev {

@@ -26,7 +26,7 @@ import (
 )
 
 //go:embed migrations/*.sql
-var migrations embed.FS
+var embedded embed.FS
 
 const (
 	// readers bounds the reads under way at once. SQLite reads are short and bound by the processor.
@@ -188,9 +188,9 @@ func (s *Store) inspect(ctx context.Context) error {
 		return fmt.Errorf("the file system does not support SQLite's write-ahead log (journal mode %q); a local disk is needed", journal)
 	}
 	const full = 2
-	s.info.Durability = "relaxed"
-	if synchronous >= full {
-		s.info.Durability = "full"
+	s.info.Durability = room.Full
+	if synchronous < full { // the pragmas say otherwise; only a mutant gets here
+		s.info.Durability, s.info.Relaxed = room.Relaxed, fmt.Sprintf("synchronous=%d", synchronous)
 	}
 	return nil
 }
@@ -220,13 +220,19 @@ func older(a, b string) bool {
 	return false
 }
 
+// migrations knows the files of the schema, in order of their numbers. Each is one transaction, with the row
+// that says that it was applied: a process that ends in the middle leaves the version before.
+func migrations(db *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, files)
+}
+
 // migrate brings the schema up to date, or refuses a database that is ahead of this program.
 func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	p, err := migrations(db)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}

@@ -92,7 +92,7 @@ func TestNewerSchema(t *testing.T) {
 		_, err := db.Exec("insert into goose_db_version (version_id, is_applied) values (999, true)")
 		return err
 	})
-	if _, err := Open(t.Context(), path, nil); err == nil || !strings.Contains(err.Error(), "newer Roomlog") {
+	if _, err := Open(t.Context(), path, nil); err == nil || !strings.Contains(err.Error(), "the database has schema 999, this program knows ") {
 		t.Fatalf("a database of a newer version: %v", err)
 	}
 }
