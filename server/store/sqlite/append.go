@@ -69,7 +69,7 @@ func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, e
 		if err := s.inPlace(); err != nil {
 			return room.Appended{}, err
 		}
-		out, err := w.append(batch)
+		out, err := w.append(batch, s.clock())
 		if err == nil {
 			s.grown(out)
 		}
@@ -83,14 +83,14 @@ func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, e
 // statement in the driver, and a batch is short.
 var background = context.Background()
 
-func (w *writer) append(batch []room.Send) (room.Appended, error) {
+func (w *writer) append(batch []room.Send, now time.Time) (room.Appended, error) {
 	if w.failed != nil {
 		return room.Appended{}, unavailable(w.failed)
 	}
 	if _, err := w.begin.ExecContext(background); err != nil {
 		return room.Appended{}, classify("begin", err)
 	}
-	a := appending{writer: w, at: time.Now().UTC().Truncate(time.Microsecond), rooms: map[room.ID]*growing{}}
+	a := appending{writer: w, at: now.UTC().Truncate(time.Microsecond), rooms: map[room.ID]*growing{}}
 	out, err := a.run(batch)
 	if err != nil {
 		return room.Appended{}, w.undo(classify("append", err))

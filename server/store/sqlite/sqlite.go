@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver, pure Go; see docs/decisions/sqlite-driver.md
@@ -65,6 +66,7 @@ type Store struct {
 	log     string       // the file of the write-ahead log
 	foldAt  int64        // its size, in bytes, at which it is folded
 	failed  chan struct{}
+	clock   func() time.Time // dates events, and nothing else
 
 	mu     sync.Mutex
 	closed bool
@@ -90,7 +92,7 @@ func openOn(ctx context.Context, path, vfs string, log *slog.Logger) (s *Store, 
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	s = &Store{
-		path: path, failed: make(chan struct{}), writers: make(chan *writer, 1), readers: make(chan *reader, readers), log: path + "-wal", foldAt: foldAt,
+		path: path, failed: make(chan struct{}), clock: time.Now, writers: make(chan *writer, 1), readers: make(chan *reader, readers), log: path + "-wal", foldAt: foldAt,
 	}
 	s.close = sync.OnceValue(s.release)
 	defer func() {

@@ -10,7 +10,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"roomlog/server/room"
 	"roomlog/server/room/storetest"
@@ -19,8 +21,14 @@ import (
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Factory {
 		path := filepath.Join(t.TempDir(), "room log?#%.db") // a path is a path, not a URL
+		var jump atomic.Int64
 		return storetest.Factory{
-			Open:   func(t *testing.T) room.Store { return open(t, path) },
+			Open: func(t *testing.T) room.Store {
+				s := open(t, path)
+				s.clock = func() time.Time { return time.Now().Add(time.Duration(jump.Load())) }
+				return s
+			},
+			Jump:   func(_ *testing.T, by time.Duration) { jump.Store(int64(by)) },
 			Single: "one process owns the file; TestSecondHandle proves that another is refused",
 			Prune: func(t *testing.T, id room.ID, floor room.Seq) {
 				direct(t, path, func(db *sql.DB) error {
