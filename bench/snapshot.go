@@ -48,7 +48,7 @@ func snapshot(ctx context.Context, s *server, o Options) ([]measured, error) {
 	}
 	part := o.Duration / intervals
 	for i, rate := range held {
-		out = append(out, measured{fmt.Sprintf("of that, from %s on", part*time.Duration(i)), "%", 100 * rate / mean(free)})
+		out = append(out, measured{fmt.Sprintf("likewise, from %s on", part*time.Duration(i)), "%", 100 * rate / max(free[i], 1)})
 	}
 	return out, nil
 }
