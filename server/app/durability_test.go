@@ -18,7 +18,7 @@ func TestRelaxedDurability(t *testing.T) {
 	store := pgtest.DB(t) + "&synchronous_commit=off"
 	var logged bytes.Buffer
 	serve := Config{
-		Listen: "127.0.0.1:0", Data: t.TempDir(), Store: store, Kinds: []string{"chat"}, Origins: []string{"none"},
+		Listen: "127.0.0.1:0", Data: t.TempDir(), Store: store, Kinds: NamedKinds("chat"), Origins: []string{"none"},
 		Key: testKey, Log: slog.New(slog.NewTextHandler(&logged, nil)),
 	}
 	_, err := New(t.Context(), serve)
