@@ -20,6 +20,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	_ "modernc.org/sqlite" // to make a database of a newer schema
+
+	"roomlog/server/store/postgres/pgtest"
 )
 
 // canary is in data, and nowhere else but in what readers of its room are given.
@@ -37,11 +39,12 @@ func (a *attempt) expand(text string) string {
 			b, err := hex.DecodeString(s)
 			return string(b), err
 		},
-		"token":  a.token,
-		"canary": func() string { return canary },
-		"host":   func() string { return a.addr },
-		"data":   func() string { return a.dir },
-		"newer":  a.newer,
+		"token":     a.token,
+		"canary":    func() string { return canary },
+		"host":      func() string { return a.addr },
+		"data":      func() string { return a.dir },
+		"newer":     a.newer,
+		"forgetful": a.forgetful,
 		"headers": func(n int) string {
 			var b strings.Builder
 			for i := range n {
@@ -133,6 +136,16 @@ func (f *fixture) token(name string) (string, error) {
 	defer f.mu.Unlock()
 	f.secrets[text[strings.LastIndexByte(text, '.')+1:]] = true
 	return text, err
+}
+
+// forgetful is a PostgreSQL that does not wait for its disk.
+func (a *attempt) forgetful() (string, error) {
+	server, err := pgtest.Start(a.t.Context(), pgtest.Options{Settings: map[string]string{"fsync": "off"}})
+	if err != nil {
+		return "", err
+	}
+	a.t.Cleanup(func() { must(a.t, server.Close()) })
+	return server.DSN(""), nil
 }
 
 // newer is a data folder whose database has a schema of the future.

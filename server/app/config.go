@@ -28,6 +28,8 @@ type Config struct {
 	Data        string `default:"./data" env:"ROOMLOG_DATA" help:"Folder for what the server keeps; it is made when it is missing."`
 	Store       string `default:"sqlite:roomlog.db" env:"ROOMLOG_STORE" help:"sqlite:PATH, where a plain relative PATH lies in the data folder and ./PATH in the working folder, or postgres://USER:PASSWORD@HOST/DATABASE."`
 
+	AcceptRelaxedDurability bool `env:"ROOMLOG_ACCEPT_RELAXED_DURABILITY" help:"Serve although the database may lose acknowledged events in a crash (fsync, full_page_writes or synchronous_commit is off). dev only warns."`
+
 	Kinds   Kinds    `env:"ROOMLOG_KINDS" placeholder:"KIND,..." help:"Kinds of rooms that exist, such as chat; in the file also their policies. Rooms of any other kind are unknown; dev without this knows every kind."`
 	Origins []string `env:"ROOMLOG_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://app.example.com, compared exactly; none: no browser may. Dev also takes loopback origins."`
 	Key     string   `env:"ROOMLOG_KEY" placeholder:"TEXT" help:"Key that signs tokens (HS256), at least 32 bytes. Others on this machine can read a command line: prefer the environment or --key-file."`

@@ -18,7 +18,7 @@ func (a *App) buildHTTP(d *doors, store room.Store) error {
 	cfg := transport.Config{
 		Hub: a.hub, Verifier: d.verifier, Services: d.services, DevSigner: d.devSigner, TokenInURL: a.cfg.Dev || a.cfg.TokenInURL,
 		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Limits: a.cfg.limits(),
-		Version: a.cfg.Version, Store: store.Info(), PingEvery: a.cfg.PingEvery,
+		Version: a.cfg.Version, Store: store.Info, PingEvery: a.cfg.PingEvery,
 		RevocationsKept: a.cfg.RevocationsKept, Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
 	cfg.Access, _ = store.(room.AccessStore) // every store of ours is one

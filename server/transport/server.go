@@ -54,7 +54,7 @@ type Config struct {
 	DevSigner *auth.Signer
 
 	Version   string                      // of the program, for /healthz
-	Store     room.Info                   // for /healthz
+	Store     func() room.Info            // for /healthz: the store as it is now
 	PingEvery time.Duration               // as the hub was told, for welcome; default 10 s
 	Ready     func(context.Context) error // for /readyz: whether the store answers; default: always
 	Errors    []byte                      // spec/errors.json, for /errors; nil: there is no such page
@@ -72,6 +72,9 @@ func (c *Config) withDefaults() {
 	}
 	if c.Ready == nil {
 		c.Ready = func(context.Context) error { return nil }
+	}
+	if c.Store == nil {
+		c.Store = func() room.Info { return room.Info{} }
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
