@@ -17,12 +17,15 @@ import (
 // postEvent is POST /v1/rooms/{room}/events: a send without order. It answers once the event is on
 // durable storage, or refused.
 func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.cfg.Verifier.Verify(bearer(r))
+	who, err := s.identify(s.addressOf(r), bearer(r))
 	if err != nil {
 		return err
 	}
 	id, err := s.judge(who, r.PathValue("room"), auth.Send)
 	if err != nil {
+		return err
+	}
+	if err := s.quotas.rates.send(who.User); err != nil { // before the body: it may be a large one
 		return err
 	}
 	body, err := s.readJSON(w, r)
@@ -37,7 +40,7 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.quotas.send(who.User); err != nil {
+	if err := s.quotas.rates.sendTo(id); err != nil {
 		return err
 	}
 	out, err := s.submit(r.Context(), send)

@@ -23,8 +23,11 @@ type read struct {
 
 // getEvents is GET /v1/rooms/{room}/events: polling, long polling and history.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.cfg.Verifier.Verify(bearer(r))
+	who, err := s.identify(s.addressOf(r), bearer(r))
 	if err != nil {
+		return err
+	}
+	if err := s.quotas.rates.read(who.User); err != nil {
 		return err
 	}
 	id, err := s.judge(who, r.PathValue("room"), auth.Read)
@@ -52,7 +55,7 @@ func (s *Server) read(r *http.Request, who *auth.Identity, id room.ID, want read
 	want.wait = min(want.wait, max(0, time.Until(who.Until)))
 	if want.wait > 0 {
 		// One that waits is a connection like any other.
-		seat, err := s.quotas.arrive(addressOf(r), false)
+		seat, err := s.quotas.arrive(s.addressOf(r), false)
 		if err != nil {
 			return hub.Page{}, err
 		}
@@ -60,6 +63,10 @@ func (s *Server) read(r *http.Request, who *auth.Identity, id room.ID, want read
 		if err := s.quotas.name(seat, who.User); err != nil {
 			return hub.Page{}, err
 		}
+		if err := s.quotas.park(seat); err != nil {
+			return hub.Page{}, err
+		}
+		defer s.quotas.unpark(seat)
 	}
 	return s.cfg.Hub.Poll(r.Context(), id, want.after, want.limit, want.wait)
 }

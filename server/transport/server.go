@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"runtime/debug"
 	"sync"
@@ -38,6 +39,12 @@ type Config struct {
 	// Kinds are the kinds of rooms that exist; rooms of others are unknown. Nil: every kind exists.
 	Kinds  []string
 	Limits Limits // zero fields mean the defaults
+	// TrustedProxies are the addresses of the proxies in front, whose X-Forwarded-For says who the client
+	// is. None: the peer of a connection is the client.
+	TrustedProxies []netip.Prefix
+	// Admit says why no new connection (socket, stream, waiting poll) is taken at present; nil: they are.
+	// Default: they always are. It is called for each, concurrently.
+	Admit func() *room.Error
 
 	// DevSigner turns on GET /v1/dev/token for requests from this machine: anybody on it may then be
 	// anybody. Nil: there is no such route.
@@ -126,13 +133,16 @@ func New(cfg Config) (*Server, error) {
 			s.kinds[k] = true
 		}
 	}
+	if cfg.Admit != nil {
+		s.quotas.admit = cfg.Admit
+	}
 	mux, err := s.routes()
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	s.mux, s.nothing = mux, s.api(nil)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.tasks.Go(func() { s.wheel.run(s.ctx, s.quotas.sweep) })
+	s.tasks.Go(func() { s.wheel.run(s.ctx, s.quotas.rates.sweep) })
 	return s, nil
 }
 

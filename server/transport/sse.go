@@ -36,7 +36,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	if token == "" {
 		token = q.Get("token")
 	}
-	who, err := s.cfg.Verifier.Verify(token)
+	who, err := s.identify(s.addressOf(r), token)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,10 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	seat, err := s.quotas.arrive(addressOf(r), false)
+	if err := s.quotas.rates.join(who.User, len(joins)); err != nil {
+		return err
+	}
+	seat, err := s.quotas.arrive(s.addressOf(r), false)
 	if err != nil {
 		return err
 	}

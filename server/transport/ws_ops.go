@@ -12,6 +12,11 @@ import (
 // message implements listener: one frame of the protocol.
 func (c *socket) message(text []byte) error {
 	req, err := wire.ParseRequest(text)
+	if err != nil || req.Op != wire.OpJoin && req.Op != wire.OpSend && req.Op != wire.OpLeave {
+		if refused := c.aside(); refused != nil {
+			return c.refuse(&req, refused)
+		}
+	}
 	if c.hub == nil {
 		return c.stranger(&req, err)
 	}
@@ -62,7 +67,7 @@ func (c *socket) hello(req *wire.Request) error {
 			Title: "This server speaks version " + strconv.Itoa(wire.Version) + " of the protocol only.",
 		})
 	}
-	who, err := c.srv.cfg.Verifier.Verify(req.Token)
+	who, err := c.srv.identify(c.seat.address, req.Token)
 	if err != nil {
 		return c.refuse(req, err)
 	}
@@ -104,6 +109,9 @@ func (c *socket) failure(req *wire.Request, err error) []byte {
 
 // join starts or restarts the cursor of a room, beside the reading.
 func (c *socket) join(req *wire.Request) error {
+	if refused := c.srv.quotas.rates.join(c.who.User, 1); refused != nil {
+		return c.fail(req, refused)
+	}
 	id, err := c.srv.judge(c.who, req.Room, auth.Read)
 	if err != nil {
 		return c.fail(req, err)
@@ -161,7 +169,7 @@ func (c *socket) leave(req *wire.Request) error {
 
 // refresh takes a new token of the same user. Rooms that it grants no longer are left.
 func (c *socket) refresh(req *wire.Request) error {
-	who, err := c.srv.cfg.Verifier.Verify(req.Token)
+	who, err := c.srv.identify(c.seat.address, req.Token)
 	if err != nil {
 		return c.fail(req, err) // the token that is there is good until it ends
 	}
@@ -229,7 +237,10 @@ func (c *socket) admit(id room.ID, req *wire.Request) (room.Send, error) {
 	if err != nil {
 		return send, err
 	}
-	if refused := c.srv.quotas.send(c.who.User); refused != nil {
+	if refused := c.srv.quotas.rates.send(c.who.User); refused != nil {
+		return send, refused
+	}
+	if refused := c.srv.quotas.rates.sendTo(id); refused != nil {
 		return send, refused
 	}
 	return send, nil
