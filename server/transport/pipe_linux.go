@@ -16,6 +16,7 @@ import (
 // runtime's poller with no buffer in hand, and its writes take what the kernel takes.
 type rawPipe struct {
 	nc       *net.TCPConn
+	whole    net.Conn // what was handed to us, which is what has to be closed
 	raw      syscall.RawConn
 	deadline time.Duration
 
@@ -27,6 +28,10 @@ type rawPipe struct {
 }
 
 func newRawPipe(nc net.Conn, deadline time.Duration) (pipe, bool) {
+	whole := nc
+	if c, wrapped := nc.(*counted); wrapped {
+		nc = c.NetConn()
+	}
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
 		return nil, false
@@ -35,7 +40,7 @@ func newRawPipe(nc net.Conn, deadline time.Duration) (pipe, bool) {
 	if err != nil {
 		return nil, false
 	}
-	p := &rawPipe{nc: tcp, raw: raw, deadline: deadline}
+	p := &rawPipe{nc: tcp, whole: whole, raw: raw, deadline: deadline}
 	p.take = p.takeReady
 	// The kernel gives up on a peer that acknowledges nothing, also when nobody writes. Both options
 	// are an improvement, not a need: where they cannot be set the hub's pings do the work.
@@ -112,7 +117,7 @@ func (p *rawPipe) held() (n int) {
 
 func (p *rawPipe) finish() { _ = p.nc.CloseWrite() }
 
-func (p *rawPipe) close() { _ = p.nc.Close() }
+func (p *rawPipe) close() { _ = p.whole.Close() }
 
 // vector is the argument of a gathered write, pooled.
 type vector struct {
