@@ -222,5 +222,13 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
+// CloseWrite ends the writing side, as net/http does before it closes on a peer that still sends.
+func (c *counted) CloseWrite() error {
+	if half, can := c.Conn.(interface{ CloseWrite() error }); can {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
 // NetConn is the connection itself.
 func (c *counted) NetConn() net.Conn { return c.Conn }
