@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// firstByteWithin is how long a connection may say nothing at all. Together with what net/http gives the
-	// head of a request it ends within ten seconds.
-	firstByteWithin = 5 * time.Second
+	// silentShare is the part of the time for a hello in which a connection has to say something at all; the
+	// rest is for the head of its request, which net/http bounds.
+	silentShare = 2
 	// refusedAgain is when somebody who found no place is to come again.
 	refusedAgain = time.Second
 	// lingering is how many refused connections are waited for at a time, so that they can read why.
@@ -136,7 +136,7 @@ func (g *Gate) crowded(from netip.Prefix) bool {
 
 // wait hands a connection on once there is something to read.
 func (g *Gate) wait(c *counted, from netip.Prefix) {
-	_ = c.Conn.SetReadDeadline(time.Now().Add(firstByteWithin))
+	_ = c.Conn.SetReadDeadline(time.Now().Add(g.srv.cfg.Limits.HelloWithin / silentShare))
 	err := readable(c.Conn)
 	g.mu.Lock()
 	g.silent.gone(from)

@@ -228,7 +228,7 @@ func TestBuckets(t *testing.T) {
 	})
 }
 
-// A flood of keys has bounded memory, and does not reset the bucket of whoever holds on.
+// A flood of keys has bounded memory.
 func TestBucketsAreBounded(t *testing.T) {
 	b := newBuckets[string](0.001, 1)
 	for i := range 2*maxBuckets + 100 {
