@@ -124,6 +124,8 @@ func (g *Gate) admit(nc net.Conn) {
 		g.silent.of[from]++
 		g.waiting[nc] = struct{}{}
 		c := &counted{Conn: nc, gate: g}
+		// Here and not in the goroutine, whose stack is all that it costs.
+		_ = nc.SetReadDeadline(time.Now().Add(g.srv.cfg.Limits.HelloWithin / silentShare))
 		g.tasks.Go(func() { g.wait(c, from) })
 	}
 }
@@ -136,7 +138,6 @@ func (g *Gate) crowded(from netip.Prefix) bool {
 
 // wait hands a connection on once there is something to read.
 func (g *Gate) wait(c *counted, from netip.Prefix) {
-	_ = c.Conn.SetReadDeadline(time.Now().Add(g.srv.cfg.Limits.HelloWithin / silentShare))
 	err := readable(c.Conn)
 	g.mu.Lock()
 	g.silent.gone(from)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,26 +21,33 @@ func readable(nc net.Conn) error {
 	if err != nil {
 		return err
 	}
-	var found error
-	err = raw.Read(func(fd uintptr) bool {
-		var b [1]byte
-		for {
-			n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-			switch {
-			case err == unix.EINTR:
-				continue
-			case err == unix.EAGAIN:
-				return false
-			case err != nil:
-				found = os.NewSyscallError("recvfrom", err)
-			case n == 0:
-				found = io.EOF
-			}
-			return true
-		}
-	})
-	if err != nil {
+	p := new(peek)
+	if err := raw.Read(p.look); err != nil {
 		return err
 	}
-	return found
+	return p.err
+}
+
+// peek looks whether there is something to read.
+type peek struct {
+	b   [1]byte
+	err error
+}
+
+// look is made of few and small frames: it is on the stack of every connection that has said nothing.
+func (p *peek) look(fd uintptr) bool {
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&p.b)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+		switch {
+		case errno == unix.EINTR:
+			continue
+		case errno == unix.EAGAIN:
+			return false
+		case errno != 0:
+			p.err = os.NewSyscallError("recvfrom", errno)
+		case n == 0:
+			p.err = io.EOF
+		}
+		return true
+	}
 }
