@@ -27,6 +27,10 @@ type rawPipe struct {
 	err  error
 }
 
+// maxUnsent is how much the kernel holds for a peer beyond what is on its way to it. That is not bounded: it
+// is what a long and fast line needs.
+const maxUnsent = 64 << 10
+
 func newRawPipe(nc net.Conn, deadline time.Duration) (pipe, bool) {
 	whole := nc
 	if c, wrapped := nc.(*counted); wrapped {
@@ -42,11 +46,13 @@ func newRawPipe(nc net.Conn, deadline time.Duration) (pipe, bool) {
 	}
 	p := &rawPipe{nc: tcp, whole: whole, raw: raw, deadline: deadline}
 	p.take = p.takeReady
-	// The kernel gives up on a peer that acknowledges nothing, also when nobody writes. Both options
-	// are an improvement, not a need: where they cannot be set the hub's pings do the work.
+	// The kernel gives up on a peer that acknowledges nothing, also when nobody writes; and it keeps little
+	// for a peer that reads nothing, which would be up to 4 MB of every one. The options are an improvement,
+	// not a need: where they cannot be set the hub's pings do the work.
 	_ = tcp.SetNoDelay(true)
 	_ = raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(deadline.Milliseconds()))
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
 	})
 	return p, true
 }
