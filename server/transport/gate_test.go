@@ -144,7 +144,7 @@ func TestAcceptErrorsDoNotSpin(t *testing.T) {
 }
 
 // A peer that takes an answer a byte at a time is cut, and another is not.
-func TestAnAnswerThatIsNotTaken(t *testing.T) { // HTTP-13
+func TestAnAnswerThatIsNotTaken(t *testing.T) { // LIM-10
 	f := start(t, options{server: func(c *Config) { c.Limits.AnswerWithin = 300 * time.Millisecond }})
 	g := f.gated(0)
 	large := make([]byte, 60_000)
