@@ -87,8 +87,10 @@ func stalled(ctx context.Context, s *server, o Options) ([]measured, error) {
 	if growth >= bound {
 		return nil, fmt.Errorf("the server grew by %.0f MiB, and may by %.0f", growth/(1<<20), bound/(1<<20))
 	}
+	memory = watchMemory(s)
 	cut, took, err := readAgain(ctx, s, stop, with, load.sent(with))
-	if err != nil {
+	after, errMemory := memory.stop()
+	if err := errors.Join(err, errMemory); err != nil {
 		return nil, err
 	}
 	on, off := timed.latencies(0), timed.latencies(1)
@@ -96,6 +98,7 @@ func stalled(ctx context.Context, s *server, o Options) ([]measured, error) {
 	return []measured{
 		{"memory grew by", "MiB", growth / (1 << 20)},
 		{"memory may grow by", "MiB", bound / (1 << 20)},
+		{"and while they read again", "MiB", float64(after-before.RSS) / (1 << 20)},
 		{"p50 of the others, none stalled", "ms", percentile(off, 50).Seconds() * 1000},
 		{"p50 of the others", "ms", percentile(on, 50).Seconds() * 1000},
 		{"p99 of the others, none stalled", "ms", p99off},
