@@ -143,7 +143,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, r := range rows {
 		for _, f := range r.Figures {
-			if len(f.Values) != 1 || !(f.Median() > 0) && f.Name != "server CPU" && !strings.Contains(f.Name, "CPU") {
+			if len(f.Values) != 1 || !(f.Median() > 0) && f.Name != "server CPU" && !strings.Contains(f.Name, "CPU") && !strings.HasSuffix(f.Name, "that were cut") {
 				t.Errorf("%s: %s is %v", r.Name, f.Name, f.Values)
 			}
 		}
