@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -89,13 +90,13 @@ func TestSilentConnections(t *testing.T) { // HTTP-9, LIM-8
 // exhausted is a listener that has no descriptors left until a time, then gives one connection.
 type exhausted struct {
 	until time.Time
-	calls int
+	calls atomic.Int64
 	conn  chan net.Conn
 	done  chan struct{}
 }
 
 func (l *exhausted) Accept() (net.Conn, error) {
-	if l.calls++; l.calls > 1000 {
+	if l.calls.Add(1) > 1000 {
 		panic("accepting spins")
 	}
 	if time.Now().Before(l.until) {
@@ -132,8 +133,8 @@ func TestAcceptErrorsDoNotSpin(t *testing.T) {
 		if resp.StatusCode != http.StatusNoContent {
 			t.Error(resp.Status)
 		}
-		if l.calls > 20 {
-			t.Errorf("%d attempts in three seconds", l.calls)
+		if n := l.calls.Load(); n > 20 {
+			t.Errorf("%d attempts in three seconds", n)
 		}
 		must(t, there.Close())
 		must(t, h.Close())
