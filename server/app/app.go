@@ -19,17 +19,18 @@ import (
 
 // App is one server. Its methods may be called concurrently.
 type App struct {
-	cfg       Config
-	about     About
-	hub       *hub.Hub
-	tunnels   *tunnels // nil unless Dev
-	http      *http.Server
-	metrics   *metrics
-	transport *transport.Server
-	pressure  *pressure
-	admin     *http.Server // nil without an admin listener
-	undo      undo
-	failed    chan struct{}
+	cfg      Config
+	about    About
+	hub      *hub.Hub
+	kinds    *room.Kinds
+	api      *transport.Server
+	tunnels  *tunnels // nil unless Dev
+	http     *http.Server
+	metrics  *metrics
+	pressure *pressure
+	admin    *http.Server // nil without an admin listener
+	undo     undo
+	failed   chan struct{}
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -59,7 +60,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, failed: make(chan struct{})}
+	a := &App{cfg: cfg, kinds: room.NewKinds(cfg.policies()), failed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.undo.run(context.Background()))
@@ -125,7 +126,7 @@ func (a *App) Start() error {
 	if err != nil {
 		return listenError(a.cfg.Listen, "--listen", err)
 	}
-	gate := a.transport.Guard(listener, a.cfg.sockets())
+	gate := a.api.Guard(listener, a.cfg.sockets())
 	if err := a.startAdmin(); err != nil {
 		return errors.Join(err, gate.Close())
 	}

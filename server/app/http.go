@@ -26,7 +26,7 @@ func (a *App) buildHTTP(key []byte, store room.Store) error {
 	cfg := transport.Config{
 		Hub: a.hub, Verifier: verifier,
 		TrustedProxies: proxies, Admit: a.pressure.admit,
-		Origins: a.cfg.allowedOrigins(), Kinds: a.cfg.kinds(), Limits: a.cfg.limits(),
+		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Limits: a.cfg.limits(),
 		Version: a.cfg.Version, Store: store.Info(), PingEvery: a.cfg.PingEvery,
 		Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
@@ -40,8 +40,8 @@ func (a *App) buildHTTP(key []byte, store room.Store) error {
 	if err != nil {
 		return err
 	}
+	a.api = server
 	a.undo.push("close the connections", server.Close)
-	a.transport = server
 	a.metrics = &metrics{hub: a.hub, transport: server, store: store, pressure: a.pressure}
 	shown := newMetrics(a.cfg.Version, a.metrics)
 	if err := a.buildAdmin(shown); err != nil {
