@@ -16,7 +16,7 @@ import (
 type tokenCommand struct {
 	User    string        `required:"" placeholder:"NAME" help:"Who the token is for."`
 	Rooms   string        `default:"*" help:"Rooms it is good for: a room id, or a prefix and *, such as chat:*."`
-	Can     []string      `default:"read,send" enum:"read,send" help:"What it allows there: read, send or both."`
+	Can     []string      `default:"read,send" enum:"read,send,admin" help:"What it allows there: read, send, admin."`
 	TTL     time.Duration `name:"ttl" default:"1h" help:"How long it is good for."`
 	Issuer  string        `placeholder:"NAME" help:"The token's iss, for a server that asks for one."`
 	Aud     string        `name:"audience" placeholder:"NAME" help:"The token's aud, likewise."`

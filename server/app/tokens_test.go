@@ -57,7 +57,7 @@ func TestTokenConfigIsRefusedInOneSentence(t *testing.T) {
 		}, "can be guessed"},
 		{"a service with a bad grant", func(c *Config) {
 			c.ServiceKeysFile = file("grant", "a: {key: CANARY"+testKey+", grants: [{rooms: '*', can: [fly]}]}")
-		}, "neither read nor send"},
+		}, "none of read, send and admin"},
 		{"one key for two", func(c *Config) {
 			c.ServiceKeysFile = file("two", "a: {key: CANARY"+testKey+"}\nb: {key: CANARY"+testKey+"}")
 		}, "the key of another"},

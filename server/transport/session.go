@@ -211,7 +211,7 @@ func (t *stream) send(ctx context.Context, req *wire.Request, fault error) reply
 	if fault == nil {
 		send, fault = t.srv.admit(who, id, req)
 	}
-	s := hub.Submit{Send: send, Conn: t.hub, N: req.N}
+	s := hub.Submit{Send: send, Conn: t.hub, N: req.N, Permit: t.srv.permitOf(who)}
 	if fault != nil {
 		s.Refuse = room.AsError(fault)
 	}
@@ -238,7 +238,7 @@ func (t *stream) send(ctx context.Context, req *wire.Request, fault error) reply
 // refresh takes a new token of the same user, so that the stream outlives its first. One of another user
 // ends it, and so does one that may not read all of its rooms: they are those of the URL (rule SSE-1).
 func (t *stream) refresh(req *wire.Request) reply {
-	who, err := t.srv.verify(req.Token)
+	who, err := t.srv.verify(t.from, req.Token)
 	if err != nil {
 		return t.failure(req, err) // the token that is there is good until it ends
 	}
@@ -250,17 +250,26 @@ func (t *stream) refresh(req *wire.Request) reply {
 			return t.over(&wire.Request{Op: req.Op, ID: req.ID, HasID: req.HasID, Room: string(id)}, err)
 		}
 	}
+	if err := t.become(who); err != nil {
+		return t.over(req, err)
+	}
+	return reply{}
+}
+
+// become puts the identity of a new token in place of the one that was there.
+func (t *stream) become(who *auth.Identity) error {
 	t.state.Lock()
 	defer t.state.Unlock()
 	if t.ended {
-		return reply{}
+		return nil
 	}
 	t.who = who
+	t.listed.who.Store(who)
 	t.srv.wheel.set(&t.life, who.Until, room.CodeTokenExpired)
 	if t.ticket != nil {
 		t.srv.tickets.renew(t.ticket, who)
 	}
-	return reply{}
+	return t.srv.admitted(who) // again: a revocation may have found the old one
 }
 
 // over answers with an error that ends the stream.

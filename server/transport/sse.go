@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"roomlog/server/hub"
 	"roomlog/server/room"
@@ -18,9 +19,12 @@ import (
 type stream struct {
 	sink
 	session
-	srv  *Server
-	seat *seat
-	life deadline // of the token
+	srv    *Server
+	seat   *seat
+	from   netip.Prefix // where it was opened
+	life   deadline     // of the token
+	listed guest
+	begun  atomic.Bool // the head of the answer is on its way
 }
 
 // getStream is GET /v1/sse. Everything that can be refused is refused before the connection is taken
@@ -45,7 +49,10 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	seat, err := s.quotas.arrive(addressOf(r), false)
+	if err := s.quotas.rates.join(who.User, len(joins)); err != nil {
+		return err
+	}
+	seat, err := s.quotas.arrive(s.addressOf(r), false)
 	if err != nil {
 		return err
 	}
@@ -59,16 +66,17 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	_ = early // a one-way stream has nothing to hear
-	t := &stream{srv: s, seat: seat, session: newSession(in, joins)}
+	t := &stream{srv: s, seat: seat, from: s.addressOf(r), session: newSession(in, joins)}
 	t.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
 	t.life.sink = &t.sink
+	t.listed.kind, t.listed.link = "sse", t
 	if !s.adopt(&t.sink) {
 		s.quotas.leave(seat)
 		_ = nc.Close()
 		return nil
 	}
 	s.log.Debug("stream opened", "request", w.Header().Get(requestID), "user", who.User)
-	go t.serve(joins, addressOf(r), w.Header())
+	go t.serve(joins, w.Header())
 	return nil
 }
 
@@ -80,6 +88,7 @@ func (s *Server) parseStream(who *auth.Identity, q url.Values, lastID string) ([
 	}
 	most := s.cfg.Limits.RoomsPerStream
 	var ids []room.ID
+	permit := s.permitOf(who)
 	joins := make([]hub.Join, 0, min(len(names), most))
 	seen := make(map[room.ID]bool)
 	for _, name := range names {
@@ -94,7 +103,7 @@ func (s *Server) parseStream(who *auth.Identity, q url.Values, lastID string) ([
 			return nil, &room.Error{Code: room.CodeLimitExceeded, Title: "A stream follows fewer rooms than this.", Field: "room", Limit: int64(most)}
 		}
 		ids = append(ids, id)
-		joins = append(joins, hub.Join{Room: id, Replay: -1})
+		joins = append(joins, hub.Join{Room: id, Replay: -1, Permit: permit})
 	}
 	return joins, place(joins, ids, lastID, q)
 }
@@ -164,15 +173,19 @@ const retryLine = "retry: 1000\n\n"
 
 // serve is the first goroutine of a stream. Another one, with a small stack, waits for the client to
 // hang up.
-func (t *stream) serve(joins []hub.Join, from netip.Prefix, h http.Header) {
+func (t *stream) serve(joins []hub.Join, h http.Header) {
 	t.srv.wheel.set(&t.life, t.who.Until, room.CodeTokenExpired)
-	if err := t.begin(joins, from, h); err != nil {
+	if err := t.begin(joins, h); err != nil {
+		if why := t.why.Load(); why != nil && why.err != nil {
+			err = why.err // it was cut before it began
+		}
 		e := room.AsError(err)
 		t.srv.tell(e.Code)
 		t.srv.log.Warn("stream refused", "request", h.Get(requestID), "code", string(e.Code), "error", e.Cause)
 		t.finish(rawProblem(h, err))
 		return
 	}
+	t.begun.Store(true)
 	go t.wait()
 }
 
@@ -197,11 +210,12 @@ func (t *stream) finish(words []byte) {
 		words = t.farewell()
 	}
 	t.end(words)
+	t.srv.roster.leave(&t.listed)
 	t.srv.quotas.leave(t.seat)
 	t.srv.release(&t.sink)
 }
 
-func (t *stream) begin(joins []hub.Join, from netip.Prefix, h http.Header) (err error) {
+func (t *stream) begin(joins []hub.Join, h http.Header) (err error) {
 	defer t.srv.rescue(&err)
 	conn, err := t.srv.cfg.Hub.Attach(t, wire.EventStream)
 	if err != nil {
@@ -209,8 +223,14 @@ func (t *stream) begin(joins []hub.Join, from netip.Prefix, h http.Header) (err 
 	}
 	t.hub = conn
 	ready := t.openSession()
+	t.listed.id = t.id
+	who := t.identity()
+	t.srv.roster.enter(&t.listed, who)
+	if err := t.srv.admitted(who); err != nil { // again: a revocation may not have found it
+		return err
+	}
 	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed) []byte {
-		t.srv.beganBy(t.ticket, from, rooms)
+		t.srv.beganBy(t.ticket, t.from, rooms)
 		return appendBeginning(streamHead(h), joins, rooms, ready)
 	})
 }

@@ -23,8 +23,9 @@ type Action string
 
 // The actions.
 const (
-	Read Action = "read"
-	Send Action = "send"
+	Read  Action = "read"
+	Send  Action = "send"
+	Admin Action = "admin" // say who may come into a room; on every room: also what concerns users
 )
 
 // Grant allows actions on rooms. Rooms is a room id, or a prefix of room ids followed by `*`
@@ -45,7 +46,7 @@ func (g Grant) matches(id room.ID) bool {
 type Grants []Grant
 
 // Everything is the grant of a dev token.
-func Everything() Grants { return Grants{{Rooms: "*", Can: []Action{Read, Send}}} }
+func Everything() Grants { return Grants{{Rooms: "*", Can: []Action{Read, Send, Admin}}} }
 
 // Allow reports whether the grants allow an action on a room.
 func (gs Grants) Allow(a Action, id room.ID) bool {
@@ -60,6 +61,11 @@ func (gs Grants) Allow(a Action, id room.ID) bool {
 		}
 	}
 	return false
+}
+
+// Everywhere reports whether the grants allow an action on every room, by the pattern `*`.
+func (gs Grants) Everywhere(a Action) bool {
+	return slices.ContainsFunc(gs, func(g Grant) bool { return g.Rooms == "*" && slices.Contains(g.Can, a) })
 }
 
 // Covers reports whether everything that others allows is allowed by gs: each of its patterns, for each
@@ -89,8 +95,8 @@ func (gs Grants) Check() error {
 			return fmt.Errorf("the grant %q is neither a room id nor a prefix ending in *", g.Rooms)
 		}
 		for _, can := range g.Can {
-			if can != Read && can != Send {
-				return fmt.Errorf("the grant of %q can %q, which is neither read nor send", g.Rooms, can)
+			if can != Read && can != Send && can != Admin {
+				return fmt.Errorf("the grant of %q can %q, which is none of read, send and admin", g.Rooms, can)
 			}
 		}
 	}
