@@ -67,6 +67,9 @@ func Run(t *testing.T, make func(t *testing.T) Factory) {
 		{"Reopen", testReopen},
 		{"ClockJumps", testClockJumps},
 		{"Model", testModel},
+		{"Bans", testBans},
+		{"Revocations", testRevocations},
+		{"AccessLasts", testAccessLasts},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { c.run(t, make(t)) })
