@@ -9,7 +9,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"roomlog/server/room"
-	"roomlog/server/transport/auth"
 )
 
 // Limit names what a client was held to, for the count of refusals.
@@ -121,21 +120,6 @@ func (r *rates) read(user string) *room.Error {
 		return r.slower(limitReads, r.limits.ReadsPerSecond, wait, "", "This user reads faster than is allowed; wait and read again.")
 	}
 	return nil
-}
-
-// identify verifies a token. An address from which too many came that were no good is refused before the
-// next one costs anything (rule LIM-1). A token of ours that has expired is not held against it: a whole
-// office wakes up with those.
-func (s *Server) identify(from netip.Prefix, token string) (*auth.Identity, error) {
-	r := s.quotas.rates
-	if wait := r.failures.wait(from); wait > 0 {
-		return nil, r.slower(limitFailures, r.limits.FailuresPerSecond, wait, "token", "Too many tokens from this address were no good; wait and try again.")
-	}
-	who, err := s.cfg.Verifier.Verify(token)
-	if err != nil && token != "" && room.AsError(err).Code == room.CodeUnauthenticated {
-		r.failures.take(from, 1)
-	}
-	return who, err
 }
 
 // sweep forgets the buckets that are full again: a new one would be the same.

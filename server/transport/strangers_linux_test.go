@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// held is the memory of the process that a collection leaves: objects and stacks.
-func held() int64 {
+// heldBytes is the memory of the process that a collection leaves: objects and stacks.
+func heldBytes() int64 {
 	runtime.GC()
 	runtime.GC() // the second shrinks the stacks that the first found too large
 	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
@@ -60,12 +60,12 @@ func TestMemoryOfStrangers(t *testing.T) {
 				fds[i] = dialBare(t, f.addr, say)
 			}
 			eventually(t, "the first are there", func() bool { return g.Sockets() == first })
-			before := held()
+			before := heldBytes()
 			for i := range sockets {
 				fds[first+i] = dialBare(t, f.addr, say)
 			}
 			eventually(t, "all are there", func() bool { return g.Sockets() == first+sockets })
-			if each := (held() - before) / sockets; each > most {
+			if each := (heldBytes() - before) / sockets; each > most {
 				t.Errorf("%d bytes each, want at most %d", each, most)
 			} else {
 				t.Logf("%d bytes each", each)
@@ -74,7 +74,7 @@ func TestMemoryOfStrangers(t *testing.T) {
 				_ = unix.Close(fd)
 			}
 			eventually(t, "all have gone", func() bool { return g.Sockets() == 0 })
-			if left := (held() - before) / sockets; left > most/4 {
+			if left := (heldBytes() - before) / sockets; left > most/4 {
 				t.Errorf("%d bytes of each are left", left)
 			}
 		})
