@@ -265,3 +265,48 @@ func TestIdleConnectionsCostNoGoroutine(t *testing.T) {
 		t.Error("connections that are gone are still known")
 	}
 }
+
+// Whoever stands in the middle of a block of large events does not pay for all that is before it in the block: the
+// first read shows how many such events a read brings, the second begins near enough.
+func TestReadInTheMiddleOfLargeEvents(t *testing.T) {
+	const events, at = 120, 100
+	m := newModel()
+	h := newHub(t, Config{Store: m, TailBytes: 1 << 20})
+	for range events {
+		m.append([]room.Send{sendOf("chat:a", 60<<10)})
+	}
+	p, err := h.Poll(t.Context(), "chat:a", m.at("chat:a", at), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Prev != at || p.Seq <= at {
+		t.Errorf("a page (%d,%d] after %d", p.Prev, p.Seq, at)
+	}
+	if n := m.reads.Load(); n > 3 { // the newest, the block from its beginning, the block from near
+		t.Errorf("%d reads of the store for one page", n)
+	}
+}
+
+// A budget that is less than one read makes reading slower, but not impossible.
+func TestReadingWithLessMemoryThanARead(t *testing.T) {
+	const events, readers = 60, 20
+	m := newModel()
+	h := newHub(t, Config{Store: m, TailBytes: 64 << 10})
+	for range events {
+		m.append([]room.Send{sendOf("chat:a", 60<<10)})
+	}
+	var all sync.WaitGroup
+	for i := range readers {
+		all.Go(func() {
+			for at := room.Seq(2 * i); at < events; {
+				p, err := h.Poll(t.Context(), "chat:a", m.at("chat:a", at), 0, 0)
+				if err != nil {
+					t.Errorf("reader %d, after %d: %v", i, at, err)
+					return
+				}
+				at = p.Seq
+			}
+		})
+	}
+	all.Wait()
+}
