@@ -203,32 +203,36 @@ func TestFailingSink(t *testing.T) {
 }
 
 // BEAT-4: a connection that took no bytes for the write deadline is ended as a slow consumer, and the
-// goroutine that reads it is not left waiting.
+// goroutine that reads it is not left waiting. One whose peer has gone was not slow.
 func TestSlowConsumer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := New(Config{Store: newModel()})
-		h.Start()
-		p := newPeer(wire.WebSocket, nil)
-		p.give(10)
-		c, err := h.Attach(p, wire.WebSocket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Reply(make([]byte, 2*maxReplies))
-		done := make(chan bool, 1)
-		go func() { done <- c.WaitWritable() }()
-		synctest.Wait()
-		p.cutOff() // as the sink does at its write deadline
-		if <-done {
-			t.Error("writable")
-		}
-		synctest.Wait()
-		if ended, why := p.end(); !ended || why == nil || why.Code != room.CodeSlowConsumer {
-			t.Errorf("ended %v, %v, want slow_consumer", ended, why)
-		}
-		c.Detach()
-		stop(t, h)
-	})
+	for how, end := range map[string]func(*peer){"slow": (*peer).timeOut, "gone": (*peer).cutOff} {
+		t.Run(how, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { endWhileWaiting(t, end, how == "slow") }) })
+	}
+}
+
+func endWhileWaiting(t *testing.T, end func(*peer), slow bool) {
+	h := New(Config{Store: newModel()})
+	h.Start()
+	p := newPeer(wire.WebSocket, nil)
+	p.give(10)
+	c, err := h.Attach(p, wire.WebSocket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Reply(make([]byte, 2*maxReplies))
+	done := make(chan bool, 1)
+	go func() { done <- c.WaitWritable() }()
+	synctest.Wait()
+	end(p)
+	if <-done {
+		t.Error("writable")
+	}
+	synctest.Wait()
+	if ended, why := p.end(); !ended || slow != (why != nil && why.Code == room.CodeSlowConsumer) {
+		t.Errorf("ended %v, %v; slow: %v", ended, why, slow)
+	}
+	c.Detach()
+	stop(t, h)
 }
 
 // Nothing of a connection outlives it: goroutines, cursors, places on the wheel.
