@@ -83,6 +83,9 @@ func (r *liveRoom) blockEnd(start room.Seq) room.Seq {
 // load runs a read and gives its page to the room. It is one goroutine for as long as the read takes.
 func (r *liveRoom) load(ctx context.Context, l *load) {
 	page, err := r.hub.read(ctx, l.why, l.query)
+	if err != nil && ctx.Err() != nil {
+		err = goingAway() // the hub stops: the store is not to blame
+	}
 	r.mu.Lock()
 	if err == nil && l.forks == r.forks && !r.dead {
 		r.take(l, page)
@@ -94,6 +97,8 @@ func (r *liveRoom) load(ctx context.Context, l *load) {
 	r.mu.Unlock()
 	if err != nil {
 		l.err = err
+	}
+	if err != nil && ctx.Err() == nil {
 		r.hub.log.Warn("read failed", "room", r.id, "after", l.start, "error", err)
 	}
 	close(l.done) // whoever waits is told at once
