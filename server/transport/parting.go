@@ -26,6 +26,17 @@ func (s *Server) comeBack() time.Duration {
 	return time.Millisecond + rand.N(s.spread)
 }
 
+// parted says of going_away when to come back, where that is not said yet. The server is stopping: its first call
+// settles over how long its clients are spread.
+func (s *Server) parted(e *room.Error) *room.Error {
+	if e.Code != room.CodeGoingAway || e.RetryAfter != 0 {
+		return e
+	}
+	told := *e
+	told.RetryAfter = s.comeBack()
+	return &told
+}
+
 // farewell are the last words of a stream: a server that goes away tells an EventSource, which goes by
 // the last retry that it was given, when to come back (rule SSE-10).
 func (t *stream) farewell() []byte {
@@ -37,9 +48,6 @@ func (t *stream) farewell() []byte {
 	if why.err.Code != room.CodeGoingAway {
 		return nil
 	}
-	wait := why.err.RetryAfter
-	if wait == 0 {
-		wait = t.srv.comeBack()
-	}
+	wait := t.srv.parted(why.err).RetryAfter
 	return append(strconv.AppendInt([]byte("retry: "), wait.Milliseconds(), 10), "\n\n"...)
 }

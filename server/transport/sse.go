@@ -179,10 +179,12 @@ func (t *stream) serve(joins []hub.Join, h http.Header) {
 		if why := t.why.Load(); why != nil && why.err != nil {
 			err = why.err // it was cut before it began
 		}
-		e := room.AsError(err)
+		e := t.srv.parted(room.AsError(err))
 		t.srv.tell(e.Code)
-		t.srv.log.Warn("stream refused", "request", h.Get(requestID), "code", string(e.Code), "error", e.Cause)
-		t.finish(rawProblem(h, err))
+		if e.Cause != nil || e.Code == room.CodeInternal {
+			t.srv.log.Warn("stream refused", "request", h.Get(requestID), "code", string(e.Code), "error", err)
+		}
+		t.finish(rawProblem(h, e))
 		return
 	}
 	t.begun.Store(true)

@@ -260,3 +260,26 @@ func TestStreamOfAnUnreadableStore(t *testing.T) { // SSE-1
 		t.Error(a.status, a.text)
 	}
 }
+
+// CLOSE-10: a stream or a hello that comes while the server stops is told when to come back, as every other client
+// is, and the log has nothing to warn of.
+func TestWhoComesTooLate(t *testing.T) {
+	var said journal
+	f := start(t, options{server: func(c *Config) { c.Log = said.logger() }})
+	p := f.dial()
+	must(t, f.hub.Stop(t.Context()))
+	p.sendf(`{"op":"hello","token":%q}`, f.token("u1"))
+	if e := p.expectError(room.CodeGoingAway); e["retry_after_ms"] == nil {
+		t.Error(e)
+	}
+	a := f.request("GET", "/v1/sse?room=chat:a", f.token("u1"), "")
+	if a.status != http.StatusServiceUnavailable || a.code() != "going_away" {
+		t.Fatal(a.status, a.text)
+	}
+	if wait, _ := a.body["retry_after_ms"].(float64); wait < 1 || a.header.Get("Retry-After") == "" {
+		t.Errorf("come back after %v, Retry-After %q", a.body["retry_after_ms"], a.header.Get("Retry-After"))
+	}
+	if text := said.String(); strings.Contains(text, `"WARN"`) {
+		t.Error(text)
+	}
+}

@@ -76,7 +76,7 @@ func (c *socket) hello(req *wire.Request) error {
 	}
 	conn, err := c.srv.cfg.Hub.Attach(c, wire.WebSocket)
 	if err != nil {
-		return c.refuse(req, err)
+		return c.refuse(req, c.srv.parted(room.AsError(err)))
 	}
 	c.hub, c.who, c.permit = conn, who, c.srv.permitOf(who)
 	c.srv.roster.enter(&c.listed, who)
