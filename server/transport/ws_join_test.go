@@ -50,3 +50,19 @@ func TestAJoinHoldsUpNothing(t *testing.T) {
 	p.sendf(`{"op":"ping"}`)
 	p.expect("pong") // and no page: the leave came after its join (JOIN-10)
 }
+
+// A join whose client has gone meanwhile is answered to nobody, and counts as nothing that anybody was told.
+func TestAJoinOfWhoHasGone(t *testing.T) {
+	begun, free := make(chan struct{}, 8), make(chan struct{})
+	f := start(t, options{hub: func(c *hub.Config) { c.Store = blockedReads{c.Store, begun, free} }})
+	p := f.login("u1")
+	p.sendf(`{"op":"join","id":1,"room":"chat:a"}`)
+	<-begun
+	must(t, p.nc.Close())
+	eventually(t, "the connection is gone", func() bool { return f.hub.Stats().Connections == 0 })
+	close(free)
+	f.stop() // waits for the join
+	if n := f.srv.Errors()[room.CodeGoingAway]; n != 0 {
+		t.Errorf("%d were told going_away, want none", n)
+	}
+}

@@ -148,6 +148,9 @@ func (c *socket) place(req *wire.Request, j hub.Join) error {
 		})
 	}
 	if err := c.hub.Join(c.srv.ctx, j, func(joined hub.Joined) []byte { return joinedFrame(req, joined) }); err != nil {
+		if !c.waitWritable() {
+			return errEnded // there is nobody to be told
+		}
 		return c.fail(req, err)
 	}
 	return nil
