@@ -16,7 +16,8 @@ type Store interface {
 	//
 	// Each send gets its own verdict: a tag already stored by the same author in the same room,
 	// or earlier in this batch, is answered with the first result (Duplicate), or refused as
-	// `tag_conflict` if type or data differ; neither takes a seq.
+	// `tag_conflict` if type or data differ; neither takes a seq. Where an event was rewritten before it
+	// was stored (Send.Sent), what its author sent is compared.
 	//
 	// An error is for the whole batch. errors.Is(err, ErrOutcomeUnknown): the transaction may or
 	// may not have committed, or may still; run the same batch again. A *Error of a retryable
@@ -68,6 +69,9 @@ type Send struct {
 	// Repeat asks only for the first result of this tag: a tag that is not stored is answered
 	// with Verdict.NotStored instead of being stored (rule SEND-6).
 	Repeat bool
+	// Sent is the fingerprint of what the author sent, where Type and Data may be something else: a webhook
+	// rewrote it (rule HOOK-6). Zero: nobody did.
+	Sent Fingerprint
 }
 
 // Verdict answers one send of a batch. Refused is nil where the event is stored.

@@ -63,6 +63,10 @@ func Run(t *testing.T, make func(t *testing.T) Factory) {
 		{"Close", testClose},
 		{"Reopen", testReopen},
 		{"Model", testModel},
+		{"HookBegins", testHookBegins},
+		{"HookMoves", testHookMoves},
+		{"HooksBehind", testHooksBehind},
+		{"Rewritten", testRewritten},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { c.run(t, make(t)) })

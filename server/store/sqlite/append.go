@@ -22,6 +22,7 @@ type writer struct {
 	begin, commit, rollback *sql.Stmt
 	room, create, bump      *sql.Stmt
 	insert, find            *sql.Stmt
+	rewritten, asSent       *sql.Stmt
 	failed                  error // why the file is no longer written; nil while it is
 	unfolded                int64 // bytes of the log that the last fold had to leave
 }
@@ -45,6 +46,10 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 			values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (tag, room, author) do nothing`, &w.insert),
 		w.prepare(ctx, `select seq, mark, at, type = ? and data = ? from events
 			where tag = ? and room = ? and author = ?`, &w.find),
+		w.prepare(ctx, `insert or replace into rewrites (tag, room, author, sent) values (?, ?, ?, ?)`, &w.rewritten),
+		w.prepare(ctx, `select e.type, e.data, w.sent from events e
+			left join rewrites w on w.tag = e.tag and w.room = ? and w.author = e.author
+			where e.tag = ? and e.room = ? and e.author = ?`, &w.asSent),
 	)
 }
 
@@ -210,6 +215,11 @@ func (a *appending) judge(g *growing, s *room.Send) (room.Verdict, error) {
 	if stored == 0 {
 		return a.first(g, s)
 	}
+	if s.Rewritten() {
+		if err := a.remember(s); err != nil {
+			return room.Verdict{}, fmt.Errorf("remember what was sent for %s/%d: %w", s.Room, seq, err)
+		}
+	}
 	g.Head.Seq = seq
 	return room.Verdict{Seq: seq, Mark: g.mark, At: a.at}, nil
 }
@@ -222,6 +232,11 @@ func (a *appending) first(g *growing, s *room.Send) (room.Verdict, error) {
 	err := a.find.QueryRowContext(background, s.Type, string(s.Data), s.Tag[:], g.id, s.Author).Scan(&v.Seq, &v.Mark, &at, &same)
 	if err != nil {
 		return room.Verdict{}, fmt.Errorf("find tag %s in %s: %w", s.Tag, s.Room, err)
+	}
+	if !same {
+		if same, err = a.resent(g.id, s); err != nil {
+			return room.Verdict{}, fmt.Errorf("compare what was sent as %s in %s: %w", s.Tag, s.Room, err)
+		}
 	}
 	if !same {
 		return room.Verdict{Refused: room.TagConflict()}, nil
