@@ -41,6 +41,7 @@ type Conn struct {
 	bucket  int // of the keepalive wheel
 
 	heard atomic.Int64 // when the peer was last heard, on the hub's clock
+	asked atomic.Int32 // sends that have a place among the hub's asks
 
 	mu      sync.Mutex
 	closed  bool

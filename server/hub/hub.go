@@ -61,6 +61,7 @@ type Hub struct {
 	cache    *cache
 	workers  []*worker
 	appender *appender
+	asks     *asks
 	reads    chan struct{} // a place for each read of the store at a time
 	origin   time.Time     // of the hub's clock
 	counts   counts
@@ -98,6 +99,7 @@ func New(cfg Config) *Hub {
 		h.workers = append(h.workers, newWorker(h, i))
 	}
 	h.appender = newAppender(h)
+	h.asks = newAsks(h)
 	return h
 }
 
@@ -139,10 +141,12 @@ func (h *Hub) Stop(ctx context.Context) error {
 }
 
 func (h *Hub) shutdown(ctx context.Context) {
+	h.asks.close()
 	h.appender.close()
 	stop := context.AfterFunc(ctx, h.cancel)
 	h.appends.Wait()
 	h.appender.abandon()
+	h.asks.tasks.Wait() // its last answers are before the connections' end
 	for _, c := range h.conns() {
 		c.part()
 	}
