@@ -82,15 +82,18 @@ func askedInOrder(t *testing.T, seed uint64) {
 			a.fates[sends[i].Tag] = append(a.fates[sends[i].Tag], room.CodeForbidden)
 		}
 	}
+	var mu sync.Mutex
 	settled := make([]*Outcome, many)
 	for round := 0; ; round++ {
 		if round > 40*many {
 			t.Fatal("the sends are never done")
 		}
-		var mu sync.Mutex
 		open := 0
 		for i := range sends {
-			if settled[i] != nil {
+			mu.Lock()
+			done := settled[i] != nil
+			mu.Unlock()
+			if done {
 				continue
 			}
 			open++
@@ -110,6 +113,7 @@ func askedInOrder(t *testing.T, seed uint64) {
 		}
 		time.Sleep(time.Minute)
 	}
+	synctest.Wait()
 	var want []room.Send
 	for i, o := range settled {
 		if refused[i] != (o.Err != nil && o.Err.Code == room.CodeForbidden) {

@@ -31,6 +31,10 @@ type Config struct {
 	MaxPage      int           // events of one page; default 500
 	Reads        int           // store reads at a time; default 16
 	CheckEvery   time.Duration // between comparisons of the rooms in memory with the store; default 15 s
+
+	// Grown is told the rooms that an append of this node made grow, after their commit. It must not block.
+	// nil: nobody is.
+	Grown func(room.ID)
 }
 
 func (c *Config) withDefaults() {
