@@ -104,8 +104,9 @@ func (e *Engine) Stop(context.Context) error {
 }
 
 // Use puts a set of hooks in place of the one there is: hooks that stay as they are go on. It is all or, with an
-// error that says what is wrong with which, nothing. One caller at a time.
-func (e *Engine) Use(hooks []Hook) error {
+// error that says what is wrong with which, nothing. A new hook has begun when it returns: what is stored from
+// then on is delivered. One caller at a time.
+func (e *Engine) Use(ctx context.Context, hooks []Hook) error {
 	next := make(map[string]*hook, len(hooks))
 	var fresh []*hook
 	e.mu.Lock()
@@ -117,6 +118,9 @@ func (e *Engine) Use(hooks []Hook) error {
 			continue
 		}
 		h, err := newHook(e.cfg, cfg)
+		if err == nil {
+			err = h.begin(ctx)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", cfg.Name, err)
 		}

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -62,9 +63,6 @@ func (h *hook) stop() {
 }
 
 func (h *hook) run() {
-	if !h.begin() {
-		return
-	}
 	sweeps := time.NewTicker(h.engine.SweepEvery)
 	defer sweeps.Stop()
 	h.sweep.begin()
@@ -88,23 +86,13 @@ func (h *hook) run() {
 }
 
 // begin makes the hook known to the store, which tells where it stands in rooms that it was never told of.
-func (h *hook) begin() bool {
+func (h *hook) begin(ctx context.Context) error {
 	for _, kind := range h.cfg.Kinds {
-		for failures := 0; ; failures++ {
-			err := h.engine.Store.BeginHook(h.ctx, h.cfg.Name, kind, h.cfg.FromStart)
-			if err == nil {
-				break
-			}
-			if h.ctx.Err() != nil {
-				return false
-			}
-			h.engine.Log.Warn("webhook cannot begin", "hook", h.cfg.Name, "error", err)
-			if !pause(h.ctx, h.backoff(failures, 0)) {
-				return false
-			}
+		if err := h.engine.Store.BeginHook(ctx, h.cfg.Name, kind, h.cfg.FromStart); err != nil {
+			return fmt.Errorf("begin: %w", err)
 		}
 	}
-	return true
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
