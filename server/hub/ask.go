@@ -76,7 +76,7 @@ func (p *pending) leave() {
 
 // begin looks up the tag of p, which has a place.
 func (a *asks) begin(p *pending) {
-	q := &pending{Send: p.Send, since: p.since, done: func(o Outcome) { a.found(p, o) }}
+	q := &pending{Send: p.Send, permit: p.permit, since: p.since, done: func(o Outcome) { a.found(p, o) }}
 	q.Repeat = true
 	if err := a.hub.appender.admit(q); err != nil {
 		a.decided(p, p.Send, &Outcome{Err: err})

@@ -22,6 +22,8 @@ type Submit struct {
 	// the send as it is to be stored, or refuses it: retryably, and its N is held, or for good. It may block, in
 	// a goroutine of its own, until ctx ends.
 	Ask func(ctx context.Context) (room.Send, *room.Error)
+	// Permit is asked when the batch of the send is formed, and may refuse it then; nil: it is not.
+	Permit Permit
 }
 
 // Outcome answers a send. Err is nil where the event is stored; a retryable Err other than
@@ -35,6 +37,7 @@ type Outcome struct {
 // pending is a send that waits for its batch, or whose batch is in flight.
 type pending struct {
 	room.Send
+	permit Permit
 	sender *sender // nil without order
 	n      int64
 	since  time.Time
@@ -53,7 +56,7 @@ type pending struct {
 
 // Submit queues a send. done is called exactly once, maybe before Submit returns, and must not block.
 func (h *Hub) Submit(s Submit, done func(Outcome)) {
-	p := &pending{Send: s.Send, n: s.N, done: done, since: time.Now(), conn: s.Conn, ask: s.Ask}
+	p := &pending{Send: s.Send, permit: s.Permit, n: s.N, done: done, since: time.Now(), conn: s.Conn, ask: s.Ask}
 	refuse := s.Refuse
 	switch {
 	case s.Conn != nil:
