@@ -13,7 +13,7 @@ const epochOf = `m.epoch || case when r.generation > 0 then '-' || r.generation 
 
 // BeginHook is [room.HookStore.BeginHook].
 func (s *Store) BeginHook(ctx context.Context, hook, kind string, fromStart bool) error {
-	return s.change(ctx, "begin hook", func(w *writer) error {
+	return s.inTurn(ctx, "begin hook", func(w *writer) error {
 		if _, err := w.begin.ExecContext(background); err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func (s *Store) MoveHookCursor(ctx context.Context, hook string, id room.ID, fro
 	if asked {
 		was = *from
 	}
-	err = s.change(ctx, "move hook", func(w *writer) error {
+	err = s.inTurn(ctx, "move hook", func(w *writer) error {
 		res, err := w.conn.ExecContext(background, moveHook, hook, string(id), string(to.Epoch), to.Seq, int64(to.Mark),
 			asked, string(was.Epoch), was.Seq, int64(was.Mark))
 		if err != nil {
@@ -114,8 +114,8 @@ func (s *Store) HooksBehind(ctx context.Context, hook, kind string, after room.I
 	return behind, next, err
 }
 
-// change runs f with the writer in its turn, on a file that is still the one at its path.
-func (s *Store) change(ctx context.Context, step string, f func(*writer) error) error {
+// inTurn runs f with the writer in its turn, on a file that is still the one at its path.
+func (s *Store) inTurn(ctx context.Context, step string, f func(*writer) error) error {
 	leave, err := s.enter()
 	if err != nil {
 		return err
