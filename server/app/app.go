@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"roomlog/server/room"
 	"roomlog/server/transport"
 	"roomlog/server/transport/auth"
+	"roomlog/server/webhook"
 )
 
 // App is one server. Its methods may be called concurrently.
@@ -24,6 +26,8 @@ type App struct {
 	about   About
 	hub     *hub.Hub
 	kinds   *room.Kinds
+	engine  *webhook.Engine
+	hooks   atomic.Pointer[hooks]
 	api     *transport.Server
 	keySets []*auth.KeySet
 	tunnels *tunnels // nil unless Dev
@@ -79,8 +83,14 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	}
 	a.about = describe(cfg, store.Info(), where)
 	a.about.Notes = append(a.about.Notes, doors.notes...)
+	if err := a.buildEngine(store); err != nil {
+		return nil, err
+	}
+	if err := a.useHooks(ctx, cfg); err != nil {
+		return nil, err
+	}
 	a.hub = hub.New(hub.Config{
-		Store: store, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
+		Store: store, Grown: a.engine.Grew, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
 		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin,
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
@@ -135,6 +145,7 @@ func (a *App) Start() error {
 	a.started, a.listener = true, listener
 	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
 	a.hub.Start()
+	a.engine.Start()
 	a.followKeys()
 	if a.tunnels != nil {
 		a.tunnels.open(browsable(listener.Addr().(*net.TCPAddr)).String())

@@ -12,6 +12,7 @@ import (
 	"roomlog/server/hub"
 	"roomlog/server/room"
 	"roomlog/server/transport"
+	"roomlog/server/webhook"
 )
 
 // metrics is what /metrics shows, read from the parts when it is asked for. No label has a value that a
@@ -20,6 +21,8 @@ type metrics struct {
 	hub       *hub.Hub
 	transport *transport.Server
 	store     room.Store
+	engine    *webhook.Engine
+	calls     func() map[string]webhook.Calls
 }
 
 // metric describes one of ours by the rest of its name.
@@ -49,6 +52,10 @@ var (
 	metricErrors    = metric("errors_total", "Errors that clients were told.", "code")
 
 	metricRelaxed = metric("durability_relaxed", "1 while the store may lose what it has acknowledged, else 0.")
+
+	metricHookCalls  = metric("webhook_calls_total", "Calls of webhooks.", "hook", "result")
+	metricHookTime   = metric("webhook_call_seconds", "Time of calls of webhooks, the wait for their turn included.", "hook")
+	metricHookBehind = metric("webhook_rooms_behind", "Rooms that a webhook is known to lack events of.", "hook")
 
 	metricBatchSends = metric("batch_sends", "Sends of a batch.")
 	metricAppend     = metric("append_seconds", "Time of a transaction that stores a batch.")
@@ -112,6 +119,14 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	for code, n := range m.transport.Errors() {
 		count(metricErrors, n, string(code))
+	}
+	for hook, c := range m.calls() {
+		count(metricHookCalls, c.Made-c.Failed, hook, "ok")
+		count(metricHookCalls, c.Failed, hook, "failed")
+		out <- prometheus.MustNewConstSummary(metricHookTime, uint64(c.Made), c.Took.Seconds(), nil, hook)
+	}
+	for _, h := range m.engine.States() {
+		out <- prometheus.MustNewConstMetric(metricHookBehind, prometheus.GaugeValue, float64(h.Behind), h.Name)
 	}
 	out <- histogram(metricBatchSends, s.BatchSends)
 	out <- histogram(metricAppend, s.Append)

@@ -24,6 +24,7 @@ import (
 	"roomlog/server/hub"
 	"roomlog/server/room"
 	"roomlog/server/transport/auth"
+	"roomlog/server/webhook"
 )
 
 // Config is what a server needs.
@@ -39,6 +40,8 @@ type Config struct {
 	// Kinds are the kinds of rooms that exist; rooms of others are unknown. Nil: every kind exists.
 	Kinds  *room.Kinds
 	Limits Limits // zero fields mean the defaults
+	// Webhooks delivers to webhooks; nil: there are no routes about them.
+	Webhooks *webhook.Engine
 
 	// Access keeps bans and revocations, so that access can be taken back; nil: there are no such routes.
 	Access room.AccessStore
@@ -168,6 +171,7 @@ func (s *Server) routes() (http.Handler, error) {
 		http.MethodGet:  s.getEvents,
 	}))
 	s.accessRoutes(mux)
+	s.webhookRoutes(mux)
 	mux.Handle("/v1/sse", s.api(methods{http.MethodGet: s.getStream}))
 	mux.Handle("/v1/connections/{connection}", s.api(s.connectionMethods()))
 	mux.Handle("/v1/tickets", s.api(methods{http.MethodPost: s.postTicket}))

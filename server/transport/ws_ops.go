@@ -210,6 +210,8 @@ func (c *socket) send(req *wire.Request, fault error) error {
 	s := hub.Submit{Send: send, Conn: c.hub, N: req.N, Permit: c.permit}
 	if fault != nil {
 		s.Refuse = room.AsError(fault)
+	} else {
+		s.Ask = c.srv.asking(send, new(room.Send)) // an ack does not say what was stored
 	}
 	reqID, hasID, tag := req.ID, req.HasID, req.Tag // the request's data is gone when the answer comes
 	c.srv.cfg.Hub.Submit(s, func(o hub.Outcome) {

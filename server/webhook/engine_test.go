@@ -376,11 +376,11 @@ func TestReplayAndReset(t *testing.T) {
 	}
 	reset := func(why room.ResetReason, to room.Position) {
 		t.Helper()
-		_, err := s.MoveHookCursor(t.Context(), "one", "chat:a", nil, to)
-		must(t, err)
 		r.mu.Lock()
 		r.taken = nil
 		r.mu.Unlock()
+		_, err := s.MoveHookCursor(t.Context(), "one", "chat:a", nil, to)
+		must(t, err)
 		e.Grew("chat:a")
 		r.until("the reset is delivered", func() bool { return len(r.taken) > 0 && r.taken[len(r.taken)-1].Seq == 20 })
 		if d := r.taken[0]; d.Type != "reset" || d.Reason != string(why) || d.Seq != 0 || d.Floor != 1 || r.taken[1].Prev != 0 || r.taken[1].Type != "after_append" {

@@ -68,17 +68,9 @@ func (s *Store) MoveHookCursor(ctx context.Context, hook string, id room.ID, fro
 	if asked {
 		was = *from
 	}
-	err = s.inTurn(ctx, "move hook", func(w *writer) error {
-		res, err := w.conn.ExecContext(background, moveHook, hook, string(id), string(to.Epoch), to.Seq, int64(to.Mark),
-			asked, string(was.Epoch), was.Seq, int64(was.Mark))
-		if err != nil {
-			return err
-		}
-		n, err := res.RowsAffected()
-		moved = n > 0
-		return err
-	})
-	return moved, err
+	n, err := s.change(ctx, moveHook, hook, string(id), string(to.Epoch), to.Seq, int64(to.Mark),
+		asked, string(was.Epoch), was.Seq, int64(was.Mark))
+	return n > 0, err
 }
 
 // hooksBehind looks at a stretch of the rooms of a kind; a cursor whose mark is not known is only compared by
