@@ -23,7 +23,7 @@ func accepts(typ string, data []byte) ([]byte, error) {
 	return room.CompactData(data, 100)
 }
 
-// HOOK-4, HOOK-5, HOOK-6, HOOK-7: what the app answers, and what comes of it, where a failure refuses and where it
+// HOOK-4, HOOK-6, HOOK-7: what the app answers, and what comes of it, where a failure refuses and where it
 // accepts.
 func TestGateAnswers(t *testing.T) {
 	status, answer := 0, ""
