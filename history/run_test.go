@@ -60,6 +60,7 @@ func goodRun() *story {
 	for i := range int64(24) {
 		s.add(Line{TMono: 290, Client: fmt.Sprint("c", i), Op: OpEnd, Code: "1012", Count: 1 + i*40})
 	}
+	s.add(Line{TMono: 280, Client: "c99", Op: OpEnd, Code: "token_expired"}) // of its own accord
 	s.send("w1", "d", 4, 205, 210, 4, OK)
 
 	// The store gets a new epoch and keeps everything.
