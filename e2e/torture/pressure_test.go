@@ -26,6 +26,7 @@ import (
 const (
 	stalledReaders = 60
 	garbageConns   = 400
+	pollEvery      = 20 * time.Millisecond
 	// pressurePad makes events of 48 KiB: what the readers below do not take is far more than the kernel keeps for them.
 	pressurePad = 48 << 10
 	// pressureBound is by how much the heap may grow: the tails (64 MiB), as much again before it is collected, and
