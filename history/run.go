@@ -47,6 +47,8 @@ func checkOutbox(x *index, t *tally) {
 			t.violated(l, "tag %s was queued by %s and came to no end", l.Tag, l.Client)
 		case end.Result == OK && len(rows) != 1:
 			t.violated(end, "tag %s of %s ended well and is stored %d times", l.Tag, l.Client, len(rows))
+		case end.Result == OK && end.Seq != rows[0].Seq:
+			t.violated(end, "tag %s of %s ended as seq %d and is stored as seq %d", l.Tag, l.Client, end.Seq, rows[0].Seq)
 		case end.Result != OK && len(rows) > 0:
 			t.violated(end, "tag %s of %s failed (%s) and is stored as seq %d", l.Tag, l.Client, end.Code, rows[0].Seq)
 		}

@@ -246,8 +246,13 @@ func TestEachRunInvariantIsCaught(t *testing.T) {
 		{"failed, but is stored", "I23: tag q1 of o failed () and is stored as seq 1", func(t *testing.T, s *story) {
 			s.change(t, func(l Line) bool { return l.Op == OpSettled && l.Tag == "q1" }, func(l *Line) { l.Result = Fail })
 		}},
+		{"ended as another seq", "I23: tag q3 of o ended as seq 7 and is stored as seq 2", func(t *testing.T, s *story) {
+			s.change(t, func(l Line) bool { return l.Op == OpSettled && l.Tag == "q3" }, func(l *Line) { l.Seq = 7 })
+		}},
 		{"an outbox out of order", "I23: o queued tag q1 before tag q3; they got seq 2 and 1", func(t *testing.T, s *story) {
-			s.change(t, func(l Line) bool { return l.Op == OpFinal && l.Room == "chat:box" }, func(l *Line) { l.Seq = 3 - l.Seq })
+			s.change(t, func(l Line) bool {
+				return (l.Op == OpFinal || l.Op == OpSettled && l.Result == OK) && l.Room == "chat:box"
+			}, func(l *Line) { l.Seq = 3 - l.Seq })
 			slices.SortStableFunc(s.lines, func(a, b Line) int {
 				if a.Op == OpFinal && b.Op == OpFinal && a.Room == "chat:box" && b.Room == a.Room {
 					return int(a.Seq - b.Seq)

@@ -57,11 +57,7 @@ func (r *run) readFinal() {
 
 // judge has the history checked. It must hold, and have put the named invariants to the test.
 func (r *run) judge(exercised ...string) {
-	files := []string{r.file}
-	if r.outsiders != nil {
-		files = append(files, r.outsiders.plan.File)
-	}
-	verdict, err := history.Check(files)
+	verdict, err := history.Check(append([]string{r.file}, r.others...))
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -127,7 +127,9 @@ func (f *follower) overPolls(ctx context.Context) error {
 		err = json.NewDecoder(resp.Body).Decode(&answer)
 		resp.Body.Close()
 		switch {
-		case err == nil && resp.StatusCode == http.StatusGone:
+		case err != nil && resp.StatusCode == http.StatusGone: // cut off
+			return err
+		case resp.StatusCode == http.StatusGone:
 			f.rec.reset(f, answer.Reason, answer.page)
 			f.rejoin(answer.page)
 			continue

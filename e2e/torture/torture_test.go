@@ -117,6 +117,7 @@ type run struct {
 	proxies []*chaos.Proxy
 	rec     *recorder
 	file    string
+	others  []string // histories of other processes
 
 	followers []*follower
 	writers   []*writer
@@ -243,6 +244,7 @@ func (r *run) cast() {
 		File: r.file + ".outside", Base: r.base(), Token: token("outsider"), Name: "outsider",
 		Rooms: []string{roomName(0), roomName(1), roomName(2)}, Seed: r.rng.Uint64(),
 	}}
+	r.others = append(r.others, r.outsiders.plan.File)
 	if err := r.outsiders.start(); err != nil {
 		r.t.Fatal(err)
 	}
