@@ -116,6 +116,7 @@ var scenarios = []scenario{
 	{"fanout", "one room, saturated: one send of each sender in flight", fanout},
 	{"sends-one-room", "acked sends, one outstanding each, one room", sendsOneRoom},
 	{"sends-many-rooms", "acked sends, one outstanding each, 1,000 rooms", sendsManyRooms},
+	{"snapshot", "one room under a snapshot that another session holds, against one without (PostgreSQL)", snapshot},
 }
 
 // Names lists the rows, with what each of them does.

@@ -88,7 +88,7 @@ func (f *serverFlags) serve(c *console) error {
 			log.Info("stopping", "signal", s.String())
 			return stop(server, signals)
 		case <-server.Failed():
-			return errors.Join(errors.New("the server can no longer take connections; the log says why"), stop(server, signals))
+			return errors.Join(errors.New("the server can no longer serve and ends; the log says why"), stop(server, signals))
 		}
 	}
 }

@@ -20,6 +20,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	_ "modernc.org/sqlite" // to make a database of a newer schema
+
+	"roomlog/server/store/postgres/pgtest"
 )
 
 // canary is in data, and nowhere else but in what readers of its room are given.
@@ -37,11 +39,12 @@ func (a *attempt) expand(text string) string {
 			b, err := hex.DecodeString(s)
 			return string(b), err
 		},
-		"token":  a.token,
-		"canary": func() string { return canary },
-		"host":   func() string { return a.addr },
-		"data":   func() string { return a.dir },
-		"newer":  a.newer,
+		"token":     a.token,
+		"canary":    func() string { return canary },
+		"host":      func() string { return a.addr },
+		"data":      func() string { return a.dir },
+		"newer":     a.newer,
+		"forgetful": a.forgetful,
 		"headers": func(n int) string {
 			var b strings.Builder
 			for i := range n {
@@ -78,6 +81,11 @@ var made = map[string]struct {
 	"other user":   {claims: map[string]any{"sub": "u2"}},
 	"reader":       {claims: map[string]any{"grants": []any{map[string]any{"rooms": "chat:*", "can": []string{"read"}}}}},
 	"elsewhere":    {claims: map[string]any{"grants": []any{map[string]any{"rooms": "chat:elsewhere", "can": []string{"read", "send"}}}}},
+	"admin":        {claims: map[string]any{"sub": "root", "grants": []any{map[string]any{"rooms": "*", "can": []string{"read", "admin"}}}}},
+	"of chat":      {claims: map[string]any{"sub": "root", "grants": []any{map[string]any{"rooms": "chat:*", "can": []string{"admin"}}}}},
+	"gone":         {claims: map[string]any{"sub": "gone"}},
+	"gone jti":     {claims: map[string]any{"sub": "gone", "jti": "t-1"}},
+	"banned":       {claims: map[string]any{"sub": "banned"}},
 	"rsa":          {key: publicKey()},
 	"jku":          {key: otherKey, header: map[string]any{"jku": "http://127.0.0.1:1/keys", "x5u": "http://127.0.0.1:1/cert", "jwk": map[string]any{"kty": "oct", "k": base64.RawURLEncoding.EncodeToString(otherKey)}}},
 	"good jku":     {header: map[string]any{"jku": "http://127.0.0.1:1/keys"}},
@@ -128,6 +136,16 @@ func (f *fixture) token(name string) (string, error) {
 	defer f.mu.Unlock()
 	f.secrets[text[strings.LastIndexByte(text, '.')+1:]] = true
 	return text, err
+}
+
+// forgetful is a PostgreSQL that does not wait for its disk.
+func (a *attempt) forgetful() (string, error) {
+	server, err := pgtest.Start(a.t.Context(), pgtest.Options{Settings: map[string]string{"fsync": "off"}})
+	if err != nil {
+		return "", err
+	}
+	a.t.Cleanup(func() { must(a.t, server.Close()) })
+	return server.DSN(""), nil
 }
 
 // newer is a data folder whose database has a schema of the future.

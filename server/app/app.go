@@ -15,6 +15,7 @@ import (
 	"roomlog/server/hub"
 	"roomlog/server/room"
 	"roomlog/server/transport"
+	"roomlog/server/transport/auth"
 )
 
 // App is one server. Its methods may be called concurrently.
@@ -24,12 +25,14 @@ type App struct {
 	hub     *hub.Hub
 	kinds   *room.Kinds
 	api     *transport.Server
+	keySets []*auth.KeySet
 	tunnels *tunnels // nil unless Dev
 	http    *http.Server
 	metrics *metrics
 	admin   *http.Server // nil without an admin listener
 	undo    undo
 	failed  chan struct{}
+	fail    func() // closes failed, once
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -55,11 +58,12 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	key, err := cfg.SigningKey()
+	doors, err := cfg.openDoors()
 	if err != nil {
 		return nil, err
 	}
 	a := &App{cfg: cfg, kinds: room.NewKinds(cfg.policies()), failed: make(chan struct{})}
+	a.fail = sync.OnceFunc(func() { close(a.failed) })
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.undo.run(context.Background()))
@@ -70,13 +74,18 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.undo.push("close the store", func(context.Context) error { return store.Close() })
+	if err := cfg.acceptDurability(store.Info()); err != nil {
+		return nil, err
+	}
 	a.about = describe(cfg, store.Info(), where)
+	a.about.Notes = append(a.about.Notes, doors.notes...)
 	a.hub = hub.New(hub.Config{
 		Store: store, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
 		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin,
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
-	if err := a.buildHTTP(key, store); err != nil {
+	a.watch(store)
+	if err := a.buildHTTP(doors, store); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -89,8 +98,8 @@ func describe(cfg Config, info room.Info, where string) About {
 		Store:      fmt.Sprintf("%s %s, %s", info.Name, info.Version, where),
 		Durability: "full: an acknowledged event has been synced to disk",
 	}
-	if info.Durability != "full" {
-		about.Durability = info.Durability + ": an acknowledged event may be lost in a crash of the machine"
+	if info.Durability != room.Full {
+		about.Durability = fmt.Sprintf("%s: an acknowledged event may be lost in a crash of the machine (%s)", info.Durability, info.Relaxed)
 	}
 	if !cfg.Dev && len(cfg.Kinds) == 0 {
 		about.Notes = append(about.Notes, "no kinds are declared, so every room is unknown: --kinds chat declares one")
@@ -126,6 +135,7 @@ func (a *App) Start() error {
 	a.started, a.listener = true, listener
 	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
 	a.hub.Start()
+	a.followKeys()
 	if a.tunnels != nil {
 		a.tunnels.open(browsable(listener.Addr().(*net.TCPAddr)).String())
 		a.undo.push("close the tunnels", a.tunnels.close)
@@ -135,7 +145,7 @@ func (a *App) Start() error {
 		defer close(serving)
 		if err := a.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.cfg.Log.Error("serve", "err", err)
-			close(a.failed)
+			a.fail()
 		}
 	}()
 	a.undo.push("close the listener", func(ctx context.Context) error {
@@ -190,7 +200,8 @@ func (a *App) Stop(ctx context.Context) error {
 	return a.undo.run(ctx)
 }
 
-// Failed is closed when the server stops serving without having been asked to.
+// Failed is closed when the server can no longer serve without having been asked to stop: its listener
+// has ended, or its store. The log says why; a new process is what helps.
 func (a *App) Failed() <-chan struct{} { return a.failed }
 
 // About describes the server; its URL is known once Start has returned.

@@ -28,10 +28,19 @@ type Config struct {
 	Data        string `default:"./data" env:"ROOMLOG_DATA" help:"Folder for what the server keeps; it is made when it is missing."`
 	Store       string `default:"sqlite:roomlog.db" env:"ROOMLOG_STORE" help:"sqlite:PATH, where a plain relative PATH lies in the data folder and ./PATH in the working folder, or postgres://USER:PASSWORD@HOST/DATABASE."`
 
+	AcceptRelaxedDurability bool `env:"ROOMLOG_ACCEPT_RELAXED_DURABILITY" help:"Serve although the database may lose acknowledged events in a crash (fsync, full_page_writes or synchronous_commit is off). dev only warns."`
+
 	Kinds   Kinds    `env:"ROOMLOG_KINDS" placeholder:"KIND,..." help:"Kinds of rooms that exist, such as chat; in the file also their policies. Rooms of any other kind are unknown; dev without this knows every kind."`
 	Origins []string `env:"ROOMLOG_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://app.example.com, compared exactly; none: no browser may. Dev also takes loopback origins."`
 	Key     string   `env:"ROOMLOG_KEY" placeholder:"TEXT" help:"Key that signs tokens (HS256), at least 32 bytes. Others on this machine can read a command line: prefer the environment or --key-file."`
 	KeyFile string   `env:"ROOMLOG_KEY_FILE" placeholder:"FILE" help:"File that holds the key; surrounding white space is dropped."`
+
+	PublicKeyFile   []string `env:"ROOMLOG_PUBLIC_KEY_FILE" placeholder:"FILE" help:"PEM files of public keys that check tokens: RSA checks RS256, P-256 checks ES256, Ed25519 checks EdDSA."`
+	JWKSURL         []string `name:"jwks-url" env:"ROOMLOG_JWKS_URL" placeholder:"ISSUER=URL" help:"Where issuers publish their keys (JSON Web Key Set): a token whose iss is ISSUER is checked by the keys of URL alone."`
+	Issuer          []string `env:"ROOMLOG_ISSUER" placeholder:"NAME" help:"The iss that a token checked by --key or --public-key-file has to have, one of them; without this, any or none."`
+	Audience        []string `env:"ROOMLOG_AUDIENCE" placeholder:"NAME" help:"The aud that a token has to have, one of them; without this, any or none."`
+	ServiceKeysFile string   `env:"ROOMLOG_SERVICE_KEYS_FILE" placeholder:"FILE" help:"YAML file of services that may act for users: their keys and grants by name."`
+	TokenInURL      bool     `name:"token-in-url" env:"ROOMLOG_TOKEN_IN_URL" help:"Let /v1/sse take ?token= (dev does). URLs are kept in logs and histories of others: tickets are for this."`
 
 	MaxEventBytes         int           `default:"65536" env:"ROOMLOG_MAX_EVENT_BYTES" help:"Largest data of one event, as compacted JSON."`
 	MaxFrameBytes         int           `default:"1048576" env:"ROOMLOG_MAX_FRAME_BYTES" help:"Largest frame or request body taken from a client."`
@@ -46,6 +55,7 @@ type Config struct {
 	PingEvery             time.Duration `default:"10s" env:"ROOMLOG_PING_EVERY" help:"How often a quiet connection is pinged."`
 	PongWithin            time.Duration `default:"10s" env:"ROOMLOG_PONG_WITHIN" help:"How long a peer may take to answer a ping before it is cut."`
 	WriteDeadline         time.Duration `default:"20s" env:"ROOMLOG_WRITE_DEADLINE" help:"How long a connection with bytes waiting may make no progress before it is cut."`
+	RevocationsKept       time.Duration `default:"9600h" env:"ROOMLOG_REVOCATIONS_KEPT" help:"How long a revocation is remembered; no token may live longer."`
 	StopWithin            time.Duration `default:"10s" env:"ROOMLOG_STOP_WITHIN" help:"How long a graceful stop may take."`
 }
 
@@ -107,6 +117,9 @@ func (c Config) validate() error {
 	if c.Key != "" && c.KeyFile != "" {
 		return configErrorf("the key is given twice: keep one of --key (ROOMLOG_KEY) and --key-file (ROOMLOG_KEY_FILE)")
 	}
+	if err := c.validateTokens(); err != nil {
+		return err
+	}
 	if c.Dev {
 		return nil
 	}
@@ -116,8 +129,8 @@ func (c Config) validate() error {
 // validateServe refuses what only a server for trying things may leave out.
 func (c Config) validateServe() error {
 	var missing []string
-	if c.Key == "" && c.KeyFile == "" {
-		missing = append(missing, "a key (--key-file FILE or ROOMLOG_KEY)")
+	if !c.hasSecret() && len(c.PublicKeyFile)+len(c.JWKSURL) == 0 {
+		missing = append(missing, "a key (--key-file FILE or ROOMLOG_KEY, --public-key-file FILE or --jwks-url ISSUER=URL)")
 	}
 	if len(c.Origins) == 0 {
 		missing = append(missing, "the origins of its pages (--origins https://app.example.com, or --origins none)")
@@ -156,6 +169,7 @@ func (c Config) validateLimits() error {
 		{"pong-within", c.PongWithin},
 		{"write-deadline", c.WriteDeadline},
 		{"stop-within", c.StopWithin},
+		{"revocations-kept", c.RevocationsKept},
 	} {
 		if f.value != 0 && f.value < leastTime {
 			return configErrorf("--%s is at least %v", f.flag, leastTime)

@@ -8,28 +8,22 @@ import (
 
 	"roomlog/server/room"
 	"roomlog/server/transport"
-	"roomlog/server/transport/auth"
 	"roomlog/spec"
 	"roomlog/web"
 )
 
 // buildHTTP makes what answers requests: the API, in dev also the pages and their tunnels.
-func (a *App) buildHTTP(key []byte, store room.Store) error {
-	verifier, err := auth.NewVerifier(key)
-	if err != nil {
-		return configErrorf("%v", err)
-	}
+func (a *App) buildHTTP(d *doors, store room.Store) error {
+	a.keySets = d.sets
 	cfg := transport.Config{
-		Hub: a.hub, Verifier: verifier,
+		Hub: a.hub, Verifier: d.verifier, Services: d.services, DevSigner: d.devSigner, TokenInURL: a.cfg.Dev || a.cfg.TokenInURL,
 		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Limits: a.cfg.limits(),
-		Version: a.cfg.Version, Store: store.Info(), PingEvery: a.cfg.PingEvery,
-		Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
+		Version: a.cfg.Version, Store: store.Info, PingEvery: a.cfg.PingEvery,
+		RevocationsKept: a.cfg.RevocationsKept, Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
+	cfg.Access, _ = store.(room.AccessStore) // every store of ours is one
 	if a.cfg.Dev {
 		cfg.Pages = web.Handler()
-		if cfg.DevSigner, err = auth.NewSigner(key); err != nil {
-			return configErrorf("%v", err)
-		}
 	}
 	server, err := transport.New(cfg)
 	if err != nil {

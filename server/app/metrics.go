@@ -48,6 +48,8 @@ var (
 	metricResets    = metric("resets_total", "Positions that could not be continued.", "reason")
 	metricErrors    = metric("errors_total", "Errors that clients were told.", "code")
 
+	metricRelaxed = metric("durability_relaxed", "1 while the store may lose what it has acknowledged, else 0.")
+
 	metricBatchSends = metric("batch_sends", "Sends of a batch.")
 	metricAppend     = metric("append_seconds", "Time of a transaction that stores a batch.")
 	metricAnswer     = metric("answer_seconds", "Time from the arrival of a send to its answer, of those that the store judged.")
@@ -89,6 +91,11 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	if age, ok := m.oldestSnapshot(); ok {
 		gauge(metricSnapshot, age.Seconds())
 	}
+	relaxed := 0.0
+	if m.store.Info().Durability != room.Full {
+		relaxed = 1
+	}
+	gauge(metricRelaxed, relaxed)
 	count(metricSends, s.Sends)
 	count(metricBatches, s.Batches)
 	count(metricReruns, s.Reruns)

@@ -17,7 +17,7 @@ import (
 // postEvent is POST /v1/rooms/{room}/events: a send without order. It answers once the event is on
 // durable storage, or refused.
 func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.cfg.Verifier.Verify(bearer(r))
+	who, err := s.identify(r)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 	if err := s.quotas.send(who.User); err != nil {
 		return err
 	}
-	out, err := s.submit(r.Context(), send)
+	out, err := s.submit(r.Context(), send, s.permitOf(who))
 	if err != nil {
 		return err
 	}
@@ -71,9 +71,9 @@ func (s *Server) parseSend(id room.ID, author, tag, typ string, data []byte) (ro
 
 // submit waits for the outcome of a send. The hub answers in bounded time: what it does not know by
 // then is outcome_unknown. A client that goes away meanwhile has an event that may be stored.
-func (s *Server) submit(ctx context.Context, send room.Send) (hub.Outcome, error) {
+func (s *Server) submit(ctx context.Context, send room.Send, p hub.Permit) (hub.Outcome, error) {
 	answered := make(chan hub.Outcome, 1)
-	s.cfg.Hub.Submit(hub.Submit{Send: send}, func(o hub.Outcome) { answered <- o })
+	s.cfg.Hub.Submit(hub.Submit{Send: send, Permit: p}, func(o hub.Outcome) { answered <- o })
 	select {
 	case o := <-answered:
 		if o.Err != nil {

@@ -24,6 +24,11 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	guest, err := s.socketTicket(r)
+	if err != nil {
+		s.quotas.leave(seat)
+		return err
+	}
 	id := newID()
 	upgrader := ws.HTTPUpgrader{
 		Protocol: func(name string) bool { return name == wire.Subprotocol },
@@ -43,6 +48,7 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 	_, _ = rw.Reader.Read(early) // what is buffered is there
 	s.log.Debug("socket opened", "request", w.Header().Get(requestID), "connection", id)
 	c := newSocket(s, nc, id, seat)
+	c.guest = guest
 	if !s.adopt(&c.sink) {
 		s.quotas.leave(seat)
 		_ = nc.Close()

@@ -24,7 +24,10 @@ type socket struct {
 	id     string
 	frames frameReader
 	seat   *seat
+	guest  *auth.Identity // of a ticket, until hello
 	who    *auth.Identity // nil until hello
+	permit *permit        // of who
+	listed guest          // on the roster from hello on
 	life   deadline       // of the hello, then of the token
 
 	errands errands
@@ -34,6 +37,7 @@ func newSocket(s *Server, nc net.Conn, id string, seat *seat) *socket {
 	c := &socket{srv: s, id: id, seat: seat, frames: frameReader{max: helloBytes}}
 	c.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
 	c.life.sink = &c.sink
+	c.listed.id, c.listed.kind, c.listed.link = id, "websocket", c
 	return c
 }
 
@@ -69,6 +73,7 @@ func (c *socket) carryOn(err error) {
 	words := c.words(err)
 	c.srv.log.Debug("disconnected", "connection", c.id, "why", c.ended(err))
 	c.end(words)
+	c.srv.roster.leave(&c.listed)
 	c.srv.quotas.leave(c.seat)
 	c.srv.release(&c.sink)
 }
@@ -133,7 +138,7 @@ func (c *socket) words(err error) []byte {
 		return appendClose(nil, closeNormal, "")
 	}
 	e := *why.err
-	c.srv.tell(e.Code)
+	c.srv.tellOnce(why)
 	if e.Code == room.CodeGoingAway && e.RetryAfter == 0 {
 		e.RetryAfter = c.srv.comeBack()
 	}

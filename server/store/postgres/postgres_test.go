@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -18,6 +20,18 @@ func TestStore(t *testing.T) {
 		dsn := pgtest.DB(t)
 		return storetest.Factory{
 			Open: func(t *testing.T) room.Store { return open(t, dsn) },
+			Jump: func(t *testing.T, by time.Duration) {
+				conn := direct(t, dsn)
+				if !strings.Contains(dsn, "search_path") {
+					if _, err := conn.Exec(t.Context(), wrongClock); err != nil {
+						t.Fatal(err)
+					}
+					dsn += "&search_path=wrong,pg_catalog"
+				}
+				if _, err := conn.Exec(t.Context(), "update wrong.clock set jump = make_interval(secs => $1)", by.Seconds()); err != nil {
+					t.Fatal(err)
+				}
+			},
 			Prune: func(t *testing.T, id room.ID, floor room.Seq) {
 				conn := direct(t, dsn)
 				if _, err := conn.Exec(t.Context(), `with r as (
@@ -40,6 +54,12 @@ func TestStore(t *testing.T) {
 		}
 	})
 }
+
+// wrongClock makes a clock of the same name that is found first.
+const wrongClock = `create schema wrong; create table wrong.clock (jump interval not null);
+	insert into wrong.clock values ('0');
+	create function wrong.clock_timestamp() returns timestamptz language sql volatile
+		as 'select pg_catalog.clock_timestamp() + jump from wrong.clock'`
 
 func open(t testing.TB, dsn string) *Store {
 	t.Helper()

@@ -1,10 +1,12 @@
-// Package auth says who a request comes from and what it may do: signed tokens (JWT, HS256) with
-// grants by room pattern. [Verifier] checks tokens, [Signer] makes them; both are safe for
-// concurrent use. No error or log line of this package holds any part of a token.
+// Package auth says who a request comes from and what it may do: signed tokens (JWT) with grants by room
+// pattern, and the keys of services. [Verifier] checks tokens, [KeySet] fetches the keys of an issuer,
+// [Signer] makes tokens; all are safe for concurrent use. No error or log line of this package holds any
+// part of a token or a key.
 package auth
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -21,8 +23,9 @@ type Action string
 
 // The actions.
 const (
-	Read Action = "read"
-	Send Action = "send"
+	Read  Action = "read"
+	Send  Action = "send"
+	Admin Action = "admin" // say who may come into a room; on every room: also what concerns users
 )
 
 // Grant allows actions on rooms. Rooms is a room id, or a prefix of room ids followed by `*`
@@ -43,7 +46,7 @@ func (g Grant) matches(id room.ID) bool {
 type Grants []Grant
 
 // Everything is the grant of a dev token.
-func Everything() Grants { return Grants{{Rooms: "*", Can: []Action{Read, Send}}} }
+func Everything() Grants { return Grants{{Rooms: "*", Can: []Action{Read, Send, Admin}}} }
 
 // Allow reports whether the grants allow an action on a room.
 func (gs Grants) Allow(a Action, id room.ID) bool {
@@ -60,39 +63,67 @@ func (gs Grants) Allow(a Action, id room.ID) bool {
 	return false
 }
 
-// check refuses what no request should come with, so that a typing error in a grant does not look
+// Everywhere reports whether the grants allow an action on every room, by the pattern `*`.
+func (gs Grants) Everywhere(a Action) bool {
+	return slices.ContainsFunc(gs, func(g Grant) bool { return g.Rooms == "*" && slices.Contains(g.Can, a) })
+}
+
+// Covers reports whether everything that others allows is allowed by gs: each of its patterns, for each
+// action, by one grant alone.
+func (gs Grants) Covers(others Grants) bool {
+	for _, o := range others {
+		for _, can := range o.Can {
+			if !slices.ContainsFunc(gs, func(g Grant) bool { return g.includes(o.Rooms) && slices.Contains(g.Can, can) }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// includes reports whether every room of a pattern is one of the grant.
+func (g Grant) includes(pattern string) bool {
+	prefix, open := strings.CutSuffix(g.Rooms, "*")
+	return g.Rooms == pattern || open && strings.HasPrefix(pattern, prefix)
+}
+
+// Check refuses what no request should come with, so that a typing error in a grant does not look
 // like a missing one.
-func (gs Grants) check() error {
+func (gs Grants) Check() error {
 	for _, g := range gs {
 		if g.Rooms == "" || strings.Contains(strings.TrimSuffix(g.Rooms, "*"), "*") {
 			return fmt.Errorf("the grant %q is neither a room id nor a prefix ending in *", g.Rooms)
 		}
 		for _, can := range g.Can {
-			if can != Read && can != Send {
-				return fmt.Errorf("the grant of %q can %q, which is neither read nor send", g.Rooms, can)
+			if can != Read && can != Send && can != Admin {
+				return fmt.Errorf("the grant of %q can %q, which is none of read, send and admin", g.Rooms, can)
 			}
 		}
 	}
 	return nil
 }
 
-// Identity is what a good token says: the user, what they may do, and until when.
+// Identity is what a good token, ticket or service key says: the user, what they may do, and until when.
 type Identity struct {
-	User   string
-	Grants Grants
-	Until  time.Time // the token's exp and the leeway
+	User     string
+	Service  string // the name of the service that acts for the user, or for itself; "" where a token does
+	Grants   Grants
+	Until    time.Time // the token's exp and the leeway
+	ID       string    // the token's jti; "" where it has none
+	IssuedAt time.Time // the token's iat; zero where it has none
 }
 
 const maxUser = 128
 
 // CheckUser checks the grammar of a user name, the `sub` of a token (rule AUTH-2): 1 to 128 bytes of
-// UTF-8 without control characters. Anything else is `bad_request`.
+// UTF-8 without control characters that do not begin with `service:`. Anything else is `bad_request`.
 func CheckUser(name string) error {
-	bad := name == "" || len(name) > maxUser || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl)
+	bad := name == "" || len(name) > maxUser || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) ||
+		strings.HasPrefix(name, servicePrefix)
 	if bad {
 		return &room.Error{
 			Code: room.CodeBadRequest, Field: "user", Limit: maxUser,
-			Title: "A user is 1 to 128 bytes of text without control characters.",
+			Title: "A user is 1 to 128 bytes of text without control characters, not beginning with service:.",
 		}
 	}
 	return nil
