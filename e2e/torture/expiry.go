@@ -35,8 +35,13 @@ var everything = []grant{{Rooms: "*", Can: []string{"read", "send"}}}
 
 // sign makes a token that a connection may go on with for a time from now; its exp is the leeway before that.
 func sign(key []byte, user string, grants []grant, lives time.Duration) (string, error) {
+	exp := time.Now().Add(lives - leeway)
+	issued := time.Now()
+	if exp.Before(issued) {
+		issued = exp
+	}
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub": user, "grants": grants, "exp": time.Now().Add(lives - leeway).Unix(), "iat": time.Now().Add(-time.Hour).Unix(),
+		"sub": user, "grants": grants, "exp": exp.Unix(), "iat": issued.Unix(),
 	}).SignedString(key)
 }
 
@@ -46,6 +51,9 @@ func (f *follower) renew() (lives time.Duration) {
 		return 0
 	}
 	f.token, lives = f.refresh()
+	if f.outcast {
+		return lives
+	}
 	f.rec.Add(history.Line{
 		Op: history.OpToken, Client: f.name, Transport: f.transport, Room: f.room,
 		TEnd: history.Now() + int64(lives-leeway),
@@ -56,7 +64,7 @@ func (f *follower) renew() (lives time.Duration) {
 // keepFresh refreshes the connection's token three times in four, until the function that it returns is called: the
 // fourth time the token runs out, and the server is to say so (I18).
 func (f *follower) keepFresh(ctx context.Context, conn *websocket.Conn) (stop func()) {
-	if f.refresh == nil || f.rng.IntN(2) == 0 {
+	if f.refresh == nil || f.outcast || f.rng.IntN(2) == 0 {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -3,6 +3,7 @@ package torture
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -71,6 +72,7 @@ type follower struct {
 	position string // as the server gave it; "0" at first
 	seq      int64
 	refresh  func() (token string, lives time.Duration) // a token for each dial, and anew while it lives; nil: token, for ever
+	outcast  bool                                       // it is now and then without access, which is no fault then
 	back     int64                                      // when the server said to come back, in ms; 0: it did not
 }
 
@@ -128,7 +130,10 @@ func (f *follower) overWebSocket(ctx context.Context) error {
 		fr, err := readFrame(ctx, conn, func() error { return writeJSON(ctx, conn, map[string]any{"op": "ping"}) })
 		if err != nil {
 			f.rec.turnedAway(f, err)
-			if f.refresh != nil {
+			switch {
+			case f.outcast:
+				return closing(err, 4501, 4503)
+			case f.refresh != nil:
 				return closing(err, 4501)
 			}
 			return closing(err)
@@ -149,6 +154,9 @@ func (f *follower) overWebSocket(ctx context.Context) error {
 			f.position, f.seq = "", 0 // RESET-2
 			return fmt.Errorf("reset %s", fr.Reason)
 		case "error":
+			if f.outcast && (fr.Code == "unknown_room" || fr.Code == "revoked") {
+				return errors.New(fr.Code)
+			}
 			if fr.ID == 0 { // of the connection: its close follows
 				f.back = fr.RetryMS
 				continue
@@ -241,6 +249,14 @@ func closing(err error, alsoGood ...websocket.StatusCode) error {
 		return breach(fmt.Sprintf("CLOSE-1: closed with %d", code))
 	}
 	return err
+}
+
+// statusError is that of a request, where one who is without access is refused by right.
+func (f *follower) statusError(step string, status int) error {
+	if f.outcast && (status == http.StatusNotFound || status == http.StatusUnauthorized || status == http.StatusForbidden) {
+		return fmt.Errorf("%s: status %d", step, status)
+	}
+	return statusError(step, status)
 }
 
 // statusError is a refused request as an error: one that may pass is only noted.

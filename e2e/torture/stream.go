@@ -22,6 +22,7 @@ func (f *follower) overStream(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	f.renew()
 	req.Header.Set("Authorization", "Bearer "+f.token)
 	req.Header.Set("Accept", "text/event-stream")
 	if f.position != "" {
@@ -36,7 +37,7 @@ func (f *follower) overStream(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return statusError("stream", resp.StatusCode)
+		return f.statusError("stream", resp.StatusCode)
 	}
 	// A stream has no probe: one that says nothing is given up and asked for again, which costs nothing
 	// but a request.
@@ -107,6 +108,7 @@ func readStream(body io.Reader, alive func(), dispatch func(name, id, data strin
 
 func (f *follower) overPolls(ctx context.Context) error {
 	client := &http.Client{Timeout: 2 * quiet}
+	f.renew()
 	f.rec.joins(f)
 	for {
 		u := fmt.Sprintf("http://%s/v1/rooms/%s/events?after=%s&limit=%d&wait=1", f.base, f.room, url.QueryEscape(f.position), 1+f.rng.IntN(200))
@@ -134,7 +136,7 @@ func (f *follower) overPolls(ctx context.Context) error {
 			f.rejoin(answer.page)
 			continue
 		case resp.StatusCode != http.StatusOK:
-			return statusError("poll", resp.StatusCode)
+			return f.statusError("poll", resp.StatusCode)
 		case err != nil:
 			return err
 		}

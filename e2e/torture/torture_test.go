@@ -33,13 +33,14 @@ const (
 	proxies   = 8
 	guests    = 4 // with tokens that run out
 	strayers  = 6 // with grants of their own
+	outlaws   = 6 // without access now and then
 	// settle bounds how long the run may take to come to rest once nothing is broken any more.
 	settle = 60 * time.Second
 )
 
 // required are the invariants that a run must have put to the test (RELIABILITY, rule ids ACK-1, TAG-6,
 // SEND-7, SEND-8, PAGE-6, JOIN-8, ROOM-3, ROOM-5, ROOM-7, SSE-8, POLL-4, ACK-8, AUTH-5, AUTH-9).
-var required = []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I13", "I18", "I19", "I25", "I27"}
+var required = []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I13", "I17", "I18", "I19", "I25", "I27"}
 
 var binary string
 
@@ -122,6 +123,7 @@ type run struct {
 	followers []*follower
 	writers   []*writer
 	wanderers []*wanderer
+	outcasts  []*follower
 	outsiders *outsiders
 	rooms     []string // all that are written
 }
@@ -149,12 +151,18 @@ func torture(t *testing.T, db *pgtest.Server) {
 	watch, stopWatch := context.WithCancel(t.Context())
 	watching.Go(func() { r.watch(watch) })
 
+	warded, dice := make(chan error, 1), r.draw()
+	go func() { warded <- r.ward(watch, dice) }()
+
 	r.breakThings(t.Context())
 	r.heal(t.Context())
 	close(stopWriting)
 	r.await("writers have their answers", &writing)
 	stopWatch()
 	watching.Wait()
+	if err := <-warded; err != nil {
+		t.Error(err)
+	}
 	r.rec.Add(history.Line{Op: history.OpQuiet, Client: "judge"})
 	heads := r.awaitHeads()
 	if err := r.outsiders.finish(heads); err != nil {
@@ -237,7 +245,7 @@ func (r *run) cast() {
 			base: r.base(), token: token(name), rec: r.rec, rng: r.draw(),
 		})
 	}
-	if err := errors.Join(r.lodgers(guests), r.isolate(strayers)); err != nil {
+	if err := errors.Join(r.lodgers(guests), r.castOutcasts(outlaws), r.isolate(strayers)); err != nil {
 		r.t.Fatal(err)
 	}
 	r.outsiders = &outsiders{plan: outsiderPlan{
