@@ -159,6 +159,9 @@ func printStart(w io.Writer, about app.About) {
 		fmt.Fprintf(&b, "  admin       %s/metrics\n", about.Admin)
 	}
 	fmt.Fprintf(&b, "  durability  %s\n", about.Durability)
+	if len(about.Insecure) > 1 {
+		b.WriteString("\n  !!! INSECURE !!!\n")
+	}
 	for _, line := range about.Insecure {
 		fmt.Fprintf(&b, "  insecure    %s\n", line)
 	}

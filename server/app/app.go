@@ -20,19 +20,20 @@ import (
 
 // App is one server. Its methods may be called concurrently.
 type App struct {
-	cfg     Config
-	about   About
-	hub     *hub.Hub
-	kinds   *room.Kinds
-	api     *transport.Server
-	keySets []*auth.KeySet
-	tunnels *tunnels // nil unless Dev
-	http    *http.Server
-	metrics *metrics
-	admin   *http.Server // nil without an admin listener
-	undo    undo
-	failed  chan struct{}
-	fail    func() // closes failed, once
+	cfg      Config
+	about    About
+	hub      *hub.Hub
+	kinds    *room.Kinds
+	api      *transport.Server
+	keySets  []*auth.KeySet
+	tunnels  *tunnels // nil unless Dev
+	http     *http.Server
+	metrics  *metrics
+	pressure *pressure
+	admin    *http.Server // nil without an admin listener
+	undo     undo
+	failed   chan struct{}
+	fail     func() // closes failed, once
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -85,6 +86,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
 	a.watch(store)
+	a.pressure = newPressure(cfg, a.hub)
 	if err := a.buildHTTP(doors, store); err != nil {
 		return nil, err
 	}
@@ -114,6 +116,10 @@ func describe(cfg Config, info room.Info, where string) About {
 	}
 	if host, _, _ := net.SplitHostPort(cfg.Listen); !transport.LocalHost(host) {
 		about.Insecure = append(about.Insecure, "plain HTTP on "+cfg.Listen+": put TLS in front of it")
+		if cfg.Dev {
+			about.Insecure = append(about.Insecure,
+				"DEV ON A NETWORK: this server knows every kind of room and holds nobody to the limits of serve; never where others than you reach it")
+		}
 	}
 	return about
 }
@@ -129,9 +135,12 @@ func (a *App) Start() error {
 	if err != nil {
 		return listenError(a.cfg.Listen, "--listen", err)
 	}
+	gate := a.api.Guard(listener, a.cfg.sockets())
 	if err := a.startAdmin(); err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, gate.Close())
 	}
+	a.metrics.gate.Store(gate)
+	a.undo.push("stop watching memory", a.pressure.start())
 	a.started, a.listener = true, listener
 	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
 	a.hub.Start()
@@ -143,7 +152,7 @@ func (a *App) Start() error {
 	serving := make(chan struct{})
 	go func() {
 		defer close(serving)
-		if err := a.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.http.Serve(gate); !errors.Is(err, http.ErrServerClosed) {
 			a.cfg.Log.Error("serve", "err", err)
 			a.fail()
 		}
@@ -224,7 +233,7 @@ func (a *App) Addr() net.Addr {
 // How long a connection may be in the way without being of use: with half a request's head, and
 // between requests.
 const (
-	readHeaderTimeout = 10 * time.Second
+	readHeaderTimeout = 5 * time.Second // after the first byte, which has five seconds of its own
 	idleTimeout       = 2 * time.Minute
 )
 

@@ -14,9 +14,14 @@ import (
 
 // buildHTTP makes what answers requests: the API, in dev also the pages and their tunnels.
 func (a *App) buildHTTP(d *doors, store room.Store) error {
+	proxies, err := a.cfg.trustedProxies()
+	if err != nil {
+		return err
+	}
 	a.keySets = d.sets
 	cfg := transport.Config{
 		Hub: a.hub, Verifier: d.verifier, Services: d.services, DevSigner: d.devSigner, TokenInURL: a.cfg.Dev || a.cfg.TokenInURL,
+		TrustedProxies: proxies, Admit: a.pressure.admit,
 		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Limits: a.cfg.limits(),
 		Version: a.cfg.Version, Store: store.Info, PingEvery: a.cfg.PingEvery,
 		RevocationsKept: a.cfg.RevocationsKept, Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
@@ -31,7 +36,7 @@ func (a *App) buildHTTP(d *doors, store room.Store) error {
 	}
 	a.api = server
 	a.undo.push("close the connections", server.Close)
-	a.metrics = &metrics{a.hub, server, store}
+	a.metrics = &metrics{hub: a.hub, transport: server, store: store, pressure: a.pressure}
 	shown := newMetrics(a.cfg.Version, a.metrics)
 	if err := a.buildAdmin(shown); err != nil {
 		return err

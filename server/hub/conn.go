@@ -42,19 +42,20 @@ type Conn struct {
 
 	heard atomic.Int64 // when the peer was last heard, on the hub's clock
 
-	mu      sync.Mutex
-	closed  bool
-	pinged  int64 // when a ping was sent that the peer must answer, on the hub's clock; 0: none
-	queued  bool  // the worker has it on its list
-	stalled bool  // the peer is full: rest is being written by a goroutine
-	parting bool  // the hub stops: what is unsent of the replies is the last that is written
-	failed  bool  // it cannot be written to any more; stalled too
-	cursors []*cursor
-	dirty   []*cursor
-	replies []byte // framed, not yet written: the one queue
-	rest    []byte // what a partial write left
-	senders map[room.ID]*sender
-	drained chan struct{} // closed when replies were written; nil when no reader waits
+	mu        sync.Mutex
+	closed    bool
+	pinged    int64 // when a ping was sent that the peer must answer, on the hub's clock; 0: none
+	queued    bool  // the worker has it on its list
+	stalled   bool  // the peer is full: rest is being written by a goroutine
+	stalledAt int64 // since when, on the hub's clock
+	parting   bool  // the hub stops: what is unsent of the replies is the last that is written
+	failed    bool  // it cannot be written to any more; stalled too
+	cursors   []*cursor
+	dirty     []*cursor
+	replies   []byte // framed, not yet written: the one queue
+	rest      []byte // what a partial write left
+	senders   map[room.ID]*sender
+	drained   chan struct{} // closed when replies were written; nil when no reader waits
 }
 
 // cursor is where one connection stands in one room.

@@ -356,7 +356,7 @@ func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
 
 func mustSeat(t *testing.T, f *fixture) *seat {
 	t.Helper()
-	s, err := f.srv.quotas.arrive(addressOf(&http.Request{}), true)
+	s, err := f.srv.quotas.arrive(f.srv.addressOf(&http.Request{}), true)
 	must(t, err)
 	return s
 }

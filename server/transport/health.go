@@ -61,6 +61,9 @@ func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
 	if closed {
 		return goingAway()
 	}
+	if err := s.quotas.admit(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
 	defer cancel()
 	if err := s.cfg.Ready(ctx); err != nil {

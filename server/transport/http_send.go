@@ -25,6 +25,9 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.quotas.rates.send(who.User); err != nil { // before the body: it may be a large one
+		return err
+	}
 	body, err := s.readJSON(w, r)
 	if err != nil {
 		return err
@@ -37,7 +40,7 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.quotas.send(who.User); err != nil {
+	if err := s.quotas.rates.sendTo(id); err != nil {
 		return err
 	}
 	out, err := s.submit(r.Context(), send, s.permitOf(who))

@@ -83,8 +83,12 @@ func (s *Server) identifyStream(r *http.Request, q url.Values) (entry, error) {
 		if err := aloneTicket(r, q); err != nil {
 			return entry{}, err
 		}
+		if err := s.barred(s.addressOf(r)); err != nil {
+			return entry{}, err
+		}
 		t, who, resumes := s.tickets.use(q.Get("ticket"), false)
 		if t == nil {
+			s.failed(s.addressOf(r))
 			return entry{}, usedTicket()
 		}
 		return entry{who, t, resumes}, s.admitted(who)
@@ -93,7 +97,7 @@ func (s *Server) identifyStream(r *http.Request, q url.Values) (entry, error) {
 		if !s.cfg.TokenInURL {
 			return entry{}, &room.Error{Code: room.CodeUnauthenticated, Title: "This server takes no token from a URL; get a ticket for it.", Field: "token"}
 		}
-		who, err := s.verify(q.Get("token"))
+		who, err := s.verify(s.addressOf(r), q.Get("token"))
 		return entry{who: who}, err
 	}
 	who, err := s.identify(r)
@@ -113,7 +117,7 @@ func aloneTicket(r *http.Request, q url.Values) error {
 // is answered alike.
 func (s *Server) resume(r *http.Request, e entry, joins []hub.Join, malformed error) error {
 	err := malformed
-	if err == nil && !e.resumes.matches(joins, r.Header.Get("Last-Event-ID"), r) {
+	if err == nil && !e.resumes.matches(joins, r.Header.Get("Last-Event-ID"), s.addressOf(r)) {
 		err = usedTicket()
 	}
 	if err == nil {
@@ -131,7 +135,7 @@ func (s *Server) resume(r *http.Request, e entry, joins []hub.Join, malformed er
 
 // matches compares what can be compared without the store. A room that nobody wrote to has no mark, and
 // its epoch is no secret: where there are only such rooms, the request has to come from where the first came.
-func (d *ticketed) matches(joins []hub.Join, lastID string, r *http.Request) bool {
+func (d *ticketed) matches(joins []hub.Join, lastID string, from netip.Prefix) bool {
 	if lastID == "" || len(joins) != len(d.rooms) {
 		return false
 	}
@@ -144,7 +148,7 @@ func (d *ticketed) matches(joins []hub.Join, lastID string, r *http.Request) boo
 		}
 		secret = secret || p.Mark != 0
 	}
-	return secret || addressOf(r) == d.from
+	return secret || from == d.from
 }
 
 // continuable reports whether every position can be continued, its mark included; the error is what
@@ -186,8 +190,12 @@ func (s *Server) socketTicket(r *http.Request) (*auth.Identity, error) {
 	if err := aloneTicket(r, q); err != nil {
 		return nil, err
 	}
+	if err := s.barred(s.addressOf(r)); err != nil {
+		return nil, err
+	}
 	t, who, _ := s.tickets.use(q.Get("ticket"), true)
 	if t == nil {
+		s.failed(s.addressOf(r))
 		return nil, usedTicket()
 	}
 	return who, nil
@@ -199,7 +207,7 @@ func (c *socket) introduced(req *wire.Request) (*auth.Identity, error) {
 	c.guest = nil
 	switch {
 	case who == nil:
-		return c.srv.verify(req.Token)
+		return c.srv.verify(c.seat.address, req.Token)
 	case req.Token != "":
 		return nil, &room.Error{Code: room.CodeBadRequest, Title: "A connection has a ticket or a token, not both.", Field: "token"}
 	case !time.Now().Before(who.Until):

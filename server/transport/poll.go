@@ -28,6 +28,9 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.quotas.rates.read(who.User); err != nil {
+		return err
+	}
 	id, err := s.judge(who, r.PathValue("room"), auth.Read)
 	if err != nil && !s.mutateHistory(r) { // mutant history_open
 		return err
@@ -57,7 +60,7 @@ func (s *Server) read(r *http.Request, who *auth.Identity, id room.ID, want read
 	want.wait = min(want.wait, max(0, time.Until(who.Until)))
 	if want.wait > 0 {
 		// One that waits is a connection like any other.
-		seat, err := s.quotas.arrive(addressOf(r), false)
+		seat, err := s.quotas.arrive(s.addressOf(r), false)
 		if err != nil {
 			return hub.Page{}, err
 		}
@@ -65,6 +68,10 @@ func (s *Server) read(r *http.Request, who *auth.Identity, id room.ID, want read
 		if err := s.quotas.name(seat, who.User); err != nil {
 			return hub.Page{}, err
 		}
+		if err := s.quotas.park(seat); err != nil {
+			return hub.Page{}, err
+		}
+		defer s.quotas.unpark(seat)
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()

@@ -64,13 +64,13 @@ func (s *Server) api(m methods) http.Handler {
 }
 
 // bounded bounds how long a request's body is waited for: by whoever reads it, and by net/http, which
-// reads what nobody wanted before it sends the answer.
+// reads what nobody wanted before it sends the answer. It bounds how long the peer may take for that answer, too.
 func (s *Server) bounded(serve http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.Limits.BodyWithin)) // not every writer in tests can
 		}
-		serve(w, r)
+		serve(&timely{ResponseWriter: w, within: s.cfg.Limits.AnswerWithin}, r)
 	})
 }
 

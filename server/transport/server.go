@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"runtime/debug"
 	"sync"
@@ -39,6 +40,12 @@ type Config struct {
 	// Kinds are the kinds of rooms that exist; rooms of others are unknown. Nil: every kind exists.
 	Kinds  *room.Kinds
 	Limits Limits // zero fields mean the defaults
+	// TrustedProxies are the addresses of the proxies in front, whose X-Forwarded-For says who the client
+	// is. None: the peer of a connection is the client.
+	TrustedProxies []netip.Prefix
+	// Admit says why no new connection (socket, stream, waiting poll) is taken at present; nil: they are.
+	// Default: they always are. It is called for each, concurrently.
+	Admit func() *room.Error
 
 	// Access keeps bans and revocations, so that access can be taken back; nil: there are no such routes.
 	Access room.AccessStore
@@ -137,6 +144,9 @@ func New(cfg Config) (*Server, error) {
 	for _, code := range room.Codes() {
 		s.told[code] = new(atomic.Int64)
 	}
+	if cfg.Admit != nil {
+		s.quotas.admit = cfg.Admit
+	}
 	s.useOrigins(cfg.Origins)
 	mux, err := s.routes()
 	if err != nil {
@@ -157,7 +167,7 @@ func New(cfg Config) (*Server, error) {
 
 // sweep forgets what is kept of those who are gone.
 func (s *Server) sweep() {
-	s.quotas.sweep()
+	s.quotas.rates.sweep()
 	s.tickets.sweep()
 }
 

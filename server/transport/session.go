@@ -238,7 +238,7 @@ func (t *stream) send(ctx context.Context, req *wire.Request, fault error) reply
 // refresh takes a new token of the same user, so that the stream outlives its first. One of another user
 // ends it, and so does one that may not read all of its rooms: they are those of the URL (rule SSE-1).
 func (t *stream) refresh(req *wire.Request) reply {
-	who, err := t.srv.verify(req.Token)
+	who, err := t.srv.verify(t.from, req.Token)
 	if err != nil {
 		return t.failure(req, err) // the token that is there is good until it ends
 	}

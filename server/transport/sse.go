@@ -21,7 +21,8 @@ type stream struct {
 	session
 	srv    *Server
 	seat   *seat
-	life   deadline // of the token
+	from   netip.Prefix // where it was opened
+	life   deadline     // of the token
 	listed guest
 	begun  atomic.Bool // the head of the answer is on its way
 }
@@ -48,7 +49,10 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	seat, err := s.quotas.arrive(addressOf(r), false)
+	if err := s.quotas.rates.join(who.User, len(joins)); err != nil {
+		return err
+	}
+	seat, err := s.quotas.arrive(s.addressOf(r), false)
 	if err != nil {
 		return err
 	}
@@ -62,7 +66,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	_ = early // a one-way stream has nothing to hear
-	t := &stream{srv: s, seat: seat, session: newSession(in, joins)}
+	t := &stream{srv: s, seat: seat, from: s.addressOf(r), session: newSession(in, joins)}
 	t.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
 	t.life.sink = &t.sink
 	t.listed.kind, t.listed.link = "sse", t
@@ -72,7 +76,7 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	s.log.Debug("stream opened", "request", w.Header().Get(requestID), "user", who.User)
-	go t.serve(joins, addressOf(r), w.Header())
+	go t.serve(joins, w.Header())
 	return nil
 }
 
@@ -169,9 +173,9 @@ const retryLine = "retry: 1000\n\n"
 
 // serve is the first goroutine of a stream. Another one, with a small stack, waits for the client to
 // hang up.
-func (t *stream) serve(joins []hub.Join, from netip.Prefix, h http.Header) {
+func (t *stream) serve(joins []hub.Join, h http.Header) {
 	t.srv.wheel.set(&t.life, t.who.Until, room.CodeTokenExpired)
-	if err := t.begin(joins, from, h); err != nil {
+	if err := t.begin(joins, h); err != nil {
 		if why := t.why.Load(); why != nil && why.err != nil {
 			err = why.err // it was cut before it began
 		}
@@ -211,7 +215,7 @@ func (t *stream) finish(words []byte) {
 	t.srv.release(&t.sink)
 }
 
-func (t *stream) begin(joins []hub.Join, from netip.Prefix, h http.Header) (err error) {
+func (t *stream) begin(joins []hub.Join, h http.Header) (err error) {
 	defer t.srv.rescue(&err)
 	conn, err := t.srv.cfg.Hub.Attach(t, wire.EventStream)
 	if err != nil {
@@ -226,7 +230,7 @@ func (t *stream) begin(joins []hub.Join, from netip.Prefix, h http.Header) (err 
 		return err
 	}
 	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed) []byte {
-		t.srv.beganBy(t.ticket, from, rooms)
+		t.srv.beganBy(t.ticket, t.from, rooms)
 		return appendBeginning(streamHead(h), joins, rooms, ready)
 	})
 }

@@ -20,7 +20,7 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 	if err := checkHandshake(r); err != nil {
 		return err
 	}
-	seat, err := s.quotas.arrive(addressOf(r), true)
+	seat, err := s.quotas.arrive(s.addressOf(r), true)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type socket struct {
 	permit *permit        // of who
 	listed guest          // on the roster from hello on
 	life   deadline       // of the hello, then of the token
+	pace   pace           // of the frames that neither send, join nor leave
 
 	errands errands
 }
@@ -180,6 +181,11 @@ func (c *socket) notice(v *violation) []byte {
 
 // control implements listener.
 func (c *socket) control(op ws.OpCode, payload []byte) error {
+	if op != ws.OpClose {
+		if refused := c.aside(); refused != nil {
+			return c.refuse(&wire.Request{}, refused)
+		}
+	}
 	switch op {
 	case ws.OpPing:
 		return c.reply(appendControl(nil, ws.OpPong, payload))

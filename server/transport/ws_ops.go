@@ -12,6 +12,11 @@ import (
 // message implements listener: one frame of the protocol.
 func (c *socket) message(text []byte) error {
 	req, err := wire.ParseRequest(text)
+	if err != nil || req.Op != wire.OpJoin && req.Op != wire.OpSend && req.Op != wire.OpLeave {
+		if refused := c.aside(); refused != nil {
+			return c.refuse(&req, refused)
+		}
+	}
 	if c.hub == nil {
 		return c.stranger(&req, err)
 	}
@@ -108,6 +113,9 @@ func (c *socket) failure(req *wire.Request, err error) []byte {
 
 // join starts or restarts the cursor of a room, beside the reading.
 func (c *socket) join(req *wire.Request) error {
+	if refused := c.srv.quotas.rates.join(c.who.User, 1); refused != nil {
+		return c.fail(req, refused)
+	}
 	id, err := c.srv.judge(c.who, req.Room, auth.Read)
 	if err != nil {
 		return c.fail(req, err)
@@ -166,7 +174,7 @@ func (c *socket) leave(req *wire.Request) error {
 
 // refresh takes a new token of the same user. Rooms that it grants no longer are left.
 func (c *socket) refresh(req *wire.Request) error {
-	who, err := c.srv.verify(req.Token)
+	who, err := c.srv.verify(c.seat.address, req.Token)
 	if err != nil {
 		return c.fail(req, err) // the token that is there is good until it ends
 	}
@@ -238,7 +246,10 @@ func (s *Server) admit(who *auth.Identity, id room.ID, req *wire.Request) (room.
 	if err != nil {
 		return send, err
 	}
-	if refused := s.quotas.send(who.User); refused != nil {
+	if refused := s.quotas.rates.send(who.User); refused != nil {
+		return send, refused
+	}
+	if refused := s.quotas.rates.sendTo(id); refused != nil {
 		return send, refused
 	}
 	return send, nil

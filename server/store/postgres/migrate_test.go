@@ -61,7 +61,7 @@ func connConfig(t *testing.T, dsn string) *pgx.ConnConfig {
 	return cfg
 }
 
-// behind makes a database have an older schema, 0 for none, with one event in it.
+// behind makes a database have an older schema, 0 for none, with one event in it, of the first.
 func behind(t *testing.T, dsn string, version int64) {
 	t.Helper()
 	db := stdlib.OpenDB(*connConfig(t, dsn))
@@ -75,11 +75,13 @@ func behind(t *testing.T, dsn string, version int64) {
 	must(t, err)
 	p, err := provider(db)
 	must(t, err)
-	_, err = p.UpTo(t.Context(), version)
+	_, err = p.UpTo(t.Context(), 1)
 	must(t, err)
 	_, err = db.ExecContext(t.Context(), `with r as (insert into roomlog.rooms (name, head, head_mark) values ('chat:old', 1, 7) returning id)
 		insert into roomlog.events (room, seq, mark, at, tag, type, author, data)
 		select id, 1, 7, now(), gen_random_uuid(), 'message', 'u', '"old"' from r`)
+	must(t, err)
+	_, err = p.UpTo(t.Context(), version)
 	must(t, err)
 }
 

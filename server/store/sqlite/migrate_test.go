@@ -45,7 +45,7 @@ func schema(t *testing.T, path string) string {
 	return b.String()
 }
 
-// behind makes a database of an older schema, 0 for none, with one event in it.
+// behind makes a database of an older schema, 0 for none, with one event in it, of the first.
 func behind(t *testing.T, path string, version int64) {
 	t.Helper()
 	if version == 0 {
@@ -56,11 +56,14 @@ func behind(t *testing.T, path string, version int64) {
 		if err != nil {
 			return err
 		}
-		if _, err := p.UpTo(t.Context(), version); err != nil {
+		if _, err := p.UpTo(t.Context(), 1); err != nil {
 			return err
 		}
-		_, err = db.Exec(`insert into rooms (id, name, head, head_mark) values (1, 'chat:old', 1, 7);
-			insert into events (room, seq, mark, at, type, author, tag, data) values (1, 1, 7, 1, 'message', 'u', x'000102030405060708090a0b0c0d0e0f', '"old"')`)
+		if _, err = db.Exec(`insert into rooms (id, name, head, head_mark) values (1, 'chat:old', 1, 7);
+			insert into events (room, seq, mark, at, type, author, tag, data) values (1, 1, 7, 1, 'message', 'u', x'000102030405060708090a0b0c0d0e0f', '"old"')`); err != nil {
+			return err
+		}
+		_, err = p.UpTo(t.Context(), version)
 		return err
 	})
 }

@@ -47,7 +47,7 @@ var pragmas = []string{
 	"checkpoint_fullfsync(on)", // likewise
 	"wal_autocheckpoint(2000)",
 	"journal_size_limit(67108864)",
-	"cache_size(-32768)",
+	"cache_size(-16384)", // of the writer; it lies outside of what the runtime counts as its memory
 	"temp_store(memory)",
 }
 
