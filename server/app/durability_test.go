@@ -15,13 +15,22 @@ import (
 // I24, HTTP-8: serve refuses a store that may lose what it acknowledges, until that is accepted; then it, and
 // dev at once, say so at start, in the log and in /healthz.
 func TestRelaxedDurability(t *testing.T) {
-	store := pgtest.DB(t) + "&synchronous_commit=off"
+	server, err := pgtest.Start(t.Context(), pgtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	store := server.DSN("") + "&synchronous_commit=off"
 	var logged bytes.Buffer
 	serve := Config{
 		Listen: "127.0.0.1:0", Data: t.TempDir(), Store: store, Kinds: NamedKinds("chat"), Origins: []string{"none"},
 		Key: testKey, Log: slog.New(slog.NewTextHandler(&logged, nil)),
 	}
-	_, err := New(t.Context(), serve)
+	_, err = New(t.Context(), serve)
 	if err == nil || !strings.Contains(err.Error(), "synchronous_commit=off") || !strings.Contains(err.Error(), "--accept-relaxed-durability") {
 		t.Errorf("serve with synchronous_commit off: %v", err)
 	}
