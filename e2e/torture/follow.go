@@ -227,6 +227,11 @@ func readFrame(ctx context.Context, conn *websocket.Conn, probe func() error) (f
 		timer.Reset(quiet / 2)
 		var fr frame
 		if err := json.Unmarshal(text, &fr); err != nil {
+			// The library takes a message that is cut off behind a frame's header for one that ends there. Nothing
+			// comes behind it then.
+			if _, _, next := conn.Read(ctx); next != nil && !json.Valid(text) {
+				return frame{}, next
+			}
 			return frame{}, breach(fmt.Sprintf("frame %.200s: %v", text, err))
 		}
 		switch fr.Op {
