@@ -120,11 +120,12 @@ type index struct {
 	cursors []*cursor
 
 	restores []*Line          // in the order read
+	floors   map[source]int64 // of the final logs that do not begin at 1
 	heads    map[string]*Line // the last row of each room that has one
 }
 
 func newIndex(lines []Line) *index {
-	x := &index{lines: lines, byTag: map[sent]*event{}, finals: map[source][]*Line{}, heads: map[string]*Line{}}
+	x := &index{lines: lines, byTag: map[sent]*event{}, finals: map[source][]*Line{}, heads: map[string]*Line{}, floors: map[source]int64{}}
 	for i := range lines {
 		l := &lines[i]
 		switch l.Op {
@@ -142,6 +143,9 @@ func newIndex(lines []Line) *index {
 			if _, ok := x.finals[key]; !ok {
 				x.finals[key] = nil
 				x.sources = append(x.sources, key)
+			}
+			if l.Floor > 1 {
+				x.floors[key] = max(x.floors[key], l.Floor)
 			}
 			if l.Seq > 0 {
 				x.finals[key] = append(x.finals[key], l)
@@ -211,4 +215,14 @@ func (x *index) takenBack(l *Line) bool {
 // renumbered reports whether the store was put back or given another epoch after l was asked.
 func (x *index) renumbered(l *Line) bool {
 	return slices.ContainsFunc(x.restores, func(r *Line) bool { return l.TMono < r.TEnd })
+}
+
+// pruned reports whether every final log of the room begins above the ack's seq.
+func (x *index) pruned(ack *Line) bool {
+	for _, s := range x.sources {
+		if s.room == ack.Room && x.floors[s] <= ack.Seq {
+			return false
+		}
+	}
+	return true
 }

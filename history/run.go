@@ -114,7 +114,7 @@ func checkDrain(x *index, t *tally) {
 		checkSpread(stop, times, t)
 		for _, e := range x.events {
 			for _, ack := range e.acks {
-				if ack.TEnd >= stop.TMono && ack.TEnd <= until && len(x.finals) > 0 && len(e.rows) == 0 && !x.takenBack(ack) {
+				if ack.TEnd >= stop.TMono && ack.TEnd <= until && len(x.finals) > 0 && len(e.rows) == 0 && !x.takenBack(ack) && !x.pruned(ack) {
 					t.violated(ack, "tag %s was acked while the node ended, and is not stored", e.tag)
 				}
 			}

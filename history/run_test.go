@@ -340,3 +340,15 @@ func TestRestoreTakesBack(t *testing.T) {
 	s.inEpoch("e2", 1)
 	caught(t, s, "I1 I25: tag f was acked")
 }
+
+// What lies below the floor of the final log is excused, and no more.
+func TestPrunedIsNotLost(t *testing.T) {
+	s := good()
+	s.drop(t, func(l Line) bool { return l.Op == OpFinal && l.Seq < 3 })
+	s.change(t, is(OpFinal, ""), func(l *Line) { l.Floor = 3 })
+	if v := judge(s); len(v.Failed()) > 0 {
+		t.Errorf("a pruned room is judged %v", v.Failed())
+	}
+	s.drop(t, func(l Line) bool { return l.Op == OpFinal && l.Seq == 3 })
+	caught(t, s, "I1 I3: tag c was acked as seq 3")
+}

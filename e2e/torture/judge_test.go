@@ -23,16 +23,19 @@ func (r *run) read(room, after string, limit int) page {
 	}
 	defer resp.Body.Close()
 	var p page
-	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || resp.StatusCode != http.StatusOK {
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusGone {
 		r.t.Fatalf("read %s after %s: status %d: %v", room, after, resp.StatusCode, err)
 	}
 	return p
 }
 
-// readFinal records every room from its start.
+// readFinal records every room from its start, or from its floor.
 func (r *run) readFinal() {
 	for _, name := range r.rooms {
-		after := "0"
+		after, floor := "0", r.read(name, "0", 1).Floor
+		if floor > 1 {
+			after = fmt.Sprint(floor - 1)
+		}
 		for {
 			p := r.read(name, after, 500)
 			if len(p.Events) == 0 {
@@ -44,7 +47,7 @@ func (r *run) readFinal() {
 			for _, e := range p.Events {
 				r.rec.Add(history.Line{
 					Op: history.OpFinal, Client: "judge", Room: name, Epoch: p.Epoch, Seq: e.Seq, Author: e.Author,
-					Tag: e.Tag, PayloadHash: history.Hash(e.Data), Via: history.ViaHistory,
+					Tag: e.Tag, PayloadHash: history.Hash(e.Data), Via: history.ViaHistory, Floor: floor,
 				})
 			}
 			after = p.Position
