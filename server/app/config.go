@@ -65,7 +65,7 @@ type Config struct {
 	BadTokenBurst         int           `env:"ROOMLOG_BAD_TOKEN_BURST" placeholder:"N" help:"The same at once (100; dev: 10000)."`
 	PingsPerSecond        int           `default:"20" env:"ROOMLOG_PINGS_PER_SECOND" help:"Frames one WebSocket may send per second, lasting, that neither send, join nor leave: pings, pongs, tokens, what makes no sense."`
 	PingBurst             int           `default:"500" env:"ROOMLOG_PING_BURST" help:"The same at once."`
-	Unauthenticated       int           `env:"ROOMLOG_UNAUTHENTICATED" placeholder:"N" help:"Connections that may have said nothing yet, and WebSockets without a hello; of one address a quarter (1000; dev: 20000)."`
+	Unauthenticated       int           `env:"ROOMLOG_UNAUTHENTICATED" placeholder:"N" help:"WebSockets that may not have said hello yet, of one address a quarter; four times as many connections may have said nothing at all (1000; dev: 20000)."`
 	MemoryLimit           int64         `env:"ROOMLOG_MEMORY_LIMIT" placeholder:"BYTES" help:"Memory the server should stay within. Near it memory of rooms is given back, then new connections are refused, then the slowest are cut (GOMEMLIMIT, else nine tenths of the container's, else none)."`
 	TailBytes             int64         `default:"67108864" env:"ROOMLOG_TAIL_BYTES" help:"Memory for the newest events of live rooms, over all rooms."`
 	QueueSends            int           `default:"16384" env:"ROOMLOG_QUEUE_SENDS" help:"Sends that may wait for the store; more are refused as overloaded."`

@@ -115,8 +115,8 @@ func (p *page) report(saw func(int64) bool) error {
 var errCanary = errors.New("I17: an event was given that was begun after the answer")
 
 func (f *fixture) victimSocket(user string, id, other room.ID, replay bool, saw func(int64) bool) (code room.Code, err error) {
+	token, position := f.token(user), ""
 	p := f.login(user)
-	position := ""
 	if replay {
 		position = `,"position":"0"`
 	}
@@ -126,7 +126,7 @@ func (f *fixture) victimSocket(user string, id, other room.ID, replay bool, saw 
 		op, payload, err := p.read()
 		if replay && errors.Is(err, io.EOF) {
 			// It was full when it was cut, and could be told nothing (CLOSE-3): it hears why when it comes back.
-			return room.Code(f.request("GET", "/v1/rooms/"+string(id)+"/events", f.token(user), "").code()), nil
+			return room.Code(f.request("GET", "/v1/rooms/"+string(id)+"/events", token, "").code()), nil
 		}
 		if err != nil {
 			return code, err

@@ -15,6 +15,9 @@ const (
 	// silentShare is the part of the time for a hello in which a connection has to say something at all; the
 	// rest is for the head of its request, which net/http bounds.
 	silentShare = 2
+	// silentFor is how many times as many may have said nothing as may be strangers: they cost less, and a client
+	// that opens all its connections before it uses the first is no attacker.
+	silentFor = 4
 	// refusedAgain is when somebody who found no place is to come again.
 	refusedAgain = time.Second
 	// lingering is how many refused connections are waited for at a time, so that they can read why.
@@ -47,8 +50,8 @@ type accepted struct {
 }
 
 // Guard puts a gate in front of a listener: at most most connections at a time (0: any number), one more is
-// told `overloaded`; and of those that have said nothing yet as many as there may be strangers, of one
-// address a quarter. The http.Server that accepts from it owns it; Close waits for its goroutines.
+// told `overloaded`; and of those that have said nothing yet four times as many as there may be strangers,
+// of one address a quarter. The http.Server that accepts from it owns it; Close waits for its goroutines.
 func (s *Server) Guard(l net.Listener, most int) *Gate {
 	g := &Gate{
 		Listener: l, srv: s, most: most, results: make(chan accepted), closing: make(chan struct{}),
@@ -115,7 +118,7 @@ func (g *Gate) admit(nc net.Conn) {
 		_ = nc.Close()
 	case g.most > 0 && g.open >= g.most:
 		g.refuse(nc)
-	case g.silent.all >= g.srv.cfg.Limits.Unauthenticated, g.crowded(from):
+	case g.silent.all >= g.mostSilent(), g.crowded(from):
 		g.srv.quotas.rates.refused[limitSilent].Add(1)
 		_ = nc.Close() // to answer somebody who has asked nothing would cost more than they do
 	default:
@@ -133,8 +136,10 @@ func (g *Gate) admit(nc net.Conn) {
 // crowded reports whether an address has as many silent connections as it may have. A proxy's is that of
 // all who come through it. The caller holds g.mu.
 func (g *Gate) crowded(from netip.Prefix) bool {
-	return !g.srv.trusted(from.Addr()) && g.silent.of[from] >= max(g.srv.cfg.Limits.Unauthenticated/strangersShare, 1)
+	return !g.srv.trusted(from.Addr()) && g.silent.of[from] >= max(g.mostSilent()/strangersShare, 1)
 }
+
+func (g *Gate) mostSilent() int { return silentFor * g.srv.cfg.Limits.Unauthenticated }
 
 // wait hands a connection on once there is something to read.
 func (g *Gate) wait(c *counted, from netip.Prefix) {

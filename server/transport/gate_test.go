@@ -67,7 +67,7 @@ func TestNoMoreSocketsThanThereIsRoomFor(t *testing.T) {
 func TestSilentConnections(t *testing.T) { // HTTP-9, LIM-8
 	f := start(t, options{server: func(c *Config) {
 		c.Limits.HelloWithin = 400 * time.Millisecond
-		c.Limits.Unauthenticated = 8 // of one address two
+		c.Limits.Unauthenticated = 2 // eight that are silent, two of one address
 	}})
 	g := f.gated(0)
 	first, second := f.dialRaw(""), f.dialRaw("")

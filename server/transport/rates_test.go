@@ -150,6 +150,14 @@ func TestAFloodOfPings(t *testing.T) {
 			}
 		})
 	}
+	t.Run("empty fragments", func(t *testing.T) {
+		p := f.login("u1")
+		p.write(frame(0x01, nil))
+		p.write([]byte(strings.Repeat(string(frame(0x00, nil)), burst)))
+		if reason := p.expectClose(4002); reason != "rate_limited" {
+			t.Errorf("reason %q", reason)
+		}
+	})
 	t.Run("stranger", func(t *testing.T) {
 		p := f.dial()
 		p.write([]byte(strings.Repeat(string(text(`{"op":"ping"}`)), burst+1)))
