@@ -89,7 +89,7 @@ func (f *follower) keepFresh(ctx context.Context, conn *websocket.Conn) (stop fu
 }
 
 // lodging is how long the tokens of those live who are not to stay.
-const lodging = 3 * time.Second
+const lodging = 2 * time.Second
 
 // lodgers follow with tokens that run out: some refresh them for a while, and all come back with a new one.
 func (r *run) lodgers(n int) error {

@@ -31,9 +31,9 @@ const (
 	writers   = 30
 	followers = 40
 	proxies   = 8
-	guests    = 4 // with tokens that run out
-	strayers  = 6 // with grants of their own
-	outlaws   = 6 // without access now and then
+	guests    = 10 // with tokens that run out
+	strayers  = 6  // with grants of their own
+	outlaws   = 6  // without access now and then
 	// settle bounds how long the run may take to come to rest once nothing is broken any more.
 	settle = 60 * time.Second
 )
