@@ -183,6 +183,8 @@ func checkPruned(x *index, t *tally) {
 			switch {
 			case l.Floor > 0 && l.Epoch == c.epoch && l.Floor < c.floor:
 				t.violated(l, "the floor of %s went back from %d to %d", l.Room, c.floor, l.Floor)
+			case c.known && c.seq < l.Floor-1 && (c.epoch == "" || c.epoch == l.Epoch):
+				t.violated(l, "%s in %s stood at seq %d, the floor is %d, and was given a page after %d instead of a reset", l.Client, l.Room, c.seq, l.Floor, l.Prev)
 			case l.Floor > 0 && l.Prev < l.Floor-1, !c.known && l.Prev < floor-1:
 				t.violated(l, "%s in %s was given a page after seq %d, the floor is %d", l.Client, l.Room, l.Prev, floor)
 			case l.Via == ViaPoll && l.Seq == l.Prev && l.Head > l.Seq:

@@ -175,7 +175,7 @@ func TestEachRunInvariantIsCaught(t *testing.T) {
 			s.page("r1", 560, 5, ViaLive, "f")
 			s.inEpoch("e2", 2)
 		}},
-		{"a page from below the floor", "I12: r3 in chat:a was given a page after seq 1, the floor is 4", func(t *testing.T, s *story) {
+		{"a page from below the floor", "I12: r3 in chat:a stood at seq 1, the floor is 4, and was given a page after 1 instead of a reset", func(t *testing.T, s *story) {
 			s.drop(t, of(OpReset, "r3"))
 			s.change(t, func(l Line) bool { return l.Client == "r3" && l.Op == OpPage && l.TMono == 602*testUnit }, func(l *Line) { l.Prev = 1 })
 			i := slices.IndexFunc(s.lines, func(l Line) bool { return l.Client == "r3" && l.Op == OpEvent })
@@ -184,6 +184,9 @@ func TestEachRunInvariantIsCaught(t *testing.T) {
 				l.Seq, l.Tag = int64(seq)+2, tag
 				s.lines = slices.Insert(s.lines, i+seq, l)
 			}
+		}},
+		{"taken to the floor without a word", "I12 I8: stood at seq 1, the floor is 4, and was given a page after 3 instead of a reset", func(t *testing.T, s *story) {
+			s.drop(t, of(OpReset, "r3"))
 		}},
 		{"part of what is gone after the reset", "I12: was given a page after seq 2, the floor is 4", func(t *testing.T, s *story) {
 			s.change(t, func(l Line) bool { return l.Client == "r3" && l.Op == OpPage && l.TMono == 602*testUnit }, func(l *Line) { l.Prev, l.Floor = 2, 0 })
