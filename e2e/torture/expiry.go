@@ -3,7 +3,6 @@ package torture
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -90,27 +89,3 @@ func (f *follower) keepFresh(ctx context.Context, conn *websocket.Conn) (stop fu
 
 // lodging is how long the tokens of those live who are not to stay.
 const lodging = 2 * time.Second
-
-// lodgers follow with tokens that run out: some refresh them for a while, and all come back with a new one.
-func (r *run) lodgers(n int) error {
-	key, err := r.node.key()
-	if err != nil {
-		return err
-	}
-	for i := range n {
-		name := fmt.Sprintf("lodger-%d", i)
-		f := &follower{
-			name: name, transport: "ws", room: roomName(i % rooms), base: r.proxies[i%proxies].Addr().String(),
-			rec: r.rec, rng: r.draw(), position: "0",
-		}
-		f.refresh = func() (string, time.Duration) {
-			token, err := sign(key, name, everything, lodging)
-			if err != nil {
-				panic(err)
-			}
-			return token, lodging
-		}
-		r.followers = append(r.followers, f)
-	}
-	return nil
-}

@@ -21,6 +21,9 @@ type recorder struct {
 	notes map[string]int
 	wrong map[string]int // what no fault excuses
 
+	expired int // connections that ended with their token
+	wards   int // revocations that were answered, and lifted
+
 	mayReset map[string]bool // the reasons for which a reset is due in this run; set before it begins
 }
 
@@ -87,6 +90,9 @@ func (r *recorder) turnedAway(f *follower, err error) {
 		r.end(f, "1012")
 	case 4501:
 		r.end(f, "token_expired")
+		r.mu.Lock()
+		r.expired++
+		r.mu.Unlock()
 	}
 }
 
@@ -160,4 +166,13 @@ func (r *recorder) total() (events int64) {
 		events += seq
 	}
 	return events
+}
+
+// worked reports whether enough has happened for each promise to be put to the test. On a machine that is busy with
+// other things a run takes longer.
+func (r *recorder) worked() bool {
+	events := r.total()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return events >= 1000 && r.expired >= 1 && r.wards >= 3
 }

@@ -273,8 +273,8 @@ func (r *run) breakThings(ctx context.Context) {
 		deck = append(deck, "stop the database at once")
 	}
 	dealt := make(map[string]int)
-	over := time.Now().Add(*lasting)
-	for turn := 0; turn < len(deck) || time.Now().Before(over); turn++ {
+	over, atLast := time.Now().Add(*lasting), time.Now().Add(*lasting+5*settle)
+	for turn := 0; turn < len(deck) || time.Now().Before(over) || !r.rec.worked() && time.Now().Before(atLast); turn++ {
 		if turn%len(deck) == 0 {
 			r.rng.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 		}

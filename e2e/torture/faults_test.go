@@ -2,6 +2,7 @@ package torture
 
 import (
 	"context"
+	"fmt"
 	"syscall"
 	"time"
 
@@ -28,4 +29,28 @@ func (r *run) stopNode(ctx context.Context) error {
 	r.rec.Add(line)
 	wait(ctx, time.Duration(r.rng.IntN(300))*time.Millisecond)
 	return r.node.start(ctx)
+}
+
+// lodgers follow with tokens that run out: some refresh them for a while, and all come back with a new one.
+func (r *run) lodgers(n int) error {
+	key, err := r.node.key()
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		name := fmt.Sprintf("lodger-%d", i)
+		f := &follower{
+			name: name, transport: "ws", room: roomName(i % rooms), base: r.proxies[i%proxies].Addr().String(),
+			rec: r.rec, rng: r.draw(), position: "0",
+		}
+		f.refresh = func() (string, time.Duration) {
+			token, err := sign(key, name, everything, lodging)
+			if err != nil {
+				panic(err)
+			}
+			return token, lodging
+		}
+		r.followers = append(r.followers, f)
+	}
+	return nil
 }

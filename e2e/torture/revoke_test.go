@@ -56,6 +56,9 @@ func (r *run) ward(ctx context.Context, rng *rand.Rand) error {
 			line.TEnd = history.Now()
 			r.rec.Add(line)
 			wait(ctx, time.Duration(200+rng.IntN(800))*time.Millisecond)
+			r.rec.mu.Lock()
+			r.rec.wards++
+			r.rec.mu.Unlock()
 		}
 		// Before the order, since it is good before it is answered.
 		r.rec.Add(history.Line{Op: history.OpAllow, Client: "warden", Author: f.name, Room: line.Room, TMono: history.Now()})
