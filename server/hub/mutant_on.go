@@ -10,8 +10,7 @@ import (
 	"roomlog/server/room"
 )
 
-// mutant names the fault of this build: ack_first, publish_first, tail_skip, join_gap or
-// unbounded_queue (mutant_queue_on.go). Each must be
+// mutant names the fault of this build: ack_first, publish_first, tail_skip or join_gap. Each must be
 // caught by the test that mutants.txt names, or the test proves nothing.
 var mutant = os.Getenv("ROOMLOG_MUTANT")
 
