@@ -180,7 +180,7 @@ func (c *Conn) release() {
 
 // enqueue puts the connection on its worker's list. The caller holds c.mu.
 func (c *Conn) enqueue() {
-	if !c.queued && !c.stalled && !c.closed {
+	if !c.queued && (!c.stalled || mutateEnqueue) && !c.closed {
 		c.queued = true
 		c.worker.addConn(c)
 	}

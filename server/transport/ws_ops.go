@@ -101,7 +101,7 @@ func (c *socket) refuse(req *wire.Request, err error) error {
 }
 
 func (c *socket) failure(req *wire.Request, err error) []byte {
-	e := room.AsError(err)
+	e := c.srv.dated(room.AsError(err))
 	c.srv.tell(e.Code)
 	if e.Code == room.CodeInternal {
 		c.srv.log.Error("request failed", "connection", c.id, "op", string(req.Op), "error", err)

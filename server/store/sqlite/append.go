@@ -92,6 +92,7 @@ func (w *writer) append(batch []room.Send, now time.Time) (room.Appended, error)
 	if w.failed != nil {
 		return room.Appended{}, unavailable(w.failed)
 	}
+	w.mutateBegin()
 	if _, err := w.begin.ExecContext(background); err != nil {
 		return room.Appended{}, classify("begin", err)
 	}
@@ -99,6 +100,9 @@ func (w *writer) append(batch []room.Send, now time.Time) (room.Appended, error)
 	out, err := a.run(batch)
 	if err != nil {
 		return room.Appended{}, w.undo(classify("append", err))
+	}
+	if w.mutateCommit() { // mutant ack_memory
+		return out, nil
 	}
 	if _, err := w.commit.ExecContext(background); err != nil {
 		return room.Appended{}, w.torn(err)
