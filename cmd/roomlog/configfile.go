@@ -9,6 +9,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/goccy/go-yaml"
+
+	"roomlog/server/app"
 )
 
 // configFile is the --config flag: a YAML file with one key per flag of the command. It gives values
@@ -86,11 +88,19 @@ func (r fileResolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (a
 	if !found {
 		return nil, nil
 	}
-	text, err := flagText(value, flag.Target.Kind() == reflect.Slice)
+	if _, ok := value.(map[string]any); ok && flag.Target.Type() == reflect.TypeFor[app.Kinds]() {
+		return value, nil // its mapper reads the mapping
+	}
+	text, err := flagText(value, takesList(flag))
 	if err != nil {
 		return nil, fmt.Errorf("%s: key %q %w", r.path, flag.Name, err)
 	}
 	return text, nil
+}
+
+// takesList reports whether a flag takes several values.
+func takesList(flag *kong.Flag) bool {
+	return flag.Target.Kind() == reflect.Slice || flag.Target.Type() == reflect.TypeFor[app.Kinds]()
 }
 
 // flagText writes a YAML value as the command line would have it; only a list flag takes a list.

@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/alecthomas/kong"
+
+	"roomlog/server/app"
 )
 
 // configCommand is about the configuration, without a server.
@@ -63,8 +65,11 @@ const redacted = "(redacted)"
 func (p *configPrintCommand) shown(f *kong.Flag) string {
 	value := f.Target.Interface()
 	text := fmt.Sprint(value)
-	if list, ok := value.([]string); ok {
-		text = strings.Join(list, ",")
+	switch value := value.(type) {
+	case []string:
+		text = strings.Join(value, ",")
+	case app.Kinds:
+		text = kindsText(value)
 	}
 	switch {
 	case text == "" || text == "0" && reflect.ValueOf(value).IsZero() && f.Default == "":

@@ -10,10 +10,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"roomlog/server/app"
 )
 
 // commands is the command line. `roomlog` alone is `roomlog dev`.
@@ -57,7 +60,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "roomlog:", oneLine(named(parser, args, err)))
 		return exitUsage
 	}
-	return finish(ctx.Run(&console{out: stdout, err: stderr}), stderr)
+	return finish(ctx.Run(&console{args: args, out: stdout, err: stderr}), stderr)
 }
 
 // newParser builds the parser of into; exit is called by --help.
@@ -67,6 +70,7 @@ func newParser(into any, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, 
 		kong.Description("A room is a log; a subscriber is a cursor over it. `roomlog` alone serves two talking panes on http://127.0.0.1:8080."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(exit),
+		kong.TypeMapper(reflect.TypeFor[app.Kinds](), kindsMapper{}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		kong.Vars{"config_help": "YAML file whose keys are the flags of this command.", "version": versionLine()},
 	)
@@ -90,6 +94,7 @@ func named(parser *kong.Kong, args []string, err error) error {
 
 // console is where a command talks to.
 type console struct {
+	args     []string // the command line, for who reads it again
 	out, err io.Writer
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // a race build would sleep a second at each exit
 			return err
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "one-line": oneLineOf},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "one-line": oneLineOf, "hangup": hangup, "logged": logged},
 	})
 }
 
@@ -71,6 +72,27 @@ func ready(s *testscript.TestScript, neg bool, args []string) {
 			s.Fatalf("the server at %s does not answer", s.Getenv("ADDRESS"))
 		}
 	}
+}
+
+// hangup sends SIGHUP to what the script runs in the background.
+func hangup(s *testscript.TestScript, _ bool, _ []string) {
+	for _, c := range s.BackgroundCmds() {
+		s.Check(c.Process.Signal(syscall.SIGHUP))
+	}
+}
+
+// logged waits until a file holds a text.
+func logged(s *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		s.Fatalf("usage: logged file text")
+	}
+	for range 1000 {
+		if strings.Contains(s.ReadFile(args[0]), args[1]) {
+			return
+		}
+		time.Sleep(20 * time.Millisecond) // the pace of looking, not what is waited for
+	}
+	s.Fatalf("%s does not say %q but %q", args[0], args[1], s.ReadFile(args[0]))
 }
 
 // oneLineOf checks that stderr is one line that begins with the program's name.

@@ -61,9 +61,11 @@ func (f *serverFlags) serve(c *console) error {
 	if err != nil {
 		return err
 	}
-	signals := make(chan os.Signal, 2)
+	signals, again := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	signal.Notify(again, syscall.SIGHUP) // before the start: it would end a process that does not listen for it
+	defer signal.Stop(again)
 
 	f.Config.Log, f.Config.Version = log, version
 	server, err := app.New(context.Background(), f.Config)
@@ -78,13 +80,46 @@ func (f *serverFlags) serve(c *console) error {
 		return errors.Join(err, server.Stop(context.Background()))
 	}
 	printStart(c.out, server.About())
-	select {
-	case s := <-signals:
-		log.Info("stopping", "signal", s.String())
-		return stop(server, signals)
-	case <-server.Failed():
-		return errors.Join(errors.New("the server can no longer take connections; the log says why"), stop(server, signals))
+	for {
+		select {
+		case <-again:
+			reload(server, c.args, log)
+		case s := <-signals:
+			log.Info("stopping", "signal", s.String())
+			return stop(server, signals)
+		case <-server.Failed():
+			return errors.Join(errors.New("the server can no longer take connections; the log says why"), stop(server, signals))
+		}
 	}
+}
+
+// reload reads the command line, the environment and the file again and gives the server what it may take
+// while it runs. What is wrong with them changes nothing.
+func reload(server *app.App, args []string, log *slog.Logger) {
+	var again commands
+	var (
+		waiting []string
+		parsed  *kong.Context
+	)
+	parser, err := newParser(&again, io.Discard, io.Discard, func(int) {})
+	if err == nil {
+		parsed, err = parser.Parse(args)
+	}
+	if err == nil {
+		config := again.Dev.Config // the server knows whether it is dev
+		if parsed.Selected().Name == "serve" {
+			config = again.Serve.Config
+		}
+		waiting, err = server.Reload(config)
+	}
+	if err != nil {
+		log.Error("the configuration is not taken", "error", oneLine(err))
+		return
+	}
+	if len(waiting) > 0 {
+		log.Warn("these keys have changed and wait for a restart", "keys", waiting)
+	}
+	log.Info("the configuration was read again")
 }
 
 // stop ends the server gracefully, or at once when another signal comes.

@@ -22,6 +22,8 @@ type App struct {
 	cfg     Config
 	about   About
 	hub     *hub.Hub
+	kinds   *room.Kinds
+	api     *transport.Server
 	tunnels *tunnels // nil unless Dev
 	http    *http.Server
 	metrics *metrics
@@ -57,7 +59,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, failed: make(chan struct{})}
+	a := &App{cfg: cfg, kinds: room.NewKinds(cfg.policies()), failed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.undo.run(context.Background()))

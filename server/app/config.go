@@ -28,7 +28,7 @@ type Config struct {
 	Data        string `default:"./data" env:"ROOMLOG_DATA" help:"Folder for what the server keeps; it is made when it is missing."`
 	Store       string `default:"sqlite:roomlog.db" env:"ROOMLOG_STORE" help:"sqlite:PATH, where a plain relative PATH lies in the data folder and ./PATH in the working folder, or postgres://USER:PASSWORD@HOST/DATABASE."`
 
-	Kinds   []string `env:"ROOMLOG_KINDS" placeholder:"KIND" help:"Kinds of rooms that exist, such as chat. Rooms of any other kind are unknown; dev without this knows every kind."`
+	Kinds   Kinds    `env:"ROOMLOG_KINDS" placeholder:"KIND,..." help:"Kinds of rooms that exist, such as chat; in the file also their policies. Rooms of any other kind are unknown; dev without this knows every kind."`
 	Origins []string `env:"ROOMLOG_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://app.example.com, compared exactly; none: no browser may. Dev also takes loopback origins."`
 	Key     string   `env:"ROOMLOG_KEY" placeholder:"TEXT" help:"Key that signs tokens (HS256), at least 32 bytes. Others on this machine can read a command line: prefer the environment or --key-file."`
 	KeyFile string   `env:"ROOMLOG_KEY_FILE" placeholder:"FILE" help:"File that holds the key; surrounding white space is dropped."`
@@ -90,10 +90,8 @@ func (c Config) validate() error {
 	if err := c.validateAdmin(); err != nil {
 		return err
 	}
-	for _, k := range c.Kinds {
-		if !room.ValidKind(k) {
-			return configErrorf("--kinds: %q is not a kind; one is a-z, 0-9, _ and -, begins with a letter and has at most 32 characters", k)
-		}
+	if err := c.Kinds.validate(); err != nil {
+		return err
 	}
 	for _, o := range c.allowedOrigins() {
 		if o == noOrigins {
@@ -167,14 +165,6 @@ func (c Config) validateLimits() error {
 		return configErrorf("--max-frame-bytes must exceed --max-event-bytes, since a frame carries the event")
 	}
 	return nil
-}
-
-// kinds are the kinds that exist; nil is every kind.
-func (c Config) kinds() []string {
-	if c.Dev && len(c.Kinds) == 0 {
-		return nil
-	}
-	return append([]string{}, c.Kinds...)
 }
 
 // allowedOrigins is the list to compare with, exactly.

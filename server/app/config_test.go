@@ -25,7 +25,10 @@ func TestConfigIsRefusedInOneSentence(t *testing.T) {
 		{"origin pattern", func(c *Config) { c.Origins = []string{"https://*.example.com"} }, "the origin"},
 		{"origin without scheme", func(c *Config) { c.Origins = []string{"app.example.com"} }, "the origin"},
 		{"two keys", func(c *Config) { c.KeyFile = "key" }, "given twice"},
-		{"kind", func(c *Config) { c.Kinds = []string{"chat", "Bad"} }, `"Bad" is not a kind`},
+		{"kind", func(c *Config) { c.Kinds = NamedKinds("chat", "Bad") }, `"Bad" is not a kind`},
+		{"negative retention", func(c *Config) { c.Kinds = Kinds{"chat": {Retention: RetentionConfig{Events: -1}}} }, "kinds.chat.retention.events"},
+		{"age without meaning", func(c *Config) { c.Kinds = Kinds{"chat": {Retention: RetentionConfig{Age: 30}}} }, "kinds.chat.retention.age"},
+		{"negative rooms", func(c *Config) { c.Kinds = Kinds{"chat": {RoomsPerUser: -1}} }, "kinds.chat.rooms_per_user"},
 		{"listen", func(c *Config) { c.Listen = "8080" }, "HOST:PORT"},
 		{"no time to ping", func(c *Config) { c.PingEvery = 5 }, "--ping-every"},
 		{"no time to write", func(c *Config) { c.WriteDeadline = time.Microsecond }, "--write-deadline"},
@@ -92,10 +95,10 @@ func TestLimitsDifferBetweenDevAndServe(t *testing.T) {
 	if got := (Config{Dev: true, SendsPerSecond: 7}).limits().SendsPerSecond; got != 7 {
 		t.Errorf("configured 7, got %v", got)
 	}
-	if kinds := (Config{}).kinds(); kinds == nil || len(kinds) != 0 {
+	if kinds := (Config{}).policies(); kinds == nil || len(kinds) != 0 {
 		t.Errorf("serve without kinds knows %v, want none", kinds)
 	}
-	if kinds := (Config{Dev: true}).kinds(); kinds != nil {
+	if kinds := (Config{Dev: true}).policies(); kinds != nil {
 		t.Errorf("dev without kinds knows %v, want every kind (nil)", kinds)
 	}
 }

@@ -21,7 +21,7 @@ func (a *App) buildHTTP(key []byte, store room.Store) error {
 	}
 	cfg := transport.Config{
 		Hub: a.hub, Verifier: verifier,
-		Origins: a.cfg.allowedOrigins(), Kinds: a.cfg.kinds(), Limits: a.cfg.limits(),
+		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Limits: a.cfg.limits(),
 		Version: a.cfg.Version, Store: store.Info(), PingEvery: a.cfg.PingEvery,
 		Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
@@ -35,6 +35,7 @@ func (a *App) buildHTTP(key []byte, store room.Store) error {
 	if err != nil {
 		return err
 	}
+	a.api = server
 	a.undo.push("close the connections", server.Close)
 	a.metrics = &metrics{a.hub, server, store}
 	shown := newMetrics(a.cfg.Version, a.metrics)

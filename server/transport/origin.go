@@ -19,6 +19,26 @@ func CheckOrigin(o string) error {
 	return nil
 }
 
+// TakeOrigins puts another list of origins in place of the one there is, for requests from now on. It may be
+// called while the server serves; a list with what no browser would send is refused whole.
+func (s *Server) TakeOrigins(origins []string) error {
+	for _, o := range origins {
+		if err := CheckOrigin(o); err != nil {
+			return err
+		}
+	}
+	s.useOrigins(origins)
+	return nil
+}
+
+func (s *Server) useOrigins(origins []string) {
+	list := make(map[string]bool, len(origins))
+	for _, o := range origins {
+		list[o] = true
+	}
+	s.origins.Store(&list)
+}
+
 // judgeOrigin refuses browsers' pages that are not on the list (rule HTTP-7), and tells browsers that
 // the others may read the answer.
 func (s *Server) judgeOrigin(w http.ResponseWriter, r *http.Request) error {
@@ -38,7 +58,7 @@ func (s *Server) judgeOrigin(w http.ResponseWriter, r *http.Request) error {
 
 // takesOrigin: the list counts, and in dev whatever page this machine serves.
 func (s *Server) takesOrigin(origin string) bool {
-	return s.origins[origin] || s.cfg.DevSigner != nil && localOrigin(origin)
+	return (*s.origins.Load())[origin] || s.cfg.DevSigner != nil && localOrigin(origin)
 }
 
 // preflight answers what a browser asks before it lets a page send what a form could not.

@@ -186,7 +186,7 @@ func TestStrangersAreBounded(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	f := start(t, options{server: func(c *Config) {
 		c.Errors = []byte(`{"codes":[{"code":"bad_room","title":"A <b>","cause":"C","cure":"D","status":400,"close":null,"retryable":false}]}`)
-		c.Kinds = []string{"chat"}
+		c.Kinds = room.NewKinds(map[string]room.Policy{"chat": {}})
 	}})
 	for _, c := range []struct {
 		name, method, path string

@@ -136,7 +136,7 @@ func (s *Server) judge(who *auth.Identity, name string, a auth.Action) (room.ID,
 }
 
 func (s *Server) allowed(who *auth.Identity, id room.ID, a auth.Action) error {
-	if s.kinds != nil && !s.kinds[id.Kind()] || !who.Grants.Allow(auth.Read, id) {
+	if _, known := s.cfg.Kinds.Policy(id.Kind()); !known || !who.Grants.Allow(auth.Read, id) {
 		return &room.Error{Code: room.CodeUnknownRoom, Title: "There is no such room for this user.", Field: "room"}
 	}
 	if !who.Grants.Allow(a, id) {

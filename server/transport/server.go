@@ -36,7 +36,7 @@ type Config struct {
 	// a browser's page and are not judged by it.
 	Origins []string
 	// Kinds are the kinds of rooms that exist; rooms of others are unknown. Nil: every kind exists.
-	Kinds  []string
+	Kinds  *room.Kinds
 	Limits Limits // zero fields mean the defaults
 
 	// DevSigner turns on GET /v1/dev/token for requests from this machine: anybody on it may then be
@@ -55,6 +55,9 @@ type Config struct {
 func (c *Config) withDefaults() {
 	c.Limits = c.Limits.withDefaults()
 	or(&c.PingEvery, 10*time.Second)
+	if c.Kinds == nil {
+		c.Kinds = room.NewKinds(nil)
+	}
 	if c.Ready == nil {
 		c.Ready = func(context.Context) error { return nil }
 	}
@@ -72,11 +75,6 @@ func (c *Config) validate() error {
 			return err
 		}
 	}
-	for _, k := range c.Kinds {
-		if !room.ValidKind(k) {
-			return fmt.Errorf("the kind %q is not 1 to 32 of a-z, 0-9, _ -, beginning with a letter", k)
-		}
-	}
 	return c.Limits.validate()
 }
 
@@ -84,8 +82,7 @@ func (c *Config) validate() error {
 type Server struct {
 	cfg     Config
 	log     *slog.Logger
-	origins map[string]bool
-	kinds   map[string]bool // nil: every kind exists
+	origins atomic.Pointer[map[string]bool] // the maps never change
 	quotas  *quotas
 	wheel   *wheel
 	mux     http.Handler
@@ -111,21 +108,13 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Log, origins: make(map[string]bool), quotas: newQuotas(cfg.Limits),
+		cfg: cfg, log: cfg.Log, quotas: newQuotas(cfg.Limits),
 		wheel: newWheel(time.Now), sinks: make(map[*sink]struct{}), told: make(map[room.Code]*atomic.Int64),
 	}
 	for _, code := range room.Codes() {
 		s.told[code] = new(atomic.Int64)
 	}
-	for _, o := range cfg.Origins {
-		s.origins[o] = true
-	}
-	if cfg.Kinds != nil {
-		s.kinds = make(map[string]bool)
-		for _, k := range cfg.Kinds {
-			s.kinds[k] = true
-		}
-	}
+	s.useOrigins(cfg.Origins)
 	mux, err := s.routes()
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
