@@ -46,10 +46,10 @@ with past as materialized (
 select count(*) from gone`
 
 // Prune is [room.Pruner.Prune]. If ctx ends meanwhile, it may have happened.
-func (s *Store) Prune(ctx context.Context, id room.ID, keep room.Keep, limit int) (room.Pruned, error) {
+func (s *Store) Prune(ctx context.Context, id room.ID, keep room.Retention, tags time.Duration, limit int) (room.Pruned, error) {
 	out := room.Pruned{}
 	err := s.change(ctx, "prune", func(tx pgx.Tx) error {
-		if err := tx.QueryRow(ctx, pruneSQL, string(id), keep.Age, keep.Events, keep.Tags, limit).Scan(&out.Events); err != nil {
+		if err := tx.QueryRow(ctx, pruneSQL, string(id), keep.Age, keep.Events, tags, limit).Scan(&out.Events); err != nil {
 			return err
 		}
 		record, err := find(ctx, tx, id)
@@ -60,7 +60,7 @@ func (s *Store) Prune(ctx context.Context, id room.ID, keep room.Keep, limit int
 }
 
 // Overdue is [room.Pruner.Overdue].
-func (s *Store) Overdue(ctx context.Context, kind string, keep room.Keep, after room.ID, scan int) (ids []room.ID, next room.ID, err error) {
+func (s *Store) Overdue(ctx context.Context, kind string, keep room.Retention, after room.ID, scan int) (ids []room.ID, next room.ID, err error) {
 	prefix := kind + ":"
 	args := []any{prefix, room.PrefixEnd(prefix), string(after), keep.Events, keep.Age, scan}
 	err = s.query(ctx, overdueSQL, args, func(rows pgx.Rows) error {

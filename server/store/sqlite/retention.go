@@ -66,7 +66,7 @@ func (w *writer) remembered(id int64, s *room.Send) (v room.Verdict, found bool,
 }
 
 // Prune is [room.Pruner.Prune]. ctx bounds the wait for a turn.
-func (s *Store) Prune(ctx context.Context, id room.ID, keep room.Keep, limit int) (out room.Pruned, err error) {
+func (s *Store) Prune(ctx context.Context, id room.ID, keep room.Retention, tags time.Duration, limit int) (out room.Pruned, err error) {
 	err = s.change(ctx, "prune", func(w *writer) error {
 		head, row, err := w.find(id)
 		if err != nil || row.id == 0 {
@@ -80,7 +80,7 @@ func (s *Store) Prune(ctx context.Context, id room.ID, keep room.Keep, limit int
 			return err
 		}
 		out.Events = int(upto - head.Floor)
-		if err := w.prune(row.id, head.Floor, upto, now.Add(-keep.Tags)); err != nil {
+		if err := w.prune(row.id, head.Floor, upto, now.Add(-tags)); err != nil {
 			return err
 		}
 		out.Head, _, err = w.find(id)
@@ -91,7 +91,7 @@ func (s *Store) Prune(ctx context.Context, id room.ID, keep room.Keep, limit int
 
 // upto is the floor that a room is to have: above the events beyond the number that is kept and, from
 // there, those in a row that are too old, at most limit in all.
-func (w *writer) upto(h room.Head, id int64, keep room.Keep, now time.Time, limit int) (room.Seq, error) {
+func (w *writer) upto(h room.Head, id int64, keep room.Retention, now time.Time, limit int) (room.Seq, error) {
 	most := min(h.Floor+room.Seq(limit), h.Seq+1)
 	upto := h.Floor
 	if keep.Events > 0 {
@@ -137,7 +137,7 @@ func (w *writer) prune(id int64, floor, upto room.Seq, since time.Time) error {
 }
 
 // Overdue is [room.Pruner.Overdue]. ctx bounds the wait for a connection.
-func (s *Store) Overdue(ctx context.Context, kind string, keep room.Keep, after room.ID, scan int) (ids []room.ID, next room.ID, err error) {
+func (s *Store) Overdue(ctx context.Context, kind string, keep room.Retention, after room.ID, scan int) (ids []room.ID, next room.ID, err error) {
 	prefix := kind + ":"
 	old := int64(0) // nothing is older
 	if keep.Age > 0 {
