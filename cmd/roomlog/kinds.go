@@ -49,11 +49,15 @@ func readKinds(value any) (app.Kinds, error) {
 	return kinds, nil
 }
 
-// kindsText writes kinds on one line, each with what of its policy is not the default.
+// kindsText writes kinds on one line: their names, or what each policy has that is not the default.
 func kindsText(kinds app.Kinds) string {
 	text, err := yaml.MarshalWithOptions(kinds, yaml.Flow(true))
 	if err != nil || len(kinds) == 0 {
 		return ""
 	}
-	return strings.TrimSpace(strings.ReplaceAll(string(text), ": {}", ""))
+	names := strings.TrimSpace(strings.ReplaceAll(string(text), ": {}", ""))
+	if strings.Contains(names, ":") {
+		return names
+	}
+	return strings.ReplaceAll(strings.Trim(names, "{}"), ", ", ",")
 }
