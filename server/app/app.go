@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"roomlog/server/hub"
+	"roomlog/server/retention"
 	"roomlog/server/room"
 	"roomlog/server/transport"
 )
@@ -22,6 +23,7 @@ type App struct {
 	cfg     Config
 	about   About
 	hub     *hub.Hub
+	keeper  *retention.Keeper
 	kinds   *room.Kinds
 	api     *transport.Server
 	tunnels *tunnels // nil unless Dev
@@ -76,6 +78,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin,
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
+	a.buildKeeper(store)
 	if err := a.buildHTTP(key, store); err != nil {
 		return nil, err
 	}
@@ -126,6 +129,7 @@ func (a *App) Start() error {
 	a.started, a.listener = true, listener
 	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
 	a.hub.Start()
+	a.keeper.Start()
 	if a.tunnels != nil {
 		a.tunnels.open(browsable(listener.Addr().(*net.TCPAddr)).String())
 		a.undo.push("close the tunnels", a.tunnels.close)

@@ -14,14 +14,14 @@ import (
 )
 
 // buildHTTP makes what answers requests: the API, in dev also the pages and their tunnels.
-func (a *App) buildHTTP(key []byte, store room.Store) error {
+func (a *App) buildHTTP(key []byte, store wholeStore) error {
 	verifier, err := auth.NewVerifier(key)
 	if err != nil {
 		return configErrorf("%v", err)
 	}
 	cfg := transport.Config{
 		Hub: a.hub, Verifier: verifier,
-		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Limits: a.cfg.limits(),
+		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Rooms: store, Limits: a.cfg.limits(),
 		Version: a.cfg.Version, Store: store.Info(), PingEvery: a.cfg.PingEvery,
 		Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
@@ -37,7 +37,7 @@ func (a *App) buildHTTP(key []byte, store room.Store) error {
 	}
 	a.api = server
 	a.undo.push("close the connections", server.Close)
-	a.metrics = &metrics{a.hub, server, store}
+	a.metrics = &metrics{a.hub, server, store, a.keeper}
 	shown := newMetrics(a.cfg.Version, a.metrics)
 	if err := a.buildAdmin(shown); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"roomlog/server/hub"
+	"roomlog/server/retention"
 	"roomlog/server/room"
 	"roomlog/server/transport"
 )
@@ -20,6 +21,7 @@ type metrics struct {
 	hub       *hub.Hub
 	transport *transport.Server
 	store     room.Store
+	keeper    *retention.Keeper
 }
 
 // metric describes one of ours by the rest of its name.
@@ -47,6 +49,13 @@ var (
 	metricReads     = metric("store_reads_total", "Reads of the store.", "cause")
 	metricResets    = metric("resets_total", "Positions that could not be continued.", "reason")
 	metricErrors    = metric("errors_total", "Errors that clients were told.", "code")
+
+	metricPruned    = metric("pruned_events_total", "Events that their rooms no longer keep.")
+	metricSwept     = metric("swept_rows_total", "Rows that deleted rooms left, and tags past their time.")
+	metricDeleted   = metric("deleted_rooms_total", "Rooms deleted by requests.")
+	metricRounds    = metric("retention_rounds_total", "Rounds through the rooms that came to their end.")
+	metricFailures  = metric("retention_failures_total", "Steps of a round that the store did not carry out; the next round tries again.")
+	metricLastRound = metric("retention_last_round_timestamp_seconds", "When the last round came to its end; 0: none has.")
 
 	metricBatchSends = metric("batch_sends", "Sends of a batch.")
 	metricAppend     = metric("append_seconds", "Time of a transaction that stores a batch.")
@@ -97,6 +106,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	count(metricStalls, s.Stalls)
 	count(metricWrites, s.Writes)
 	count(metricWritten, s.Written)
+	m.collectRetention(gauge, count)
 	for cause, n := range s.StoreReads {
 		count(metricReads, n, cause.String())
 	}
@@ -110,6 +120,20 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	out <- histogram(metricAppend, s.Append)
 	out <- histogram(metricAnswer, s.Answer)
 	out <- histogram(metricDelivery, s.Delivery)
+}
+
+func (m *metrics) collectRetention(gauge func(*prometheus.Desc, float64), count func(*prometheus.Desc, int64, ...string)) {
+	kept := m.keeper.Stats()
+	count(metricPruned, kept.Pruned)
+	count(metricSwept, kept.Swept)
+	count(metricDeleted, m.transport.Deleted())
+	count(metricRounds, kept.Rounds)
+	count(metricFailures, kept.Failures)
+	last := 0.0
+	if !kept.Last.IsZero() {
+		last = float64(kept.Last.UnixMilli()) / 1000
+	}
+	gauge(metricLastRound, last)
 }
 
 // snapshotWithin bounds the question for the oldest snapshot: a scrape does not wait for a database.

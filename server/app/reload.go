@@ -26,6 +26,7 @@ func (a *App) Reload(cfg Config) (waiting []string, err error) {
 		return nil, configErrorf("--origins: %v", err)
 	}
 	a.kinds.Replace(cfg.policies())
+	a.keeper.Now()
 	return a.cfg.differs(cfg), nil
 }
 

@@ -38,6 +38,8 @@ type Config struct {
 	// Kinds are the kinds of rooms that exist; rooms of others are unknown. Nil: every kind exists.
 	Kinds  *room.Kinds
 	Limits Limits // zero fields mean the defaults
+	// Rooms says which rooms exist, creates and deletes them; nil: there are no routes for that.
+	Rooms room.Rooms
 
 	// DevSigner turns on GET /v1/dev/token for requests from this machine: anybody on it may then be
 	// anybody. Nil: there is no such route.
@@ -87,6 +89,7 @@ type Server struct {
 	wheel   *wheel
 	mux     http.Handler
 	told    map[room.Code]*atomic.Int64 // errors that clients were told; the map never changes
+	deleted atomic.Int64                // rooms
 	nothing http.Handler                // for paths that name nothing
 
 	ctx    context.Context // of joins, and of the wheel
@@ -131,6 +134,7 @@ func (s *Server) routes() (http.Handler, error) {
 		http.MethodPost: s.postEvent,
 		http.MethodGet:  s.getEvents,
 	}))
+	s.routeRooms(mux)
 	mux.Handle("/v1/sse", s.api(methods{http.MethodGet: s.getStream}))
 	mux.Handle("/v1/ws", s.api(methods{http.MethodGet: s.getSocket}))
 	if s.cfg.DevSigner != nil {

@@ -50,6 +50,9 @@ func appendEventRest(dst []byte, e *room.Event) []byte {
 	return append(dst, '}')
 }
 
+// Time is a time as it stands on the wire (rule ROOM-6).
+func Time(t time.Time) string { return string(appendTime(nil, t)) }
+
 func appendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, timeLayout) }
 
 // appendString appends s as a JSON string. The fast path is the usual case: printable ASCII.

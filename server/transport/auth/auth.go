@@ -21,8 +21,9 @@ type Action string
 
 // The actions.
 const (
-	Read Action = "read"
-	Send Action = "send"
+	Read  Action = "read"
+	Send  Action = "send"
+	Admin Action = "admin" // say who may come into a room; on every room: also what concerns users
 )
 
 // Grant allows actions on rooms. Rooms is a room id, or a prefix of room ids followed by `*`
@@ -43,7 +44,7 @@ func (g Grant) matches(id room.ID) bool {
 type Grants []Grant
 
 // Everything is the grant of a dev token.
-func Everything() Grants { return Grants{{Rooms: "*", Can: []Action{Read, Send}}} }
+func Everything() Grants { return Grants{{Rooms: "*", Can: []Action{Read, Send, Admin}}} }
 
 // Allow reports whether the grants allow an action on a room.
 func (gs Grants) Allow(a Action, id room.ID) bool {
@@ -68,8 +69,8 @@ func (gs Grants) check() error {
 			return fmt.Errorf("the grant %q is neither a room id nor a prefix ending in *", g.Rooms)
 		}
 		for _, can := range g.Can {
-			if can != Read && can != Send {
-				return fmt.Errorf("the grant of %q can %q, which is neither read nor send", g.Rooms, can)
+			if can != Read && can != Send && can != Admin {
+				return fmt.Errorf("the grant of %q can %q, which is none of read, send and admin", g.Rooms, can)
 			}
 		}
 	}
