@@ -64,7 +64,7 @@ func start(t *testing.T, o options) *fixture {
 	must(t, err)
 	cfg := Config{
 		Hub: h, Verifier: verifier, DevSigner: signer, Limits: DevLimits(),
-		Origins: []string{"https://app.example.com"}, Version: "test", Store: store.Info(),
+		Origins: []string{"https://app.example.com"}, Version: "test", Store: store.Info(), Rooms: store,
 	}
 	if o.server != nil {
 		o.server(&cfg)
