@@ -47,7 +47,7 @@ func (s *Server) describe(r room.Record) roomInfo {
 
 // whose finds out who asks and for which room, and whether they may.
 func (s *Server) whose(r *http.Request, a auth.Action) (*auth.Identity, room.ID, error) {
-	who, err := s.cfg.Verifier.Verify(bearer(r))
+	who, err := s.identify(r)
 	if err != nil {
 		return nil, "", err
 	}
@@ -57,15 +57,18 @@ func (s *Server) whose(r *http.Request, a auth.Action) (*auth.Identity, room.ID,
 
 // getRoom is GET /v1/rooms/{room}.
 func (s *Server) getRoom(w http.ResponseWriter, r *http.Request) error {
-	_, id, err := s.whose(r, auth.Read)
+	who, id, err := s.whose(r, auth.Read)
 	if err != nil {
+		return err
+	}
+	if err := s.quotas.rates.read(who.User); err != nil {
 		return err
 	}
 	found, err := s.cfg.Rooms.Find(r.Context(), id)
 	if err != nil {
 		return err
 	}
-	return answerJSON(w, http.StatusOK, s.describe(found))
+	return writeRoom(w, http.StatusOK, s.describe(found))
 }
 
 // putRoom is PUT /v1/rooms/{room}: it makes the room exist. A body is not looked at.
@@ -74,7 +77,7 @@ func (s *Server) putRoom(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.quotas.send(who.User); err != nil {
+	if err := s.quotas.rates.send(who.User); err != nil {
 		return err
 	}
 	policy, _ := s.cfg.Kinds.Policy(id.Kind())
@@ -86,7 +89,7 @@ func (s *Server) putRoom(w http.ResponseWriter, r *http.Request) error {
 	if created {
 		status = http.StatusCreated
 	}
-	return answerJSON(w, status, s.describe(made))
+	return writeRoom(w, status, s.describe(made))
 }
 
 // deleteRoom is DELETE /v1/rooms/{room}. Those who follow the room are reset before it answers.
@@ -104,7 +107,7 @@ func (s *Server) deleteRoom(w http.ResponseWriter, r *http.Request) error {
 		s.deleted.Add(1)
 		s.log.Info("room deleted", "room", id, "by", who.User, "epoch", head.Epoch)
 	}
-	return answerJSON(w, http.StatusOK, struct {
+	return writeRoom(w, http.StatusOK, struct {
 		roomInfo
 		Deleted bool `json:"deleted"`
 	}{s.describe(room.Record{Head: head}), deleted})
@@ -116,8 +119,11 @@ func (s *Server) Deleted() int64 { return s.deleted.Load() }
 // getRooms is GET /v1/rooms: the rooms that exist and that the token may read, in the order of their ids. An
 // answer may have fewer than limit, or none, and still a next: it looks through a bounded number of rooms.
 func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.cfg.Verifier.Verify(bearer(r))
+	who, err := s.identify(r)
 	if err != nil {
+		return err
+	}
+	if err := s.quotas.rates.read(who.User); err != nil {
 		return err
 	}
 	q, err := parseQuery(r.URL.RawQuery, "prefix", "after", "limit")
@@ -139,7 +145,7 @@ func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answerJSON(w, http.StatusOK, list)
+	return writeRoom(w, http.StatusOK, list)
 }
 
 type roomList struct {
@@ -269,8 +275,8 @@ func partOfID(text string) bool {
 // maxRoom is the length of the longest id.
 const maxRoom = 200
 
-// answerJSON answers with a value as JSON.
-func answerJSON(w http.ResponseWriter, status int, value any) error {
+// writeRoom answers with a value as JSON.
+func writeRoom(w http.ResponseWriter, status int, value any) error {
 	body, err := json.Marshal(value)
 	if err != nil {
 		return err
