@@ -16,7 +16,7 @@ import (
 type retaining struct {
 	secret                           []byte
 	tag                              *sql.Stmt
-	young, oldest, doomed            *sql.Stmt
+	young, doomed                    *sql.Stmt
 	raise, keepTag, drop             *sql.Stmt
 	leftover, sweepEvents, sweepTags *sql.Stmt
 	swept, forget                    *sql.Stmt
