@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"roomlog/server/hub"
+	"roomlog/server/retention"
 	"roomlog/server/room"
 	"roomlog/server/transport"
 	"roomlog/server/transport/auth"
@@ -25,6 +26,7 @@ type App struct {
 	cfg      Config
 	about    About
 	hub      *hub.Hub
+	keeper   *retention.Keeper
 	kinds    *room.Kinds
 	engine   *webhook.Engine
 	hooks    atomic.Pointer[hooks]
@@ -95,6 +97,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin,
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
+	a.buildKeeper(store)
 	a.watch(store)
 	a.pressure = newPressure(cfg, a.hub)
 	if err := a.buildHTTP(doors, store); err != nil {
@@ -155,6 +158,7 @@ func (a *App) Start() error {
 	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
 	a.hub.Start()
 	a.engine.Start()
+	a.keeper.Start()
 	a.followKeys()
 	if a.tunnels != nil {
 		a.tunnels.open(browsable(listener.Addr().(*net.TCPAddr)).String())

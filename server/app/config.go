@@ -76,6 +76,8 @@ type Config struct {
 	PingEvery             time.Duration `default:"10s" env:"ROOMLOG_PING_EVERY" help:"How often a quiet connection is pinged."`
 	PongWithin            time.Duration `default:"10s" env:"ROOMLOG_PONG_WITHIN" help:"How long a peer may take to answer a ping before it is cut."`
 	WriteDeadline         time.Duration `default:"20s" env:"ROOMLOG_WRITE_DEADLINE" help:"How long a connection with bytes waiting may make no progress before it is cut."`
+	RetentionEvery        time.Duration `default:"1m" env:"ROOMLOG_RETENTION_EVERY" help:"How often rooms are looked through for what their kind no longer keeps."`
+	TagWindow             time.Duration `default:"720h" env:"ROOMLOG_TAG_WINDOW" help:"How long after it was stored a tag is remembered at least, though its event was pruned. Clients give a send up sooner: after 7 days."`
 	RevocationsKept       time.Duration `default:"9600h" env:"ROOMLOG_REVOCATIONS_KEPT" help:"How long a revocation is remembered; no token may live longer."`
 	HelloWithin           time.Duration `default:"10s" env:"ROOMLOG_HELLO_WITHIN" help:"How long a WebSocket may take to say hello."`
 	BodyWithin            time.Duration `default:"30s" env:"ROOMLOG_BODY_WITHIN" help:"How long the body of a request may take to come."`
@@ -214,6 +216,8 @@ func (c Config) validateLimits() error {
 		{"body-within", c.BodyWithin},
 		{"answer-within", c.AnswerWithin},
 		{"stop-within", c.StopWithin},
+		{"retention-every", c.RetentionEvery},
+		{"tag-window", c.TagWindow},
 		{"revocations-kept", c.RevocationsKept},
 	} {
 		if f.value != 0 && f.value < leastTime {

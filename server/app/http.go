@@ -13,7 +13,7 @@ import (
 )
 
 // buildHTTP makes what answers requests: the API, in dev also the pages and their tunnels.
-func (a *App) buildHTTP(d *doors, store room.Store) error {
+func (a *App) buildHTTP(d *doors, store wholeStore) error {
 	proxies, err := a.cfg.trustedProxies()
 	if err != nil {
 		return err
@@ -22,7 +22,7 @@ func (a *App) buildHTTP(d *doors, store room.Store) error {
 	cfg := transport.Config{
 		Hub: a.hub, Verifier: d.verifier, Services: d.services, DevSigner: d.devSigner, TokenInURL: a.cfg.Dev || a.cfg.TokenInURL,
 		TrustedProxies: proxies, Admit: a.pressure.admit,
-		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Webhooks: a.engine, Limits: a.cfg.limits(),
+		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Rooms: store, Webhooks: a.engine, Limits: a.cfg.limits(),
 		Version: a.cfg.Version, Store: store.Info, PingEvery: a.cfg.PingEvery,
 		RevocationsKept: a.cfg.RevocationsKept, Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
@@ -36,7 +36,7 @@ func (a *App) buildHTTP(d *doors, store room.Store) error {
 	}
 	a.api = server
 	a.undo.push("close the connections", server.Close)
-	a.metrics = &metrics{hub: a.hub, transport: server, store: store, pressure: a.pressure, engine: a.engine, calls: a.calls}
+	a.metrics = &metrics{hub: a.hub, transport: server, store: store, pressure: a.pressure, keeper: a.keeper, engine: a.engine, calls: a.calls}
 	shown := newMetrics(a.cfg.Version, a.metrics)
 	if err := a.buildAdmin(shown); err != nil {
 		return err

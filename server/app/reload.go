@@ -33,6 +33,7 @@ func (a *App) Reload(cfg Config) (waiting []string, err error) {
 	if err := a.api.TakeOrigins(cfg.allowedOrigins()); err != nil {
 		return nil, configErrorf("--origins: %v", err)
 	}
+	a.keeper.Now()
 	return a.cfg.differs(cfg), nil
 }
 

@@ -86,11 +86,12 @@ func (h *Hub) park(ctx context.Context, r *liveRoom, timer *time.Timer) bool {
 func (h *Hub) History(ctx context.Context, q room.Query) (Page, error) {
 	q.Limit = h.pageLimit(q.Limit)
 	q.MaxBytes = pollBytes
+	before := h.standsAt(q.Room)
 	got, err := h.read(ctx, ReadHistory, q)
 	if err != nil {
 		return Page{}, unavailable(err)
 	}
-	h.witness(got.Head)
+	before.witness(got.Head)
 	p := Page{Head: got.Head, Prev: got.Prev, Seq: got.Seq(), Mark: got.Position().Mark, Count: len(got.Events)}
 	for i := range got.Events {
 		if i > 0 {

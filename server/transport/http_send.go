@@ -62,7 +62,8 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 
 // parseSend judges what a send carries, in this order: tag, type, data. The first fault is told.
 func (s *Server) parseSend(id room.ID, author, tag, typ string, data []byte) (room.Send, error) {
-	send := room.Send{Room: id, Author: author, Type: typ}
+	policy, _ := s.cfg.Kinds.Policy(id.Kind())
+	send := room.Send{Room: id, Author: author, Type: typ, RoomLimit: policy.RoomsPerUser}
 	var err error
 	if send.Tag, err = room.ParseTag(tag); err != nil {
 		return send, err
