@@ -19,29 +19,27 @@ select r.name, $4::bigint > 0 and r.head - r.floor >= $4 or $5::interval > inter
 	select from roomlog.events e where e.room = r.id and e.seq = r.floor and e.at < clock_timestamp() - $5::interval)
 from roomlog.rooms r where r.name >= $1 and r.name < $2 and r.name > $3 order by r.name limit $6`
 
-// sweepSQL removes the rows of one room that was deleted, and when it has none any more that room.
+// sweepSQL removes the rows of one room that was deleted, and when it has none any more that room. Rows are
+// named by where they lie: a join with what a limit chose could be planned as a scan of the table.
 const sweepSQL = `
 with next as materialized (
 	select room from roomlog.leftovers order by room limit 1 for update skip locked
-), old as materialized (
-	select e.room, e.seq from next join roomlog.events e on e.room = next.room order by e.seq limit $1
 ), events as (
-	delete from roomlog.events e using old where e.room = old.room and e.seq = old.seq returning 1
-), known as materialized (
-	select t.room, t.seq from next join roomlog.tags t on t.room = next.room order by t.seq limit $1
+	delete from roomlog.events where ctid = any (array(
+		select e.ctid from roomlog.events e where e.room = (select room from next) order by e.seq limit $1)) returning 1
 ), tags as (
-	delete from roomlog.tags t using known where t.room = known.room and t.seq = known.seq returning 1
+	delete from roomlog.tags where ctid = any (array(
+		select t.ctid from roomlog.tags t where t.room = (select room from next) order by t.seq limit $1)) returning 1
 ), done as (
-	delete from roomlog.leftovers l using next where l.room = next.room
-		and (select count(*) from old) < $1 and (select count(*) from known) < $1 returning 1
+	delete from roomlog.leftovers where room = (select room from next)
+		and (select count(*) from events) < $1 and (select count(*) from tags) < $1
 )
 select (select count(*) from events) + (select count(*) from tags), (select count(*) from next)`
 
 const forgetSQL = `
-with past as materialized (
-	select room, seq from roomlog.tags where at < clock_timestamp() - $2::interval order by at limit $1
-), gone as (
-	delete from roomlog.tags t using past where t.room = past.room and t.seq = past.seq returning 1
+with gone as (
+	delete from roomlog.tags where ctid = any (array(
+		select t.ctid from roomlog.tags t where t.at < clock_timestamp() - $2::interval order by t.at limit $1)) returning 1
 )
 select count(*) from gone`
 
