@@ -28,6 +28,7 @@ type Options struct {
 	Idle     int           // connections of the idle row; default 10,000
 	Readers  int           // readers of the fan-out row; default 1,000
 	Senders  int           // of the send rows; default 64
+	Stalled  int           // readers that stop, of the row of that name; default 1,000
 	JSON     bool          // print JSON instead of a table
 	Progress io.Writer     // one line per run; nil is silent
 }
@@ -36,7 +37,7 @@ func (o *Options) withDefaults() {
 	if len(o.Stores) == 0 {
 		o.Stores = []string{"sqlite"}
 	}
-	for v, def := range map[*int]int{&o.Runs: 3, &o.Idle: 10000, &o.Readers: 1000, &o.Senders: 64} {
+	for v, def := range map[*int]int{&o.Runs: 3, &o.Idle: 10000, &o.Readers: 1000, &o.Senders: 64, &o.Stalled: 1000} {
 		if *v == 0 {
 			*v = def
 		}
@@ -54,7 +55,7 @@ func (o *Options) validate() error {
 	for _, c := range []struct {
 		name    string
 		n, most int
-	}{{"runs", o.Runs, 1000}, {"idle", o.Idle, 1_000_000}, {"readers", o.Readers, 100_000}, {"senders", o.Senders, 10_000}} {
+	}{{"runs", o.Runs, 1000}, {"idle", o.Idle, 1_000_000}, {"readers", o.Readers, 100_000}, {"senders", o.Senders, 10_000}, {"stalled", o.Stalled, 10_000}} {
 		if c.n < 1 || c.n > c.most {
 			return fmt.Errorf("%s must be from 1 to %d, not %d", c.name, c.most, c.n)
 		}
@@ -116,6 +117,8 @@ var scenarios = []scenario{
 	{"fanout", "one room, saturated: one send of each sender in flight", fanout},
 	{"sends-one-room", "acked sends, one outstanding each, one room", sendsOneRoom},
 	{"sends-many-rooms", "acked sends, one outstanding each, 1,000 rooms", sendsManyRooms},
+	{"snapshot", "one room under a snapshot that another session holds, against one without (PostgreSQL)", snapshot},
+	{"stalled", "readers that stop in a room of 1 MB/s, and others that read on", stalled},
 }
 
 // Names lists the rows, with what each of them does.

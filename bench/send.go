@@ -17,6 +17,7 @@ type ack struct {
 	room   string
 	seq    int64
 	took   time.Duration
+	at     time.Time
 }
 
 func sendsOneRoom(ctx context.Context, s *server, o Options) ([]measured, error) {
@@ -102,7 +103,8 @@ func sendAll(ctx context.Context, senders []*client, room func(sender, turn int)
 					errs[i] = fmt.Errorf("sender %d: %w", i, err)
 					return
 				}
-				acks[i] = append(acks[i], ack{sender: i, room: room, seq: seq, took: time.Since(started)})
+				now := time.Now()
+				acks[i] = append(acks[i], ack{sender: i, room: room, seq: seq, took: now.Sub(started), at: now})
 			}
 		})
 	}

@@ -20,12 +20,13 @@ import (
 // server is the process under test: the same binary, started on a free port of its own with a data
 // folder of its own. What it costs is read from the operating system.
 type server struct {
-	cmd  *exec.Cmd
-	addr string
-	dir  string
-	log  string        // a file
-	dead chan struct{} // closed when the process has ended
-	exit error         // how it ended; valid once dead is closed
+	cmd   *exec.Cmd
+	addr  string
+	store string // as it was asked for
+	dir   string
+	log   string        // a file
+	dead  chan struct{} // closed when the process has ended
+	exit  error         // how it ended; valid once dead is closed
 }
 
 // startServer starts `binary dev` on a store (`sqlite` or a Postgres URL) and waits until it answers.
@@ -34,7 +35,7 @@ func startServer(ctx context.Context, binary, store string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dir: dir, dead: make(chan struct{})}
+	s := &server{dir: dir, store: store, dead: make(chan struct{})}
 	if err := s.launch(binary, store); err != nil {
 		return nil, errors.Join(fmt.Errorf("start server: %w", err), os.RemoveAll(dir))
 	}

@@ -152,7 +152,7 @@ func (tr *transcript) validate(t *testing.T, s *shapes) {
 		case st.Server != nil:
 			s.checkFrame(t, at, "server", f.fill(st.Server), st.Bad)
 		case st.HTTP != nil && st.HTTP.Body != nil:
-			if err := s.validate("http-send", f.fill(st.HTTP.Body)); err != nil {
+			if err := s.validate(bodyOf(st.HTTP.Path), f.fill(st.HTTP.Body)); err != nil {
 				t.Errorf("%s: %v", at, err)
 			}
 		}
@@ -160,6 +160,17 @@ func (tr *transcript) validate(t *testing.T, s *shapes) {
 			s.checkFrame(t, at, "server", f.fill(one.Server), one.Bad)
 		}
 	}
+}
+
+// bodyOf names the schema of what is sent to a path.
+func bodyOf(path string) string {
+	switch {
+	case strings.Contains(path, "/bans/"):
+		return "http-ban-order"
+	case strings.HasSuffix(path, "/revoke"):
+		return "http-revoke-order"
+	}
+	return "http-send"
 }
 
 func (s *shapes) checkFrame(t *testing.T, at, side string, frame map[string]any, bad bool) {

@@ -248,6 +248,43 @@ describe('cursor', () => {
     expect(status()).toMatchObject({ state: 'live', error: undefined });
   });
 
+  it('is denied when the room is taken away while it is live (ACC-4, AUTH-10)', async () => {
+    const { network, client, socket, status, texts } = await attached();
+    const errors: string[] = [];
+    client.on('error', error => errors.push(error.code));
+    socket.say(joined(socket.take('join').id, 0, 1));
+    socket.say({
+      op: 'error',
+      room: 'chat:a',
+      code: 'unknown_room',
+      title: 'No such room.',
+      retryable: false,
+    });
+    expect(status()).toMatchObject({ state: 'denied', error: { code: 'unknown_room' }, seq: 1 });
+    expect(errors).toEqual(['unknown_room']);
+    expect(texts()).toEqual(['m1']); // what was shown stays; the application knows better
+    await pass(14_000);
+    expect(socket.sent).toEqual([]);
+    const next = await again(network);
+    next.say(joined(next.take('join').id, 1, 2));
+    expect(status()).toMatchObject({ state: 'live', error: undefined, seq: 2 });
+  });
+
+  it('leaves it to the answer of a join under way whether it is denied (ACC-4)', async () => {
+    const { socket, status } = await attached();
+    const { id } = socket.take('join');
+    socket.say({
+      op: 'error',
+      room: 'chat:a',
+      code: 'unknown_room',
+      title: 'No such room.',
+      retryable: false,
+    });
+    expect(status().state).toBe('attaching');
+    socket.say(joined(id, 0, 1));
+    expect(status().state).toBe('live');
+  });
+
   it('asks again when a join is refused for now, not sooner than told (ERR-3)', async () => {
     const { socket, status } = await attached();
     socket.say(refusal(socket.take('join'), 'unavailable', true, { retry_after_ms: 2_000 }));

@@ -19,6 +19,7 @@ type benchCommand struct {
 	Idle     int           `default:"10000" help:"Connections of the idle row."`
 	Readers  int           `default:"1000" help:"Readers of the fan-out row."`
 	Senders  int           `default:"64" help:"Senders of the send rows."`
+	Stalled  int           `default:"1000" help:"Readers that stop, of the row of that name."`
 	JSON     bool          `name:"json" help:"Print JSON instead of a table."`
 }
 
@@ -32,6 +33,6 @@ func (b *benchCommand) Run(c *console) error {
 	}
 	return bench.Run(ctx, bench.Options{
 		Binary: binary, Stores: b.Store, Only: b.Only, Runs: b.Runs, Duration: b.Duration,
-		Idle: b.Idle, Readers: b.Readers, Senders: b.Senders, JSON: b.JSON, Progress: c.err,
+		Idle: b.Idle, Readers: b.Readers, Senders: b.Senders, Stalled: b.Stalled, JSON: b.JSON, Progress: c.err,
 	}, c.out)
 }

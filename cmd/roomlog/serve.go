@@ -88,7 +88,7 @@ func (f *serverFlags) serve(c *console) error {
 			log.Info("stopping", "signal", s.String())
 			return stop(server, signals)
 		case <-server.Failed():
-			return errors.Join(errors.New("the server can no longer take connections; the log says why"), stop(server, signals))
+			return errors.Join(errors.New("the server can no longer serve and ends; the log says why"), stop(server, signals))
 		}
 	}
 }
@@ -159,6 +159,9 @@ func printStart(w io.Writer, about app.About) {
 		fmt.Fprintf(&b, "  admin       %s/metrics\n", about.Admin)
 	}
 	fmt.Fprintf(&b, "  durability  %s\n", about.Durability)
+	if len(about.Insecure) > 1 {
+		b.WriteString("\n  !!! INSECURE !!!\n")
+	}
 	for _, line := range about.Insecure {
 		fmt.Fprintf(&b, "  insecure    %s\n", line)
 	}

@@ -16,8 +16,10 @@ import (
 type tokenCommand struct {
 	User    string        `required:"" placeholder:"NAME" help:"Who the token is for."`
 	Rooms   string        `default:"*" help:"Rooms it is good for: a room id, or a prefix and *, such as chat:*."`
-	Can     []string      `default:"read,send" enum:"read,send" help:"What it allows there: read, send or both."`
+	Can     []string      `default:"read,send" enum:"read,send,admin" help:"What it allows there: read, send, admin."`
 	TTL     time.Duration `name:"ttl" default:"1h" help:"How long it is good for."`
+	Issuer  string        `placeholder:"NAME" help:"The token's iss, for a server that asks for one."`
+	Aud     string        `name:"audience" placeholder:"NAME" help:"The token's aud, likewise."`
 	Key     string        `env:"ROOMLOG_KEY" placeholder:"TEXT" help:"The server's key; prefer the environment or --key-file."`
 	KeyFile string        `env:"ROOMLOG_KEY_FILE" placeholder:"FILE" help:"File that holds the server's key."`
 	Data    string        `default:"./data" env:"ROOMLOG_DATA" help:"Data folder of a dev server, whose key is taken where none is given."`
@@ -46,7 +48,7 @@ func (t *tokenCommand) Run(c *console) error {
 	for _, can := range t.Can {
 		grant.Can = append(grant.Can, auth.Action(can))
 	}
-	token, _, err := signer.Sign(t.User, auth.Grants{grant}, t.TTL)
+	token, _, err := signer.As(t.Issuer, t.Aud).Sign(t.User, auth.Grants{grant}, t.TTL)
 	if err != nil {
 		return usageError{err}
 	}

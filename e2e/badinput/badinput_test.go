@@ -178,12 +178,18 @@ type fixture struct {
 	secrets map[string]bool // what the log may not hold
 }
 
-const signingKey = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+const (
+	signingKey = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+	serviceKey = "f0e1d2c3b4a5968778695a4b3c2d1e0f"
+)
 
 func start(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{dir: t.TempDir(), secrets: map[string]bool{signingKey: true, canary: true}}
+	f := &fixture{dir: t.TempDir(), secrets: map[string]bool{signingKey: true, serviceKey: true, canary: true}}
 	must(t, os.WriteFile(filepath.Join(f.dir, "key"), []byte(signingKey), 0o600))
+	must(t, os.WriteFile(filepath.Join(f.dir, "public.pem"), publicKey(), 0o600))
+	must(t, os.WriteFile(filepath.Join(f.dir, "services.yaml"), []byte("backend: {key: "+serviceKey+", grants: [{rooms: 'chat:*', can: [read, send]}]}\n"), 0o600))
+	keys := publish(t)
 	var err error
 	f.log, err = os.Create(filepath.Join(f.dir, "server.log"))
 	must(t, err)
@@ -191,6 +197,8 @@ func start(t *testing.T) *fixture {
 	out, err := os.Create(started)
 	must(t, err)
 	f.process = exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--key-file", "key", "--kinds", "chat",
+		"--public-key-file", "public.pem", "--jwks-url", issuerOne+"="+keys+"/one,"+issuerTwo+"="+keys+"/two",
+		"--issuer", "app", "--audience", "roomlog", "--service-keys-file", "services.yaml",
 		"--origins", "https://app.example.com", "--sends-per-second", "5000", "--send-burst", "5000", "--rooms-per-connection", "20", "--ping-every", "10m", "--log-level", "debug", "--log-format", "text")
 	f.process.Dir, f.process.Stdout, f.process.Stderr = f.dir, out, f.log
 	must(t, f.process.Start())

@@ -16,22 +16,26 @@ import (
 	"roomlog/server/retention"
 	"roomlog/server/room"
 	"roomlog/server/transport"
+	"roomlog/server/transport/auth"
 )
 
 // App is one server. Its methods may be called concurrently.
 type App struct {
-	cfg     Config
-	about   About
-	hub     *hub.Hub
-	keeper  *retention.Keeper
-	kinds   *room.Kinds
-	api     *transport.Server
-	tunnels *tunnels // nil unless Dev
-	http    *http.Server
-	metrics *metrics
-	admin   *http.Server // nil without an admin listener
-	undo    undo
-	failed  chan struct{}
+	cfg      Config
+	about    About
+	hub      *hub.Hub
+	keeper   *retention.Keeper
+	kinds    *room.Kinds
+	api      *transport.Server
+	keySets  []*auth.KeySet
+	tunnels  *tunnels // nil unless Dev
+	http     *http.Server
+	metrics  *metrics
+	pressure *pressure
+	admin    *http.Server // nil without an admin listener
+	undo     undo
+	failed   chan struct{}
+	fail     func() // closes failed, once
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -57,11 +61,12 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	key, err := cfg.SigningKey()
+	doors, err := cfg.openDoors()
 	if err != nil {
 		return nil, err
 	}
 	a := &App{cfg: cfg, kinds: room.NewKinds(cfg.policies()), failed: make(chan struct{})}
+	a.fail = sync.OnceFunc(func() { close(a.failed) })
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.undo.run(context.Background()))
@@ -72,14 +77,20 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.undo.push("close the store", func(context.Context) error { return store.Close() })
+	if err := cfg.acceptDurability(store.Info()); err != nil {
+		return nil, err
+	}
 	a.about = describe(cfg, store.Info(), where)
+	a.about.Notes = append(a.about.Notes, doors.notes...)
 	a.hub = hub.New(hub.Config{
 		Store: store, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
 		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin,
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
+	a.watch(store)
 	a.buildKeeper(store)
-	if err := a.buildHTTP(key, store); err != nil {
+	a.pressure = newPressure(cfg, a.hub)
+	if err := a.buildHTTP(doors, store); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -92,8 +103,8 @@ func describe(cfg Config, info room.Info, where string) About {
 		Store:      fmt.Sprintf("%s %s, %s", info.Name, info.Version, where),
 		Durability: "full: an acknowledged event has been synced to disk",
 	}
-	if info.Durability != "full" {
-		about.Durability = info.Durability + ": an acknowledged event may be lost in a crash of the machine"
+	if info.Durability != room.Full {
+		about.Durability = fmt.Sprintf("%s: an acknowledged event may be lost in a crash of the machine (%s)", info.Durability, info.Relaxed)
 	}
 	if !cfg.Dev && len(cfg.Kinds) == 0 {
 		about.Notes = append(about.Notes, "no kinds are declared, so every room is unknown: --kinds chat declares one")
@@ -108,6 +119,10 @@ func describe(cfg Config, info room.Info, where string) About {
 	}
 	if host, _, _ := net.SplitHostPort(cfg.Listen); !transport.LocalHost(host) {
 		about.Insecure = append(about.Insecure, "plain HTTP on "+cfg.Listen+": put TLS in front of it")
+		if cfg.Dev {
+			about.Insecure = append(about.Insecure,
+				"DEV ON A NETWORK: this server knows every kind of room and holds nobody to the limits of serve; never where others than you reach it")
+		}
 	}
 	return about
 }
@@ -123,13 +138,17 @@ func (a *App) Start() error {
 	if err != nil {
 		return listenError(a.cfg.Listen, "--listen", err)
 	}
+	gate := a.api.Guard(listener, a.cfg.sockets())
 	if err := a.startAdmin(); err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, gate.Close())
 	}
+	a.metrics.gate.Store(gate)
+	a.undo.push("stop watching memory", a.pressure.start())
 	a.started, a.listener = true, listener
 	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
 	a.hub.Start()
 	a.keeper.Start()
+	a.followKeys()
 	if a.tunnels != nil {
 		a.tunnels.open(browsable(listener.Addr().(*net.TCPAddr)).String())
 		a.undo.push("close the tunnels", a.tunnels.close)
@@ -137,9 +156,9 @@ func (a *App) Start() error {
 	serving := make(chan struct{})
 	go func() {
 		defer close(serving)
-		if err := a.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.http.Serve(gate); !errors.Is(err, http.ErrServerClosed) {
 			a.cfg.Log.Error("serve", "err", err)
-			close(a.failed)
+			a.fail()
 		}
 	}()
 	a.undo.push("close the listener", func(ctx context.Context) error {
@@ -194,7 +213,8 @@ func (a *App) Stop(ctx context.Context) error {
 	return a.undo.run(ctx)
 }
 
-// Failed is closed when the server stops serving without having been asked to.
+// Failed is closed when the server can no longer serve without having been asked to stop: its listener
+// has ended, or its store. The log says why; a new process is what helps.
 func (a *App) Failed() <-chan struct{} { return a.failed }
 
 // About describes the server; its URL is known once Start has returned.
@@ -217,7 +237,7 @@ func (a *App) Addr() net.Addr {
 // How long a connection may be in the way without being of use: with half a request's head, and
 // between requests.
 const (
-	readHeaderTimeout = 10 * time.Second
+	readHeaderTimeout = 5 * time.Second // after the first byte, which has five seconds of its own
 	idleTimeout       = 2 * time.Minute
 )
 

@@ -23,24 +23,50 @@ type Config struct {
 	// Log receives what operators should know; never a token, never the data of an event. nil: nothing is logged.
 	Log *slog.Logger `kong:"-"`
 
-	Listen      string `default:"127.0.0.1:8080" env:"ROOMLOG_LISTEN" help:"Address to listen on; port 0 takes a free one."`
-	AdminListen string `env:"ROOMLOG_ADMIN_LISTEN" placeholder:"HOST:PORT" help:"Loopback address for operators: /metrics, for whoever has the key in admin.key of the data folder. None: there is no such listener."`
-	Data        string `default:"./data" env:"ROOMLOG_DATA" help:"Folder for what the server keeps; it is made when it is missing."`
-	Store       string `default:"sqlite:roomlog.db" env:"ROOMLOG_STORE" help:"sqlite:PATH, where a plain relative PATH lies in the data folder and ./PATH in the working folder, or postgres://USER:PASSWORD@HOST/DATABASE."`
+	Listen               string   `default:"127.0.0.1:8080" env:"ROOMLOG_LISTEN" help:"Address to listen on; port 0 takes a free one."`
+	InsecureDevOnNetwork bool     `env:"ROOMLOG_INSECURE_DEV_ON_NETWORK" help:"Let dev listen on an address that other machines reach. Everything is as loose there as on this machine, but for tokens, which are still given to this machine alone."`
+	TrustedProxies       []string `env:"ROOMLOG_TRUSTED_PROXIES" placeholder:"CIDR" help:"Addresses of the proxies in front, such as 10.0.0.0/8. Theirs is the one X-Forwarded-For that is believed: the limits by address are then those of the clients behind."`
+	AdminListen          string   `env:"ROOMLOG_ADMIN_LISTEN" placeholder:"HOST:PORT" help:"Loopback address for operators: /metrics, for whoever has the key in admin.key of the data folder. None: there is no such listener."`
+	Data                 string   `default:"./data" env:"ROOMLOG_DATA" help:"Folder for what the server keeps; it is made when it is missing."`
+	Store                string   `default:"sqlite:roomlog.db" env:"ROOMLOG_STORE" help:"sqlite:PATH, where a plain relative PATH lies in the data folder and ./PATH in the working folder, or postgres://USER:PASSWORD@HOST/DATABASE."`
+
+	AcceptRelaxedDurability bool `env:"ROOMLOG_ACCEPT_RELAXED_DURABILITY" help:"Serve although the database may lose acknowledged events in a crash (fsync, full_page_writes or synchronous_commit is off). dev only warns."`
 
 	Kinds   Kinds    `env:"ROOMLOG_KINDS" placeholder:"KIND,..." help:"Kinds of rooms that exist, such as chat; in the file also their policies. Rooms of any other kind are unknown; dev without this knows every kind."`
 	Origins []string `env:"ROOMLOG_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://app.example.com, compared exactly; none: no browser may. Dev also takes loopback origins."`
 	Key     string   `env:"ROOMLOG_KEY" placeholder:"TEXT" help:"Key that signs tokens (HS256), at least 32 bytes. Others on this machine can read a command line: prefer the environment or --key-file."`
 	KeyFile string   `env:"ROOMLOG_KEY_FILE" placeholder:"FILE" help:"File that holds the key; surrounding white space is dropped."`
 
+	PublicKeyFile   []string `env:"ROOMLOG_PUBLIC_KEY_FILE" placeholder:"FILE" help:"PEM files of public keys that check tokens: RSA checks RS256, P-256 checks ES256, Ed25519 checks EdDSA."`
+	JWKSURL         []string `name:"jwks-url" env:"ROOMLOG_JWKS_URL" placeholder:"ISSUER=URL" help:"Where issuers publish their keys (JSON Web Key Set): a token whose iss is ISSUER is checked by the keys of URL alone."`
+	Issuer          []string `env:"ROOMLOG_ISSUER" placeholder:"NAME" help:"The iss that a token checked by --key or --public-key-file has to have, one of them; without this, any or none."`
+	Audience        []string `env:"ROOMLOG_AUDIENCE" placeholder:"NAME" help:"The aud that a token has to have, one of them; without this, any or none."`
+	ServiceKeysFile string   `env:"ROOMLOG_SERVICE_KEYS_FILE" placeholder:"FILE" help:"YAML file of services that may act for users: their keys and grants by name."`
+	TokenInURL      bool     `name:"token-in-url" env:"ROOMLOG_TOKEN_IN_URL" help:"Let /v1/sse take ?token= (dev does). URLs are kept in logs and histories of others: tickets are for this."`
+
 	MaxEventBytes         int           `default:"65536" env:"ROOMLOG_MAX_EVENT_BYTES" help:"Largest data of one event, as compacted JSON."`
 	MaxFrameBytes         int           `default:"1048576" env:"ROOMLOG_MAX_FRAME_BYTES" help:"Largest frame or request body taken from a client."`
 	RoomsPerConnection    int           `default:"200" env:"ROOMLOG_ROOMS_PER_CONNECTION" help:"Rooms one WebSocket may have joined."`
 	RoomsPerStream        int           `default:"32" env:"ROOMLOG_ROOMS_PER_STREAM" help:"Rooms one SSE stream may follow."`
+	Connections           int           `env:"ROOMLOG_CONNECTIONS" placeholder:"N" help:"Connections the server may hold in all (what its open files allow, less a reserve)."`
 	ConnectionsPerUser    int           `env:"ROOMLOG_CONNECTIONS_PER_USER" placeholder:"N" help:"Connections one user may hold (50; dev: 20000)."`
 	ConnectionsPerAddress int           `env:"ROOMLOG_CONNECTIONS_PER_ADDRESS" placeholder:"N" help:"Connections one address may hold (1000; dev: 20000)."`
 	SendsPerSecond        int           `env:"ROOMLOG_SENDS_PER_SECOND" placeholder:"N" help:"Sends one user may make per second, lasting (50; dev: 2000)."`
 	SendBurst             int           `env:"ROOMLOG_SEND_BURST" placeholder:"N" help:"Sends one user may make at once (200; dev: 4000)."`
+	RoomSendsPerSecond    int           `env:"ROOMLOG_ROOM_SENDS_PER_SECOND" placeholder:"N" help:"Sends one room may have per second, lasting, of all users (10000; dev: 100000)."`
+	RoomSendBurst         int           `env:"ROOMLOG_ROOM_SEND_BURST" placeholder:"N" help:"Sends one room may have at once (20000; dev: 200000)."`
+	JoinsPerSecond        int           `env:"ROOMLOG_JOINS_PER_SECOND" placeholder:"N" help:"Rooms one user may join per second, lasting; each room of a stream is one (100; dev: 10000)."`
+	JoinBurst             int           `env:"ROOMLOG_JOIN_BURST" placeholder:"N" help:"Rooms one user may join at once (1000; dev: 40000)."`
+	ReadsPerSecond        int           `env:"ROOMLOG_READS_PER_SECOND" placeholder:"N" help:"Reads of a room's events (polls, history) one user may make per second, lasting (100; dev: 5000)."`
+	ReadBurst             int           `env:"ROOMLOG_READ_BURST" placeholder:"N" help:"Reads one user may make at once (500; dev: 20000)."`
+	Polls                 int           `env:"ROOMLOG_POLLS" placeholder:"N" help:"Requests that may wait for an event at a time (10000; dev: 20000)."`
+	PollsPerUser          int           `env:"ROOMLOG_POLLS_PER_USER" placeholder:"N" help:"Requests of one user that may wait for an event at a time (50; dev: 20000)."`
+	BadTokensPerSecond    int           `env:"ROOMLOG_BAD_TOKENS_PER_SECOND" placeholder:"N" help:"Tokens one address may send that are no good per second, lasting; after that no token is looked at for a while (10; dev: 1000)."`
+	BadTokenBurst         int           `env:"ROOMLOG_BAD_TOKEN_BURST" placeholder:"N" help:"The same at once (100; dev: 10000)."`
+	PingsPerSecond        int           `default:"20" env:"ROOMLOG_PINGS_PER_SECOND" help:"Frames one WebSocket may send per second, lasting, that neither send, join nor leave: pings, pongs, tokens, what makes no sense."`
+	PingBurst             int           `default:"500" env:"ROOMLOG_PING_BURST" help:"The same at once."`
+	Unauthenticated       int           `env:"ROOMLOG_UNAUTHENTICATED" placeholder:"N" help:"WebSockets that may not have said hello yet, of one address a quarter; four times as many connections may have said nothing at all (1000; dev: 20000)."`
+	MemoryLimit           int64         `env:"ROOMLOG_MEMORY_LIMIT" placeholder:"BYTES" help:"Memory the server should stay within. Near it memory of rooms is given back, then new connections are refused, then the slowest are cut (GOMEMLIMIT, else nine tenths of the container's, else none)."`
 	TailBytes             int64         `default:"67108864" env:"ROOMLOG_TAIL_BYTES" help:"Memory for the newest events of live rooms, over all rooms."`
 	QueueSends            int           `default:"16384" env:"ROOMLOG_QUEUE_SENDS" help:"Sends that may wait for the store; more are refused as overloaded."`
 	PingEvery             time.Duration `default:"10s" env:"ROOMLOG_PING_EVERY" help:"How often a quiet connection is pinged."`
@@ -48,6 +74,10 @@ type Config struct {
 	WriteDeadline         time.Duration `default:"20s" env:"ROOMLOG_WRITE_DEADLINE" help:"How long a connection with bytes waiting may make no progress before it is cut."`
 	RetentionEvery        time.Duration `default:"1m" env:"ROOMLOG_RETENTION_EVERY" help:"How often rooms are looked through for what their kind no longer keeps."`
 	TagWindow             time.Duration `default:"720h" env:"ROOMLOG_TAG_WINDOW" help:"How long after it was stored a tag is remembered at least, though its event was pruned. Clients give a send up sooner: after 7 days."`
+	RevocationsKept       time.Duration `default:"9600h" env:"ROOMLOG_REVOCATIONS_KEPT" help:"How long a revocation is remembered; no token may live longer."`
+	HelloWithin           time.Duration `default:"10s" env:"ROOMLOG_HELLO_WITHIN" help:"How long a WebSocket may take to say hello."`
+	BodyWithin            time.Duration `default:"30s" env:"ROOMLOG_BODY_WITHIN" help:"How long the body of a request may take to come."`
+	AnswerWithin          time.Duration `default:"1m" env:"ROOMLOG_ANSWER_WITHIN" help:"How long a client may take to receive the answer to a request."`
 	StopWithin            time.Duration `default:"10s" env:"ROOMLOG_STOP_WITHIN" help:"How long a graceful stop may take."`
 }
 
@@ -89,6 +119,9 @@ func (c Config) validate() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return configErrorf("--listen is HOST:PORT, such as 127.0.0.1:8080, not %q", c.Listen)
 	}
+	if err := c.validateNetwork(); err != nil {
+		return err
+	}
 	if err := c.validateAdmin(); err != nil {
 		return err
 	}
@@ -109,6 +142,9 @@ func (c Config) validate() error {
 	if c.Key != "" && c.KeyFile != "" {
 		return configErrorf("the key is given twice: keep one of --key (ROOMLOG_KEY) and --key-file (ROOMLOG_KEY_FILE)")
 	}
+	if err := c.validateTokens(); err != nil {
+		return err
+	}
 	if c.Dev {
 		return nil
 	}
@@ -118,8 +154,8 @@ func (c Config) validate() error {
 // validateServe refuses what only a server for trying things may leave out.
 func (c Config) validateServe() error {
 	var missing []string
-	if c.Key == "" && c.KeyFile == "" {
-		missing = append(missing, "a key (--key-file FILE or ROOMLOG_KEY)")
+	if !c.hasSecret() && len(c.PublicKeyFile)+len(c.JWKSURL) == 0 {
+		missing = append(missing, "a key (--key-file FILE or ROOMLOG_KEY, --public-key-file FILE or --jwks-url ISSUER=URL)")
 	}
 	if len(c.Origins) == 0 {
 		missing = append(missing, "the origins of its pages (--origins https://app.example.com, or --origins none)")
@@ -143,6 +179,21 @@ func (c Config) validateLimits() error {
 		{"connections-per-address", int64(c.ConnectionsPerAddress)},
 		{"sends-per-second", int64(c.SendsPerSecond)},
 		{"send-burst", int64(c.SendBurst)},
+		{"connections", int64(c.Connections)},
+		{"room-sends-per-second", int64(c.RoomSendsPerSecond)},
+		{"room-send-burst", int64(c.RoomSendBurst)},
+		{"joins-per-second", int64(c.JoinsPerSecond)},
+		{"join-burst", int64(c.JoinBurst)},
+		{"reads-per-second", int64(c.ReadsPerSecond)},
+		{"read-burst", int64(c.ReadBurst)},
+		{"polls", int64(c.Polls)},
+		{"polls-per-user", int64(c.PollsPerUser)},
+		{"bad-tokens-per-second", int64(c.BadTokensPerSecond)},
+		{"bad-token-burst", int64(c.BadTokenBurst)},
+		{"pings-per-second", int64(c.PingsPerSecond)},
+		{"ping-burst", int64(c.PingBurst)},
+		{"unauthenticated", int64(c.Unauthenticated)},
+		{"memory-limit", c.MemoryLimit},
 		{"tail-bytes", c.TailBytes},
 		{"queue-sends", int64(c.QueueSends)},
 	} {
@@ -157,13 +208,20 @@ func (c Config) validateLimits() error {
 		{"ping-every", c.PingEvery},
 		{"pong-within", c.PongWithin},
 		{"write-deadline", c.WriteDeadline},
+		{"hello-within", c.HelloWithin},
+		{"body-within", c.BodyWithin},
+		{"answer-within", c.AnswerWithin},
 		{"stop-within", c.StopWithin},
 		{"retention-every", c.RetentionEvery},
 		{"tag-window", c.TagWindow},
+		{"revocations-kept", c.RevocationsKept},
 	} {
 		if f.value != 0 && f.value < leastTime {
 			return configErrorf("--%s is at least %v", f.flag, leastTime)
 		}
+	}
+	if c.MemoryLimit != 0 && c.MemoryLimit < 2*c.TailBytes {
+		return configErrorf("--memory-limit is at least twice --tail-bytes (%d), since rooms are not all that is in memory", c.TailBytes)
 	}
 	if c.MaxEventBytes >= c.MaxFrameBytes {
 		return configErrorf("--max-frame-bytes must exceed --max-event-bytes, since a frame carries the event")
@@ -194,6 +252,22 @@ func (c Config) limits() transport.Limits {
 	take(&l.SendsPerSecond, float64(c.SendsPerSecond))
 	take(&l.SendBurst, c.SendBurst)
 	take(&l.WriteDeadline, c.WriteDeadline)
+	take(&l.RoomSendsPerSecond, float64(c.RoomSendsPerSecond))
+	take(&l.RoomSendBurst, c.RoomSendBurst)
+	take(&l.JoinsPerSecond, float64(c.JoinsPerSecond))
+	take(&l.JoinBurst, c.JoinBurst)
+	take(&l.ReadsPerSecond, float64(c.ReadsPerSecond))
+	take(&l.ReadBurst, c.ReadBurst)
+	take(&l.Polls, c.Polls)
+	take(&l.PollsPerUser, c.PollsPerUser)
+	take(&l.FailuresPerSecond, float64(c.BadTokensPerSecond))
+	take(&l.FailureBurst, c.BadTokenBurst)
+	take(&l.FramesPerSecond, float64(c.PingsPerSecond))
+	take(&l.FrameBurst, c.PingBurst)
+	take(&l.Unauthenticated, c.Unauthenticated)
+	take(&l.HelloWithin, c.HelloWithin)
+	take(&l.BodyWithin, c.BodyWithin)
+	take(&l.AnswerWithin, c.AnswerWithin)
 	return l
 }
 

@@ -36,6 +36,20 @@ func TestConfigIsRefusedInOneSentence(t *testing.T) {
 		{"negative limit", func(c *Config) { c.SendBurst = -1 }, "--send-burst"},
 		{"event larger than frame", func(c *Config) { c.MaxEventBytes = 2 << 20 }, "--max-frame-bytes"},
 		{"dev needs nothing", func(c *Config) { *c = Config{Dev: true} }, ""},
+		{"dev on a network", func(c *Config) { *c = Config{Dev: true, Listen: "0.0.0.0:8080"} }, "--insecure-dev-on-network"},
+		{"dev on every address", func(c *Config) { *c = Config{Dev: true, Listen: ":8080"} }, "--insecure-dev-on-network"},
+		{"dev on a network by name", func(c *Config) { *c = Config{Dev: true, Listen: "box.example:8080"} }, "--insecure-dev-on-network"},
+		{"dev on a network, as asked", func(c *Config) {
+			*c = Config{Dev: true, Listen: "0.0.0.0:8080", InsecureDevOnNetwork: true}
+		}, ""},
+		{"serve has no such flag", func(c *Config) { c.InsecureDevOnNetwork = true }, "is for dev"},
+		{"serve on a network", func(c *Config) { c.Listen = "0.0.0.0:8080" }, ""},
+		{"proxies", func(c *Config) { c.TrustedProxies = []string{"10.0.0.0/8", "192.0.2.1", "2001:db8::/32"} }, ""},
+		{"no proxy", func(c *Config) { c.TrustedProxies = []string{"proxy.example"} }, "--trusted-proxies"},
+		{"everybody as a proxy", func(c *Config) { c.TrustedProxies = []string{"0.0.0.0/0"} }, "is everybody"},
+		{"little memory", func(c *Config) { c.MemoryLimit, c.TailBytes = 100<<20, 64<<20 }, "--memory-limit"},
+		{"negative rate", func(c *Config) { c.JoinsPerSecond = -1 }, "--joins-per-second"},
+		{"no time for a hello", func(c *Config) { c.HelloWithin = 1 }, "--hello-within"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := serve

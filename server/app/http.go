@@ -8,28 +8,26 @@ import (
 
 	"roomlog/server/room"
 	"roomlog/server/transport"
-	"roomlog/server/transport/auth"
 	"roomlog/spec"
 	"roomlog/web"
 )
 
 // buildHTTP makes what answers requests: the API, in dev also the pages and their tunnels.
-func (a *App) buildHTTP(key []byte, store wholeStore) error {
-	verifier, err := auth.NewVerifier(key)
+func (a *App) buildHTTP(d *doors, store wholeStore) error {
+	proxies, err := a.cfg.trustedProxies()
 	if err != nil {
-		return configErrorf("%v", err)
+		return err
 	}
+	a.keySets = d.sets
 	cfg := transport.Config{
-		Hub: a.hub, Verifier: verifier,
-		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Rooms: store, Limits: a.cfg.limits(),
-		Version: a.cfg.Version, Store: store.Info(), PingEvery: a.cfg.PingEvery,
-		Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
+		Hub: a.hub, Verifier: d.verifier, Services: d.services, DevSigner: d.devSigner, TokenInURL: a.cfg.Dev || a.cfg.TokenInURL,
+		TrustedProxies: proxies, Admit: a.pressure.admit,
+		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Rooms: store, Access: store, Limits: a.cfg.limits(),
+		Version: a.cfg.Version, Store: store.Info, PingEvery: a.cfg.PingEvery,
+		RevocationsKept: a.cfg.RevocationsKept, Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
 	if a.cfg.Dev {
 		cfg.Pages = web.Handler()
-		if cfg.DevSigner, err = auth.NewSigner(key); err != nil {
-			return configErrorf("%v", err)
-		}
 	}
 	server, err := transport.New(cfg)
 	if err != nil {
@@ -37,7 +35,7 @@ func (a *App) buildHTTP(key []byte, store wholeStore) error {
 	}
 	a.api = server
 	a.undo.push("close the connections", server.Close)
-	a.metrics = &metrics{a.hub, server, store, a.keeper}
+	a.metrics = &metrics{hub: a.hub, transport: server, store: store, keeper: a.keeper, pressure: a.pressure}
 	shown := newMetrics(a.cfg.Version, a.metrics)
 	if err := a.buildAdmin(shown); err != nil {
 		return err

@@ -42,6 +42,9 @@ func checkKey(key []byte, from string) ([]byte, error) {
 	if len(key) < auth.MinKey {
 		return nil, configErrorf("the key of %s has %d bytes and needs at least %d; `openssl rand -hex 32` makes one", from, len(key), auth.MinKey)
 	}
+	if bytes.Contains(key, []byte("-----BEGIN")) { // public or not, it is not for this: HS256 with a public key is signed by anybody
+		return nil, configErrorf("the key of %s is a PEM file; give a public key by --public-key-file", from)
+	}
 	if different(key) < leastDifferent {
 		return nil, configErrorf("the key of %s repeats a few characters and can be guessed; `openssl rand -hex 32` makes one", from)
 	}

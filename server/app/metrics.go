@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,8 @@ type metrics struct {
 	transport *transport.Server
 	store     room.Store
 	keeper    *retention.Keeper
+	pressure  *pressure
+	gate      atomic.Pointer[transport.Gate] // nil before Start
 }
 
 // metric describes one of ours by the rest of its name.
@@ -48,6 +51,12 @@ var (
 	metricWritten   = metric("written_bytes_total", "Bytes written to connections.")
 	metricReads     = metric("store_reads_total", "Reads of the store.", "cause")
 	metricResets    = metric("resets_total", "Positions that could not be continued.", "reason")
+	metricRefused   = metric("refused_total", "What clients were refused for a limit of theirs.", "limit")
+	metricSockets   = metric("sockets", "Connections that are open, those of plain requests and those that have said nothing yet among them.")
+	metricHeld      = metric("memory_held_bytes", "Memory in use that a collection would not give back, as of the last one.")
+	metricLimit     = metric("memory_limit_bytes", "Memory that the server should stay within; 0: any.")
+	metricStage     = metric("memory_stage", "0: enough memory; 1: that of rooms is given back; 2: no new connections; 3: slow ones are cut.")
+	metricShed      = metric("memory_shed_total", "Slow connections that were cut for want of memory.")
 	metricErrors    = metric("errors_total", "Errors that clients were told.", "code")
 
 	metricPruned    = metric("pruned_events_total", "Events that their rooms no longer keep.")
@@ -56,6 +65,7 @@ var (
 	metricRounds    = metric("retention_rounds_total", "Rounds through the rooms that came to their end.")
 	metricFailures  = metric("retention_failures_total", "Steps of a round that the store did not carry out; the next round tries again.")
 	metricLastRound = metric("retention_last_round_timestamp_seconds", "When the last round came to its end; 0: none has.")
+	metricRelaxed   = metric("durability_relaxed", "1 while the store may lose what it has acknowledged, else 0.")
 
 	metricBatchSends = metric("batch_sends", "Sends of a batch.")
 	metricAppend     = metric("append_seconds", "Time of a transaction that stores a batch.")
@@ -98,6 +108,11 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	if age, ok := m.oldestSnapshot(); ok {
 		gauge(metricSnapshot, age.Seconds())
 	}
+	relaxed := 0.0
+	if m.store.Info().Durability != room.Full {
+		relaxed = 1
+	}
+	gauge(metricRelaxed, relaxed)
 	count(metricSends, s.Sends)
 	count(metricBatches, s.Batches)
 	count(metricReruns, s.Reruns)
@@ -116,6 +131,16 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	for code, n := range m.transport.Errors() {
 		count(metricErrors, n, string(code))
 	}
+	for limit, n := range m.transport.Refused() {
+		count(metricRefused, n, limit.String())
+	}
+	if gate := m.gate.Load(); gate != nil {
+		gauge(metricSockets, float64(gate.Sockets()))
+	}
+	gauge(metricHeld, float64(m.pressure.held.Load()))
+	gauge(metricLimit, float64(m.pressure.limit))
+	gauge(metricStage, float64(m.pressure.stage.Load()))
+	count(metricShed, m.pressure.shed.Load())
 	out <- histogram(metricBatchSends, s.BatchSends)
 	out <- histogram(metricAppend, s.Append)
 	out <- histogram(metricAnswer, s.Answer)

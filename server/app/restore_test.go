@@ -157,12 +157,18 @@ func TestRestorePostgres(t *testing.T) {
 	})
 	for _, how := range []string{"running", "down", "bumped"} {
 		for name, n := range lengths {
-			t.Run(how+", "+name, func(t *testing.T) { restorePostgres(t, server, how, n) })
+			t.Run(how+", "+name, func(t *testing.T) { restorePostgres(t, server, how, n, false) })
+		}
+	}
+	for _, how := range []string{"running", "down"} {
+		for _, name := range []string{"before the head passes", "after the head has passed"} {
+			t.Run(how+", a base backup, "+name, func(t *testing.T) { restorePostgres(t, server, how, lengths[name], true) })
 		}
 	}
 }
 
-func restorePostgres(t *testing.T, server *pgtest.Server, how string, n int) {
+// base has the backup made by pg_basebackup, of the server as it runs and with the clients attached.
+func restorePostgres(t *testing.T, server *pgtest.Server, how string, n int, base bool) {
 	check := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -181,9 +187,18 @@ func restorePostgres(t *testing.T, server *pgtest.Server, how string, n int) {
 	w := &town{t: t, cfg: Config{Dev: true, Listen: "127.0.0.1:0", Data: t.TempDir(), Store: dsn}}
 	w.start()
 	w.send(10, "common")
-	backup := empty()
+	var backup string
+	if !base {
+		backup = empty()
+	}
 	w.follow()
 	w.site.move(w.app.About().URL)
+	if base {
+		w.await(10, "common")
+		dir, err := server.BaseBackup(t.Context())
+		check(err)
+		backup = dir
+	}
 	w.send(10, "lost")
 	w.await(20, "lost")
 	if how != "running" {

@@ -24,6 +24,7 @@ const (
 // wholeStore is everything that a server asks of its store; each of ours can do it.
 type wholeStore interface {
 	room.Store
+	room.AccessStore
 	room.Pruner
 	room.Rooms
 }

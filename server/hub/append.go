@@ -36,6 +36,7 @@ type appender struct {
 	deadline *time.Timer
 	closed   bool
 	woken    chan struct{}
+	landed   chan struct{} // closed when the flying batch is answered; nil when nobody waits for that
 }
 
 func newAppender(h *Hub) *appender {
@@ -60,7 +61,11 @@ func (a *appender) run(ctx context.Context) {
 				return
 			}
 		}
-		a.commit(ctx, batch, false)
+		kept, out, why := recheck(batch) // after next: who waits for the batch in flight waits for these
+		a.commit(ctx, kept, false)
+		for i, p := range out { // behind the others: a sender's earlier sends may void them
+			a.answer(p, Outcome{Err: why[i]})
+		}
 		a.land()
 		if ctx.Err() != nil {
 			return
@@ -94,6 +99,10 @@ func (a *appender) land() {
 	defer a.mu.Unlock()
 	a.deadline.Stop()
 	a.flying, a.overdue = nil, false
+	if a.landed != nil {
+		close(a.landed)
+		a.landed = nil
+	}
 }
 
 // commit runs a batch until it is answered. What an earlier attempt may have stored is found by its

@@ -12,7 +12,7 @@ import (
 //
 // Its lock is a leaf: nothing else is locked while it is held.
 type cache struct {
-	budget int64
+	budget atomic.Int64
 	bytes  atomic.Int64
 	stuck  atomic.Int64 // what the last trim could not go below, and a little more; 0: it could
 
@@ -20,7 +20,11 @@ type cache struct {
 	ring *list.List // of *segment; the hand is at the front
 }
 
-func newCache(budget int64) *cache { return &cache{budget: budget, ring: list.New()} }
+func newCache(budget int64) *cache {
+	c := &cache{ring: list.New()}
+	c.budget.Store(budget)
+	return c
+}
 
 func (c *cache) add(s *segment) {
 	c.bytes.Add(s.weight())
@@ -31,7 +35,7 @@ func (c *cache) add(s *segment) {
 
 func (c *cache) grew(by int64) { c.bytes.Add(by) }
 
-func (c *cache) over() bool { return c.bytes.Load() > max(c.budget, c.stuck.Load()) }
+func (c *cache) over() bool { return c.bytes.Load() > max(c.budget.Load(), c.stuck.Load()) }
 
 // slack is the part of the budget by which memory must grow before a trim that found nothing to evict
 // is worth another walk: the empty tails of rooms that are being read cannot go.
@@ -53,7 +57,7 @@ func (c *cache) trim() {
 		}
 	}
 	if c.over() {
-		c.stuck.Store(c.bytes.Load() + c.budget/slack)
+		c.stuck.Store(c.bytes.Load() + c.budget.Load()/slack)
 	}
 }
 

@@ -42,19 +42,20 @@ type Conn struct {
 
 	heard atomic.Int64 // when the peer was last heard, on the hub's clock
 
-	mu      sync.Mutex
-	closed  bool
-	pinged  int64 // when a ping was sent that the peer must answer, on the hub's clock; 0: none
-	queued  bool  // the worker has it on its list
-	stalled bool  // the peer is full: rest is being written by a goroutine
-	parting bool  // the hub stops: what is unsent of the replies is the last that is written
-	failed  bool  // it cannot be written to any more; stalled too
-	cursors []*cursor
-	dirty   []*cursor
-	replies []byte // framed, not yet written: the one queue
-	rest    []byte // what a partial write left
-	senders map[room.ID]*sender
-	drained chan struct{} // closed when replies were written; nil when no reader waits
+	mu        sync.Mutex
+	closed    bool
+	pinged    int64 // when a ping was sent that the peer must answer, on the hub's clock; 0: none
+	queued    bool  // the worker has it on its list
+	stalled   bool  // the peer is full: rest is being written by a goroutine
+	stalledAt int64 // since when, on the hub's clock
+	parting   bool  // the hub stops: what is unsent of the replies is the last that is written
+	failed    bool  // it cannot be written to any more; stalled too
+	cursors   []*cursor
+	dirty     []*cursor
+	replies   []byte // framed, not yet written: the one queue
+	rest      []byte // what a partial write left
+	senders   map[room.ID]*sender
+	drained   chan struct{} // closed when replies were written; nil when no reader waits
 }
 
 // cursor is where one connection stands in one room.
@@ -226,7 +227,7 @@ const joinBytes = 32 << 10
 // Join places a cursor in a room, in place of the one that was there, which goes on until then. encode
 // makes the framed reply, which is queued before any page of the new cursor. It blocks while the store is
 // read.
-// Errors: unavailable, overloaded, going_away (all retryable).
+// Errors: unavailable, overloaded, going_away (all retryable), and what j.Permit says.
 func (c *Conn) Join(ctx context.Context, j Join, encode func(Joined) []byte) error {
 	r, from, why, err := c.hub.place(ctx, j)
 	if err != nil {
@@ -239,18 +240,19 @@ func (c *Conn) Join(ctx context.Context, j Join, encode func(Joined) []byte) err
 	cur.mutateJoin() // mutant join_gap
 	r.subscribe(cur)
 	r.mu.Unlock()
-	return c.begin([]*cursor{cur}, encode(out))
+	return c.begin([]*cursor{cur}, []Join{j}, encode(out))
 }
 
-// begin lets placed cursors deliver, after the reply.
-func (c *Conn) begin(cursors []*cursor, reply []byte) error {
+// begin lets placed cursors deliver, after the reply. Permits are asked under the lock that Leave takes: a
+// cursor either begins before access to its room is taken back, and is there to be ended, or not at all.
+func (c *Conn) begin(cursors []*cursor, joins []Join, reply []byte) error {
 	c.mu.Lock()
-	if c.closed {
+	if err := c.barred(joins); err != nil {
 		c.mu.Unlock()
 		for _, cur := range cursors {
 			cur.room.unsubscribe(cur)
 		}
-		return goingAway()
+		return err
 	}
 	c.replies = append(c.replies, reply...)
 	var old []*cursor
@@ -271,23 +273,38 @@ func (c *Conn) begin(cursors []*cursor, reply []byte) error {
 	return nil
 }
 
+// barred says why cursors may not begin. The caller holds c.mu.
+func (c *Conn) barred(joins []Join) error {
+	if c.closed {
+		return goingAway()
+	}
+	for _, j := range joins {
+		if err := refused(j.Permit, j.Room); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // cursorOf finds the cursor of a room; -1: there is none. The caller holds c.mu.
 func (c *Conn) cursorOf(id room.ID) int {
 	return slices.IndexFunc(c.cursors, func(cur *cursor) bool { return cur.room.id == id })
 }
 
-// Leave ends the cursor of a room; a room not joined is no error.
-func (c *Conn) Leave(id room.ID) {
+// Leave ends the cursor of a room, and reports whether there was one. When it returns, no further page of
+// the room is given to the sink; a stalled one may still be taking what it was given.
+func (c *Conn) Leave(id room.ID) bool {
 	c.mu.Lock()
 	at := c.cursorOf(id)
 	if at < 0 {
 		c.mu.Unlock()
-		return
+		return false
 	}
 	cur := c.cursors[at]
 	c.remove(cur)
 	c.mu.Unlock()
 	cur.room.unsubscribe(cur)
+	return true
 }
 
 // remove takes a cursor off the connection's lists. The caller holds c.mu.

@@ -177,7 +177,7 @@ func (c *Conn) write(bufs [][]byte, size int) {
 			c.rest = append(c.rest, b[n:]...)
 			n = 0
 		}
-		c.stalled = true
+		c.stalled, c.stalledAt = true, c.hub.now()
 		c.hub.counts.stalls.Add(1)
 		if !c.hub.background(func(context.Context) { c.drain() }) {
 			c.sink.Close(goingAway())

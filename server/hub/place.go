@@ -10,9 +10,10 @@ import (
 type Join struct {
 	Room        room.ID
 	Position    room.Position
-	HasPosition bool  // false: from the latest page on
-	Limit       int   // events of the latest page; 0 is 100, more than 500 means 500
-	Replay      int64 // the most events to catch up on, more is a reset; negative is no limit
+	HasPosition bool   // false: from the latest page on
+	Limit       int    // events of the latest page; 0 is 100, more than 500 means 500
+	Replay      int64  // the most events to catch up on, more is a reset; negative is no limit
+	Permit      Permit // asked when the cursor begins; nil: it is permitted
 }
 
 const (

@@ -120,6 +120,12 @@ func (h *Hub) Cursors() (all, behind int) {
 	return all, behind
 }
 
+// Behind is how many of the connection's cursors are not at the head of their room.
+func (c *Conn) Behind() int {
+	_, behind := c.lags()
+	return behind
+}
+
 func (c *Conn) lags() (all, behind int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

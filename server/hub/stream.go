@@ -19,7 +19,7 @@ type Followed struct {
 // where each stands is in the id of every event. encode makes the stream's beginning from the
 // placed rooms, in the order of joins; it is queued before any page. A join without position starts
 // at the head.
-// Errors: unavailable, overloaded, going_away (all retryable).
+// Errors: unavailable, overloaded, going_away (all retryable), and what the joins' permits say.
 func (c *Conn) Follow(ctx context.Context, joins []Join, encode func(rooms []Followed) []byte) error {
 	cursors := make([]*cursor, 0, len(joins))
 	placed := make([]Followed, 0, len(joins))
@@ -33,7 +33,7 @@ func (c *Conn) Follow(ctx context.Context, joins []Join, encode func(rooms []Fol
 		}
 		cursors, placed = append(cursors, cur), append(placed, f)
 	}
-	return c.begin(cursors, encode(placed))
+	return c.begin(cursors, joins, encode(placed))
 }
 
 func (c *Conn) follow(ctx context.Context, j Join) (*cursor, Followed, error) {

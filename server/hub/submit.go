@@ -17,6 +17,8 @@ type Submit struct {
 	// Refuse is why the transport already refuses the send. It is not stored, but takes part in the
 	// order: a permanent refusal uses up its N, a retryable one holds it.
 	Refuse *room.Error
+	// Permit is asked when the batch of the send is formed, and may refuse it then; nil: it is not.
+	Permit Permit
 }
 
 // Outcome answers a send. Err is nil where the event is stored; a retryable Err other than
@@ -30,6 +32,7 @@ type Outcome struct {
 // pending is a send that waits for its batch, or whose batch is in flight.
 type pending struct {
 	room.Send
+	permit Permit
 	sender *sender // nil without order
 	n      int64
 	since  time.Time
@@ -42,7 +45,7 @@ type pending struct {
 
 // Submit queues a send. done is called exactly once, maybe before Submit returns, and must not block.
 func (h *Hub) Submit(s Submit, done func(Outcome)) {
-	p := &pending{Send: s.Send, n: s.N, done: done, since: time.Now()}
+	p := &pending{Send: s.Send, permit: s.Permit, n: s.N, done: done, since: time.Now()}
 	refuse := s.Refuse
 	switch {
 	case s.Conn != nil:

@@ -33,7 +33,7 @@ type Store interface {
 	// not exist has the head of an empty one.
 	Heads(ctx context.Context, ids []ID) ([]Head, error)
 
-	// Info describes the store. It does no I/O.
+	// Info describes the store, as far as is known now. It does no I/O.
 	Info() Info
 
 	// Close waits for calls in flight and releases what the store holds. It is idempotent.
@@ -58,7 +58,14 @@ type Info struct {
 	Name       string // "sqlite" or "postgres"
 	Version    string // of the database engine
 	Durability string // "full": an append is fsynced before it returns; "relaxed": it may not be
+	Relaxed    string // what makes it relaxed, such as "fsync=off"; empty where it is full
 }
+
+// The terms of durability.
+const (
+	Full    = "full"
+	Relaxed = "relaxed"
+)
 
 // Send is one event to append. Data is compacted JSON; the store does not keep the slice.
 type Send struct {

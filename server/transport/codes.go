@@ -74,7 +74,7 @@ func closeOf(err *room.Error) uint16 {
 	switch m := meanings[err.Code]; {
 	case m.close != 0:
 		return m.close
-	case err.Code == room.CodeLimitExceeded:
+	case err.Code == room.CodeLimitExceeded, err.Code == room.CodeRateLimited:
 		return closeOverloaded
 	}
 	return closeInternal

@@ -36,6 +36,7 @@ var testKey = []byte("a key of at least thirty-two bytes, for tests")
 type fixture struct {
 	t      *testing.T
 	hub    *hub.Hub
+	store  *sqlite.Store
 	srv    *Server
 	http   *httptest.Server
 	signer *auth.Signer
@@ -63,15 +64,15 @@ func start(t *testing.T, o options) *fixture {
 	signer, err := auth.NewSigner(testKey)
 	must(t, err)
 	cfg := Config{
-		Hub: h, Verifier: verifier, DevSigner: signer, Limits: DevLimits(),
-		Origins: []string{"https://app.example.com"}, Version: "test", Store: store.Info(), Rooms: store,
+		Hub: h, Verifier: verifier, DevSigner: signer, TokenInURL: true, Limits: DevLimits(),
+		Origins: []string{"https://app.example.com"}, Version: "test", Store: store.Info, Rooms: store, Access: store,
 	}
 	if o.server != nil {
 		o.server(&cfg)
 	}
 	srv, err := New(cfg)
 	must(t, err)
-	f := &fixture{t: t, hub: h, srv: srv, http: httptest.NewServer(srv), signer: signer}
+	f := &fixture{t: t, hub: h, store: store, srv: srv, http: httptest.NewServer(srv), signer: signer}
 	f.addr = f.http.Listener.Addr().String()
 	t.Cleanup(func() {
 		f.stop()
@@ -355,7 +356,7 @@ func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
 
 func mustSeat(t *testing.T, f *fixture) *seat {
 	t.Helper()
-	s, err := f.srv.quotas.arrive(addressOf(&http.Request{}), true)
+	s, err := f.srv.quotas.arrive(f.srv.addressOf(&http.Request{}), true)
 	must(t, err)
 	return s
 }

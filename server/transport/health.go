@@ -12,19 +12,20 @@ import (
 
 // getHealth is GET /healthz: the process is alive, and what it is.
 func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) error {
-	stats := s.cfg.Hub.Stats()
+	stats, store := s.cfg.Hub.Stats(), s.cfg.Store()
 	body, err := json.Marshal(struct {
 		Status       string `json:"status"`
 		Version      string `json:"version"`
 		Store        string `json:"store"`
 		StoreVersion string `json:"store_version"`
 		Durability   string `json:"durability"`
+		Relaxed      string `json:"relaxed,omitempty"`
 		Connections  int    `json:"connections"`
 		Rooms        int    `json:"rooms"`
 		TailBytes    int64  `json:"tail_bytes"`
 		Queued       int    `json:"queued"`
 	}{
-		"ok", s.cfg.Version, s.cfg.Store.Name, s.cfg.Store.Version, s.cfg.Store.Durability,
+		"ok", s.cfg.Version, store.Name, store.Version, store.Durability, store.Relaxed,
 		stats.Connections, stats.Rooms, stats.TailBytes, stats.Queued,
 	})
 	if err != nil {
@@ -59,6 +60,9 @@ func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
 	s.mu.Unlock()
 	if closed {
 		return goingAway()
+	}
+	if err := s.quotas.admit(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
 	defer cancel()

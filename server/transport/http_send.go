@@ -17,12 +17,15 @@ import (
 // postEvent is POST /v1/rooms/{room}/events: a send without order. It answers once the event is on
 // durable storage, or refused.
 func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.cfg.Verifier.Verify(bearer(r))
+	who, err := s.identify(r)
 	if err != nil {
 		return err
 	}
 	id, err := s.judge(who, r.PathValue("room"), auth.Send)
 	if err != nil {
+		return err
+	}
+	if err := s.quotas.rates.send(who.User); err != nil { // before the body: it may be a large one
 		return err
 	}
 	body, err := s.readJSON(w, r)
@@ -37,10 +40,10 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.quotas.send(who.User); err != nil {
+	if err := s.quotas.rates.sendTo(id); err != nil {
 		return err
 	}
-	out, err := s.submit(r.Context(), send)
+	out, err := s.submit(r.Context(), send, s.permitOf(who))
 	if err != nil {
 		return err
 	}
@@ -72,9 +75,9 @@ func (s *Server) parseSend(id room.ID, author, tag, typ string, data []byte) (ro
 
 // submit waits for the outcome of a send. The hub answers in bounded time: what it does not know by
 // then is outcome_unknown. A client that goes away meanwhile has an event that may be stored.
-func (s *Server) submit(ctx context.Context, send room.Send) (hub.Outcome, error) {
+func (s *Server) submit(ctx context.Context, send room.Send, p hub.Permit) (hub.Outcome, error) {
 	answered := make(chan hub.Outcome, 1)
-	s.cfg.Hub.Submit(hub.Submit{Send: send}, func(o hub.Outcome) { answered <- o })
+	s.cfg.Hub.Submit(hub.Submit{Send: send, Permit: p}, func(o hub.Outcome) { answered <- o })
 	select {
 	case o := <-answered:
 		if o.Err != nil {

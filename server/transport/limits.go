@@ -2,13 +2,9 @@ package transport
 
 import (
 	"fmt"
-	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"roomlog/server/room"
 )
@@ -22,12 +18,25 @@ type Limits struct {
 	ConnectionsPerUser    int           // WebSockets, streams and waiting polls together; 50
 	ConnectionsPerAddress int           // the same, by IP address (IPv6: by /64); 1,000
 	Unauthenticated       int           // WebSockets that have not said hello yet, a quarter of them of one address; 1,000
+	Polls                 int           // requests that wait for an event, of all users; 10,000
+	PollsPerUser          int           // the same, of one user; 50
 	SendsPerSecond        float64       // per user; 50
 	SendBurst             int           // per user; 200
+	RoomSendsPerSecond    float64       // to one room, of all users; 10,000
+	RoomSendBurst         int           // the same; 20,000
+	JoinsPerSecond        float64       // per user, each room of a stream too; 100
+	JoinBurst             int           // per user; 1,000
+	ReadsPerSecond        float64       // per user, of GET …/events; 100
+	ReadBurst             int           // per user; 500
+	FailuresPerSecond     float64       // tokens that are no good, per address; 10
+	FailureBurst          int           // per address; 100
+	FramesPerSecond       float64       // of one WebSocket, those that neither send, join nor leave; 20
+	FrameBurst            int           // of one WebSocket; 500
 	HelloWithin           time.Duration // from upgrade to hello; 10 s
 	WriteDeadline         time.Duration // without progress; 20 s
 	PollWait              time.Duration // the longest wait of a poll; 55 s
 	BodyWithin            time.Duration // for the body of a request; 30 s
+	AnswerWithin          time.Duration // for a peer to take the answer to a request; 60 s
 }
 
 // DefaultConnectionsPerAddress is how many connections an address may have where no limit is set.
@@ -37,7 +46,10 @@ const DefaultConnectionsPerAddress = 1_000
 func DevLimits() Limits {
 	return Limits{
 		ConnectionsPerUser: 20_000, ConnectionsPerAddress: 20_000, Unauthenticated: 20_000,
-		SendsPerSecond: 2_000, SendBurst: 4_000,
+		Polls: 20_000, PollsPerUser: 20_000,
+		SendsPerSecond: 2_000, SendBurst: 4_000, RoomSendsPerSecond: 100_000, RoomSendBurst: 200_000,
+		JoinsPerSecond: 10_000, JoinBurst: 40_000, ReadsPerSecond: 5_000, ReadBurst: 20_000,
+		FailuresPerSecond: 1_000, FailureBurst: 10_000,
 	}
 }
 
@@ -49,12 +61,25 @@ func (l Limits) withDefaults() Limits {
 	or(&l.ConnectionsPerUser, 50)
 	or(&l.ConnectionsPerAddress, DefaultConnectionsPerAddress)
 	or(&l.Unauthenticated, 1_000)
+	or(&l.Polls, 10_000)
+	or(&l.PollsPerUser, 50)
 	or(&l.SendsPerSecond, 50)
 	or(&l.SendBurst, 200)
+	or(&l.RoomSendsPerSecond, 10_000)
+	or(&l.RoomSendBurst, 20_000)
+	or(&l.JoinsPerSecond, 100)
+	or(&l.JoinBurst, 1_000)
+	or(&l.ReadsPerSecond, 100)
+	or(&l.ReadBurst, 500)
+	or(&l.FailuresPerSecond, 10)
+	or(&l.FailureBurst, 100)
+	or(&l.FramesPerSecond, 20)
+	or(&l.FrameBurst, 500)
 	or(&l.HelloWithin, 10*time.Second)
 	or(&l.WriteDeadline, 20*time.Second)
 	or(&l.PollWait, 55*time.Second)
 	or(&l.BodyWithin, 30*time.Second)
+	or(&l.AnswerWithin, time.Minute)
 	return l
 }
 
@@ -71,7 +96,13 @@ func (l Limits) validate() error {
 		"ConnectionsPerUser": float64(l.ConnectionsPerUser), "ConnectionsPerAddress": float64(l.ConnectionsPerAddress),
 		"Unauthenticated": float64(l.Unauthenticated), "SendsPerSecond": l.SendsPerSecond, "SendBurst": float64(l.SendBurst),
 		"HelloWithin": float64(l.HelloWithin), "WriteDeadline": float64(l.WriteDeadline), "PollWait": float64(l.PollWait),
-		"BodyWithin": float64(l.BodyWithin),
+		"BodyWithin": float64(l.BodyWithin), "AnswerWithin": float64(l.AnswerWithin),
+		"Polls": float64(l.Polls), "PollsPerUser": float64(l.PollsPerUser),
+		"RoomSendsPerSecond": l.RoomSendsPerSecond, "RoomSendBurst": float64(l.RoomSendBurst),
+		"JoinsPerSecond": l.JoinsPerSecond, "JoinBurst": float64(l.JoinBurst),
+		"ReadsPerSecond": l.ReadsPerSecond, "ReadBurst": float64(l.ReadBurst),
+		"FailuresPerSecond": l.FailuresPerSecond, "FailureBurst": float64(l.FailureBurst),
+		"FramesPerSecond": l.FramesPerSecond, "FrameBurst": float64(l.FrameBurst),
 	} {
 		if v < 0 {
 			return fmt.Errorf("limits: %s is negative", name)
@@ -85,19 +116,27 @@ func (l Limits) welcome() map[string]int {
 	return map[string]int{
 		"frame_bytes": l.FrameBytes, "event_bytes": l.EventBytes, "rooms": l.RoomsPerConnection,
 		"sends_per_second": int(l.SendsPerSecond), "send_burst": l.SendBurst,
+		"joins_per_second": int(l.JoinsPerSecond), "join_burst": l.JoinBurst,
 	}
 }
 
-// quotas counts what users and addresses have open, and how fast users send.
+// quotas counts what users and addresses have open, and holds them to their rates.
 type quotas struct {
 	limits Limits
+	rates  *rates
+	admit  func() *room.Error // why no connection is taken at present; nil: they are
 
 	mu        sync.Mutex
 	users     map[string]int
 	addresses map[netip.Prefix]int
 	strangers strangers
-	rates     map[string]*rate.Limiter
-	swept     time.Time
+	polls     polls
+}
+
+// polls counts the requests that wait for an event.
+type polls struct {
+	all int
+	of  map[string]int
 }
 
 // strangers counts the WebSockets without hello.
@@ -123,8 +162,8 @@ func (n *strangers) gone(from netip.Prefix) {
 func newQuotas(l Limits) *quotas {
 	return &quotas{
 		limits: l, users: make(map[string]int), addresses: make(map[netip.Prefix]int),
-		strangers: strangers{of: make(map[netip.Prefix]int)},
-		rates:     make(map[string]*rate.Limiter),
+		strangers: strangers{of: make(map[netip.Prefix]int)}, polls: polls{of: make(map[string]int)},
+		rates: newRates(l), admit: func() *room.Error { return nil },
 	}
 }
 
@@ -137,16 +176,19 @@ type seat struct {
 
 // arrive takes a place for a connection from an address.
 func (q *quotas) arrive(from netip.Prefix, stranger bool) (*seat, error) {
+	if err := q.admit(); err != nil {
+		return nil, q.rates.refuse(limitMemory, err)
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if stranger && q.full(from) {
-		return nil, &room.Error{
+		return nil, q.rates.refuse(limitStrangers, &room.Error{
 			Code: room.CodeOverloaded, RetryAfter: time.Second,
 			Title: "Too many connections are waiting to say hello; try again.",
-		}
+		})
 	}
-	if q.addresses[from] >= q.limits.ConnectionsPerAddress {
-		return nil, tooMany("address", q.limits.ConnectionsPerAddress)
+	if most := q.limits.ConnectionsPerAddress; q.addresses[from] >= most {
+		return nil, q.rates.refuse(limitAddress, tooMany("address", most))
 	}
 	q.addresses[from]++
 	if stranger {
@@ -160,8 +202,8 @@ func (q *quotas) arrive(from netip.Prefix, stranger bool) (*seat, error) {
 func (q *quotas) name(s *seat, user string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.users[user] >= q.limits.ConnectionsPerUser {
-		return tooMany("user", q.limits.ConnectionsPerUser)
+	if most := q.limits.ConnectionsPerUser; q.users[user] >= most {
+		return q.rates.refuse(limitUser, tooMany("user", most))
 	}
 	q.users[user]++
 	s.user = user
@@ -201,62 +243,31 @@ func less[K comparable](m map[K]int, k K) {
 	}
 }
 
-// send takes one send off a user's rate, or says when there will be one.
-func (q *quotas) send(user string) *room.Error {
-	q.mu.Lock()
-	l := q.rates[user]
-	if l == nil {
-		l = rate.NewLimiter(rate.Limit(q.limits.SendsPerSecond), q.limits.SendBurst)
-		q.rates[user] = l
-	}
-	q.mu.Unlock()
-	r := l.Reserve()
-	wait := r.Delay()
-	if wait == 0 {
-		return nil
-	}
-	r.Cancel()
-	return &room.Error{
-		Code: room.CodeRateLimited, Limit: int64(q.limits.SendsPerSecond), RetryAfter: max(wait, time.Millisecond),
-		Title: "This user sends faster than is allowed; wait and send it again.",
-	}
-}
-
-// sweepEvery is how often the rates of users who do not send are forgotten.
-const sweepEvery = time.Minute
-
-// sweep forgets the rates that are whole again: a new one would be the same.
-func (q *quotas) sweep() {
+// park takes a place for a request that waits for an event, besides its place as a connection; the user of
+// the seat is known. unpark gives it back.
+func (q *quotas) park(s *seat) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := time.Now()
-	if now.Sub(q.swept) < sweepEvery {
-		return
+	switch most := q.limits.PollsPerUser; {
+	case q.polls.all >= q.limits.Polls:
+		return q.rates.refuse(limitPolls, &room.Error{
+			Code: room.CodeOverloaded, RetryAfter: time.Second,
+			Title: "As many requests as may wait for an event do; try again.",
+		})
+	case q.polls.of[s.user] >= most:
+		return q.rates.refuse(limitUserPolls, &room.Error{
+			Code: room.CodeLimitExceeded, Field: "wait", Limit: int64(most),
+			Title: "This user has as many requests waiting as it may have.",
+		})
 	}
-	q.swept = now
-	for user, l := range q.rates {
-		if l.TokensAt(now) >= float64(q.limits.SendBurst) {
-			delete(q.rates, user)
-		}
-	}
+	q.polls.all++
+	q.polls.of[s.user]++
+	return nil
 }
 
-// addressOf is where a request comes from, as far as quotas care: one IPv4 address, or an IPv6 network
-// as they are given to one customer. Proxies in front are not looked through.
-func addressOf(r *http.Request) netip.Prefix {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.PrefixFrom(netip.IPv4Unspecified(), 32) // in-memory listeners of tests have no address
-	}
-	addr = addr.Unmap().WithZone("")
-	bits := addr.BitLen()
-	if addr.Is6() {
-		bits = 64
-	}
-	p, _ := addr.Prefix(bits) // the bits fit the address
-	return p
+func (q *quotas) unpark(s *seat) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.polls.all--
+	less(q.polls.of, s.user)
 }

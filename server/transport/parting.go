@@ -33,9 +33,13 @@ func (t *stream) farewell() []byte {
 	if why == nil || why.err == nil {
 		return nil
 	}
-	t.srv.tell(why.err.Code)
+	t.srv.tellOnce(why)
 	if why.err.Code != room.CodeGoingAway {
 		return nil
 	}
-	return append(strconv.AppendInt([]byte("retry: "), t.srv.comeBack().Milliseconds(), 10), "\n\n"...)
+	wait := why.err.RetryAfter
+	if wait == 0 {
+		wait = t.srv.comeBack()
+	}
+	return append(strconv.AppendInt([]byte("retry: "), wait.Milliseconds(), 10), "\n\n"...)
 }

@@ -16,6 +16,7 @@ import (
 // runtime's poller with no buffer in hand, and its writes take what the kernel takes.
 type rawPipe struct {
 	nc       *net.TCPConn
+	whole    net.Conn // what was handed to us, which is what has to be closed
 	raw      syscall.RawConn
 	deadline time.Duration
 
@@ -26,7 +27,15 @@ type rawPipe struct {
 	err  error
 }
 
+// maxUnsent is how much the kernel holds for a peer beyond what is on its way to it. That is not bounded: it
+// is what a long and fast line needs.
+const maxUnsent = 64 << 10
+
 func newRawPipe(nc net.Conn, deadline time.Duration) (pipe, bool) {
+	whole := nc
+	if c, wrapped := nc.(*counted); wrapped {
+		nc = c.NetConn()
+	}
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
 		return nil, false
@@ -35,13 +44,15 @@ func newRawPipe(nc net.Conn, deadline time.Duration) (pipe, bool) {
 	if err != nil {
 		return nil, false
 	}
-	p := &rawPipe{nc: tcp, raw: raw, deadline: deadline}
+	p := &rawPipe{nc: tcp, whole: whole, raw: raw, deadline: deadline}
 	p.take = p.takeReady
-	// The kernel gives up on a peer that acknowledges nothing, also when nobody writes. Both options
-	// are an improvement, not a need: where they cannot be set the hub's pings do the work.
+	// The kernel gives up on a peer that acknowledges nothing, also when nobody writes; and it keeps little
+	// for a peer that reads nothing, which would be up to 4 MB of every one. The options are an improvement,
+	// not a need: where they cannot be set the hub's pings do the work.
 	_ = tcp.SetNoDelay(true)
 	_ = raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(deadline.Milliseconds()))
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
 	})
 	return p, true
 }
@@ -112,7 +123,7 @@ func (p *rawPipe) held() (n int) {
 
 func (p *rawPipe) finish() { _ = p.nc.CloseWrite() }
 
-func (p *rawPipe) close() { _ = p.nc.Close() }
+func (p *rawPipe) close() { _ = p.whole.Close() }
 
 // vector is the argument of a gathered write, pooled.
 type vector struct {

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -23,12 +24,15 @@ type read struct {
 
 // getEvents is GET /v1/rooms/{room}/events: polling, long polling and history.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.cfg.Verifier.Verify(bearer(r))
+	who, err := s.identify(r)
 	if err != nil {
 		return err
 	}
+	if err := s.quotas.rates.read(who.User); err != nil {
+		return err
+	}
 	id, err := s.judge(who, r.PathValue("room"), auth.Read)
-	if err != nil {
+	if err != nil && !s.mutateHistory(r) { // mutant history_open
 		return err
 	}
 	want, err := s.parseRead(id, r.URL.RawQuery)
@@ -36,6 +40,10 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page, err := s.read(r, who, id, want)
+	// Again: what was read may have been stored after access was taken back, and that wakes up who waits.
+	if refused := s.allowed(who, id, auth.Read); refused != nil && !s.mutateHistory(r) {
+		return refused
+	}
 	if err != nil {
 		return err
 	}
@@ -52,7 +60,7 @@ func (s *Server) read(r *http.Request, who *auth.Identity, id room.ID, want read
 	want.wait = min(want.wait, max(0, time.Until(who.Until)))
 	if want.wait > 0 {
 		// One that waits is a connection like any other.
-		seat, err := s.quotas.arrive(addressOf(r), false)
+		seat, err := s.quotas.arrive(s.addressOf(r), false)
 		if err != nil {
 			return hub.Page{}, err
 		}
@@ -60,8 +68,23 @@ func (s *Server) read(r *http.Request, who *auth.Identity, id room.ID, want read
 		if err := s.quotas.name(seat, who.User); err != nil {
 			return hub.Page{}, err
 		}
+		if err := s.quotas.park(seat); err != nil {
+			return hub.Page{}, err
+		}
+		defer s.quotas.unpark(seat)
 	}
-	return s.cfg.Hub.Poll(r.Context(), id, want.after, want.limit, want.wait)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if want.wait > 0 {
+		p := &parked{room: id, from: r.RemoteAddr, cancel: cancel}
+		p.id, p.kind, p.link = newID(), "poll", p
+		s.roster.enter(&p.guest, who)
+		defer s.roster.leave(&p.guest)
+		if err := s.allowed(who, id, auth.Read); err != nil { // again: a revocation may not have found it
+			return hub.Page{}, err
+		}
+	}
+	return s.cfg.Hub.Poll(ctx, id, want.after, want.limit, want.wait)
 }
 
 // parseRead reads the query: one of after, before and around, and after=0 where there is none

@@ -64,13 +64,13 @@ func (s *Server) api(m methods) http.Handler {
 }
 
 // bounded bounds how long a request's body is waited for: by whoever reads it, and by net/http, which
-// reads what nobody wanted before it sends the answer.
+// reads what nobody wanted before it sends the answer. It bounds how long the peer may take for that answer, too.
 func (s *Server) bounded(serve http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.Limits.BodyWithin)) // not every writer in tests can
 		}
-		serve(w, r)
+		serve(&timely{ResponseWriter: w, within: s.cfg.Limits.AnswerWithin}, r)
 	})
 }
 
@@ -135,9 +135,14 @@ func (s *Server) judge(who *auth.Identity, name string, a auth.Action) (room.ID,
 	return id, s.allowed(who, id, a)
 }
 
+// allowed judges every use of a room: whether the token is still good, whether the room is there for its
+// user, and what the token grants. Every request, join and send comes by here.
 func (s *Server) allowed(who *auth.Identity, id room.ID, a auth.Action) error {
+	if err := s.access.refuses(who, id); err != nil {
+		return err
+	}
 	if _, known := s.cfg.Kinds.Policy(id.Kind()); !known || !who.Grants.Allow(auth.Read, id) {
-		return &room.Error{Code: room.CodeUnknownRoom, Title: "There is no such room for this user.", Field: "room"}
+		return unknownRoom()
 	}
 	if !who.Grants.Allow(a, id) {
 		return &room.Error{Code: room.CodeForbidden, Title: "The token does not grant this in this room.", Field: "room"}

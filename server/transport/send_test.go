@@ -299,6 +299,8 @@ func TestStopTellsEveryConnection(t *testing.T) { // CLOSE-7, CLOSE-3
 	f := start(t, options{})
 	peers := []*peer{f.login("u1"), f.login("u2")}
 	stranger := f.dial()
+	stranger.sendf(`{"op":"ping"}`)
+	stranger.expect("pong") // so that the server has it: the handshake is answered before that
 	f.stop()
 	for _, p := range append(peers, stranger) {
 		if m := p.expectError(room.CodeGoingAway); m["retryable"] != true {

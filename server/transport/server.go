@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"runtime/debug"
 	"sync"
@@ -30,6 +31,7 @@ import (
 type Config struct {
 	Hub      *hub.Hub       // required
 	Verifier *auth.Verifier // required
+	Services auth.Services  // programs that may act for users; none: no key of one is taken
 
 	// Origins are the web origins that may use the API from a browser, such as https://app.example.com.
 	// They are compared exactly; there are no patterns. Requests without an Origin header are not from
@@ -40,13 +42,28 @@ type Config struct {
 	Limits Limits // zero fields mean the defaults
 	// Rooms says which rooms exist, creates and deletes them; nil: there are no routes for that.
 	Rooms room.Rooms
+	// TrustedProxies are the addresses of the proxies in front, whose X-Forwarded-For says who the client
+	// is. None: the peer of a connection is the client.
+	TrustedProxies []netip.Prefix
+	// Admit says why no new connection (socket, stream, waiting poll) is taken at present; nil: they are.
+	// Default: they always are. It is called for each, concurrently.
+	Admit func() *room.Error
+
+	// Access keeps bans and revocations, so that access can be taken back; nil: there are no such routes.
+	Access room.AccessStore
+	// RevocationsKept is how long a revocation is remembered: no token may live longer. Default 400 days.
+	RevocationsKept time.Duration
+	// AccessEvery is how often Access is read again, for what other nodes were told. Default 10 s.
+	AccessEvery time.Duration
+	// TokenInURL lets /v1/sse take `?token=`. URLs are kept in more places than headers: tickets are for this.
+	TokenInURL bool
 
 	// DevSigner turns on GET /v1/dev/token for requests from this machine: anybody on it may then be
 	// anybody. Nil: there is no such route.
 	DevSigner *auth.Signer
 
 	Version   string                      // of the program, for /healthz
-	Store     room.Info                   // for /healthz
+	Store     func() room.Info            // for /healthz: the store as it is now
 	PingEvery time.Duration               // as the hub was told, for welcome; default 10 s
 	Ready     func(context.Context) error // for /readyz: whether the store answers; default: always
 	Errors    []byte                      // spec/errors.json, for /errors; nil: there is no such page
@@ -57,11 +74,16 @@ type Config struct {
 func (c *Config) withDefaults() {
 	c.Limits = c.Limits.withDefaults()
 	or(&c.PingEvery, 10*time.Second)
+	or(&c.RevocationsKept, 400*24*time.Hour)
+	or(&c.AccessEvery, 10*time.Second)
 	if c.Kinds == nil {
 		c.Kinds = room.NewKinds(nil)
 	}
 	if c.Ready == nil {
 		c.Ready = func(context.Context) error { return nil }
+	}
+	if c.Store == nil {
+		c.Store = func() room.Info { return room.Info{} }
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -86,7 +108,14 @@ type Server struct {
 	log     *slog.Logger
 	origins atomic.Pointer[map[string]bool] // the maps never change
 	quotas  *quotas
+	tickets *tickets
+	streams sessions
 	wheel   *wheel
+	access  *access
+	roster  *roster
+
+	changeWithin time.Duration // set once
+
 	mux     http.Handler
 	told    map[room.Code]*atomic.Int64 // errors that clients were told; the map never changes
 	deleted atomic.Int64                // rooms
@@ -104,18 +133,22 @@ type Server struct {
 	spread  time.Duration // over how long clients are to come back; readable after parting
 }
 
-// New makes a server and starts its wheel. Close it in the end.
+// New makes a server and starts its wheel, after it has read who is kept out. Close it in the end.
 func New(cfg Config) (*Server, error) {
 	cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Log, quotas: newQuotas(cfg.Limits),
+		cfg: cfg, log: cfg.Log, quotas: newQuotas(cfg.Limits), tickets: newTickets(time.Now),
 		wheel: newWheel(time.Now), sinks: make(map[*sink]struct{}), told: make(map[room.Code]*atomic.Int64),
+		access: newAccess(), roster: newRoster(), changeWithin: changeWithin,
 	}
 	for _, code := range room.Codes() {
 		s.told[code] = new(atomic.Int64)
+	}
+	if cfg.Admit != nil {
+		s.quotas.admit = cfg.Admit
 	}
 	s.useOrigins(cfg.Origins)
 	mux, err := s.routes()
@@ -124,8 +157,21 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.mux, s.nothing = mux, s.api(nil)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.tasks.Go(func() { s.wheel.run(s.ctx, s.quotas.sweep) })
+	if cfg.Access != nil {
+		if err := s.readAccess(s.ctx); err != nil { // a server that does not know who is kept out lets nobody in
+			s.cancel()
+			return nil, fmt.Errorf("transport: read who is kept out: %w", err)
+		}
+		s.tasks.Go(func() { s.watchAccess(s.ctx) })
+	}
+	s.tasks.Go(func() { s.wheel.run(s.ctx, s.sweep) })
 	return s, nil
+}
+
+// sweep forgets what is kept of those who are gone.
+func (s *Server) sweep() {
+	s.quotas.rates.sweep()
+	s.tickets.sweep()
 }
 
 func (s *Server) routes() (http.Handler, error) {
@@ -134,8 +180,11 @@ func (s *Server) routes() (http.Handler, error) {
 		http.MethodPost: s.postEvent,
 		http.MethodGet:  s.getEvents,
 	}))
-	s.routeRooms(mux)
+	s.roomRoutes(mux)
+	s.accessRoutes(mux)
 	mux.Handle("/v1/sse", s.api(methods{http.MethodGet: s.getStream}))
+	mux.Handle("/v1/connections/{connection}", s.api(s.connectionMethods()))
+	mux.Handle("/v1/tickets", s.api(methods{http.MethodPost: s.postTicket}))
 	mux.Handle("/v1/ws", s.api(methods{http.MethodGet: s.getSocket}))
 	if s.cfg.DevSigner != nil {
 		mux.Handle("/v1/dev/token", s.Local(map[string]func(http.ResponseWriter, *http.Request) error{http.MethodGet: s.getDevToken}))

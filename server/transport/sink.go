@@ -18,7 +18,8 @@ type sink struct {
 
 	mu      sync.Mutex
 	partial bool // the peer has part of a frame: only the rest of it may follow
-	shut    bool // the last words are said
+	shut    bool // nothing more may follow
+	said    bool // the last words were taken whole
 
 	why     atomic.Pointer[ending]
 	waiting atomic.Int32 // how many goroutines wait for the peer to take replies
@@ -27,7 +28,8 @@ type sink struct {
 
 // ending is why a connection ends.
 type ending struct {
-	err *room.Error // nil: a normal end
+	err  *room.Error // nil: a normal end
+	told atomic.Bool // it is counted
 }
 
 // TryWrite implements hub.Sink.
@@ -62,7 +64,7 @@ func (s *sink) WriteAll(p []byte) error {
 
 // Close implements hub.Sink: the first reason counts. It wakes the reader wherever it waits.
 func (s *sink) Close(why *room.Error) {
-	if !s.why.CompareAndSwap(nil, &ending{why}) {
+	if !s.why.CompareAndSwap(nil, &ending{err: why}) {
 		return
 	}
 	_ = s.pipe.conn().SetReadDeadline(time.Unix(1, 0)) // long past
@@ -79,17 +81,21 @@ func (s *sink) waitWritable() bool {
 	return s.why.Load() == nil && s.hub.WaitWritable()
 }
 
-// last writes the last words if the stream of frames allows it; nothing is written after them.
+// last writes the last words if the stream of frames allows it; nothing is written after them. Who comes
+// second is told how that went.
 func (s *sink) last(words []byte) (said bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.partial || s.shut {
-		s.shut = true
-		return false
+	if s.shut {
+		return s.said
 	}
 	s.shut = true
+	if s.partial {
+		return false
+	}
 	n, err := s.pipe.tryWrite([][]byte{words})
-	return err == nil && n == len(words)
+	s.said = err == nil && n == len(words)
+	return s.said
 }
 
 const (

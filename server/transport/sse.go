@@ -3,9 +3,11 @@ package transport
 import (
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"roomlog/server/hub"
 	"roomlog/server/room"
@@ -16,9 +18,13 @@ import (
 // stream is one SSE connection: the rooms of its URL, one way.
 type stream struct {
 	sink
-	srv  *Server
-	seat *seat
-	life deadline // of the token
+	session
+	srv    *Server
+	seat   *seat
+	from   netip.Prefix // where it was opened
+	life   deadline     // of the token
+	listed guest
+	begun  atomic.Bool // the head of the answer is on its way
 }
 
 // getStream is GET /v1/sse. Everything that can be refused is refused before the connection is taken
@@ -27,24 +33,26 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	if !accepts(r, "text/event-stream") {
 		return &room.Error{Code: room.CodeNotAcceptable, Title: "This path answers with text/event-stream.", Field: "Accept"}
 	}
-	q, err := parseQuery(r.URL.RawQuery, "after", "token")
+	q, err := parseQuery(r.URL.RawQuery, "after", "token", "ticket")
 	if err != nil {
 		return err
 	}
-	// An EventSource cannot set headers, so the token may come in the URL, which is never logged.
-	token := bearer(r)
-	if token == "" {
-		token = q.Get("token")
-	}
-	who, err := s.cfg.Verifier.Verify(token)
+	in, err := s.identifyStream(r, q)
 	if err != nil {
 		return err
 	}
+	who := in.who
 	joins, err := s.parseStream(who, q, r.Header.Get("Last-Event-ID"))
+	if in.resumes != nil {
+		err = s.resume(r, in, joins, err)
+	}
 	if err != nil {
 		return err
 	}
-	seat, err := s.quotas.arrive(addressOf(r), false)
+	if err := s.quotas.rates.join(who.User, len(joins)); err != nil {
+		return err
+	}
+	seat, err := s.quotas.arrive(s.addressOf(r), false)
 	if err != nil {
 		return err
 	}
@@ -58,16 +66,17 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	_ = early // a one-way stream has nothing to hear
-	t := &stream{srv: s, seat: seat}
+	t := &stream{srv: s, seat: seat, from: s.addressOf(r), session: newSession(in, joins)}
 	t.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
 	t.life.sink = &t.sink
+	t.listed.kind, t.listed.link = "sse", t
 	if !s.adopt(&t.sink) {
 		s.quotas.leave(seat)
 		_ = nc.Close()
 		return nil
 	}
 	s.log.Debug("stream opened", "request", w.Header().Get(requestID), "user", who.User)
-	go t.serve(joins, who, w.Header())
+	go t.serve(joins, w.Header())
 	return nil
 }
 
@@ -79,6 +88,7 @@ func (s *Server) parseStream(who *auth.Identity, q url.Values, lastID string) ([
 	}
 	most := s.cfg.Limits.RoomsPerStream
 	var ids []room.ID
+	permit := s.permitOf(who)
 	joins := make([]hub.Join, 0, min(len(names), most))
 	seen := make(map[room.ID]bool)
 	for _, name := range names {
@@ -93,7 +103,7 @@ func (s *Server) parseStream(who *auth.Identity, q url.Values, lastID string) ([
 			return nil, &room.Error{Code: room.CodeLimitExceeded, Title: "A stream follows fewer rooms than this.", Field: "room", Limit: int64(most)}
 		}
 		ids = append(ids, id)
-		joins = append(joins, hub.Join{Room: id, Replay: -1})
+		joins = append(joins, hub.Join{Room: id, Replay: -1, Permit: permit})
 	}
 	return joins, place(joins, ids, lastID, q)
 }
@@ -163,15 +173,19 @@ const retryLine = "retry: 1000\n\n"
 
 // serve is the first goroutine of a stream. Another one, with a small stack, waits for the client to
 // hang up.
-func (t *stream) serve(joins []hub.Join, who *auth.Identity, h http.Header) {
-	t.srv.wheel.set(&t.life, who.Until, room.CodeTokenExpired)
+func (t *stream) serve(joins []hub.Join, h http.Header) {
+	t.srv.wheel.set(&t.life, t.who.Until, room.CodeTokenExpired)
 	if err := t.begin(joins, h); err != nil {
+		if why := t.why.Load(); why != nil && why.err != nil {
+			err = why.err // it was cut before it began
+		}
 		e := room.AsError(err)
 		t.srv.tell(e.Code)
 		t.srv.log.Warn("stream refused", "request", h.Get(requestID), "code", string(e.Code), "error", e.Cause)
 		t.finish(rawProblem(h, err))
 		return
 	}
+	t.begun.Store(true)
 	go t.wait()
 }
 
@@ -188,7 +202,7 @@ func (t *stream) wait() {
 }
 
 func (t *stream) finish(words []byte) {
-	t.srv.wheel.drop(&t.life)
+	t.endSession()
 	if t.hub != nil {
 		t.hub.Detach()
 	}
@@ -196,6 +210,7 @@ func (t *stream) finish(words []byte) {
 		words = t.farewell()
 	}
 	t.end(words)
+	t.srv.roster.leave(&t.listed)
 	t.srv.quotas.leave(t.seat)
 	t.srv.release(&t.sink)
 }
@@ -207,15 +222,23 @@ func (t *stream) begin(joins []hub.Join, h http.Header) (err error) {
 		return err
 	}
 	t.hub = conn
+	ready := t.openSession()
+	t.listed.id = t.id
+	who := t.identity()
+	t.srv.roster.enter(&t.listed, who)
+	if err := t.srv.admitted(who); err != nil { // again: a revocation may not have found it
+		return err
+	}
 	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed) []byte {
-		return appendBeginning(streamHead(h), joins, rooms)
+		t.srv.beganBy(t.ticket, t.from, rooms)
+		return appendBeginning(streamHead(h), joins, rooms, ready)
 	})
 }
 
 // appendBeginning appends what a stream begins with: ready, and a reset for each room whose position
 // could not be continued. Up to its reset the ids name the position that was given, so that a client
 // who is cut off in between hears of the reset again (rule SSE-7).
-func appendBeginning(dst []byte, joins []hub.Join, rooms []hub.Followed) []byte {
+func appendBeginning(dst []byte, joins []hub.Join, rooms []hub.Followed, who wire.Ready) []byte {
 	at := make([]wire.NamedPosition, len(rooms))
 	for i, f := range rooms {
 		at[i] = wire.NamedPosition{Room: f.Head.Room, Position: f.Position}
@@ -224,7 +247,7 @@ func appendBeginning(dst []byte, joins []hub.Join, rooms []hub.Followed) []byte 
 		}
 	}
 	dst = append(dst, retryLine...)
-	ready, _ := json.Marshal(wire.Ready{Connection: newID(), Secret: newID()}) // strings always marshal
+	ready, _ := json.Marshal(who) // strings always marshal
 	dst = wire.AppendStreamReady(dst, wire.AppendStreamID(nil, at), ready)
 	for i, f := range rooms {
 		if f.Reset != "" {

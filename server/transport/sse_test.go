@@ -251,7 +251,10 @@ func TestStreamEnds(t *testing.T) {
 
 // A store that cannot be read is a problem with its status, also after the connection left net/http.
 func TestStreamOfAnUnreadableStore(t *testing.T) { // SSE-1
-	f := start(t, options{hub: func(c *hub.Config) { must(t, c.Store.(*sqlite.Store).Close()) }})
+	f := start(t, options{
+		hub:    func(c *hub.Config) { must(t, c.Store.(*sqlite.Store).Close()) },
+		server: func(c *Config) { c.Access = nil },
+	})
 	a := f.request("GET", "/v1/sse?room=chat:a", f.token("u1"), "")
 	if a.status != 503 || a.body["retryable"] != true || a.body["request_id"] == "" || a.body["status"] != 503.0 {
 		t.Error(a.status, a.text)

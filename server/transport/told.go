@@ -9,6 +9,13 @@ func (s *Server) tell(code room.Code) {
 	}
 }
 
+// tellOnce counts the reason of a connection's end, which several may come to say.
+func (s *Server) tellOnce(why *ending) {
+	if !why.told.Swap(true) {
+		s.tell(why.err.Code)
+	}
+}
+
 // Errors counts, by code, the errors that clients were told since the start, over all transports: in
 // answers, in error frames, and as the reason of a close. Every code is there.
 func (s *Server) Errors() map[room.Code]int64 {

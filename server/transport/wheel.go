@@ -43,6 +43,7 @@ func (w *wheel) set(d *deadline, at time.Time, code room.Code) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.unlink(d)
+	w.back()
 	d.code = code
 	d.slot = max(slotOf(at)+1, w.done+1) // the tick after, so that nobody is cut early
 	d.next = w.slots[d.slot]
@@ -96,6 +97,7 @@ func (w *wheel) run(ctx context.Context, each func()) {
 func (w *wheel) turn() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.back()
 	now := slotOf(w.now())
 	if now-w.done > int64(len(w.slots)) { // the clock jumped, or slots are few: look at those there are
 		for slot := range w.slots {
@@ -109,6 +111,10 @@ func (w *wheel) turn() {
 		w.expire(w.done + 1)
 	}
 }
+
+// back follows a time of day that was set back (I28): what is set from now on would else be due only when it
+// is as late again. A token lasts until its hour has come.
+func (w *wheel) back() { w.done = min(w.done, slotOf(w.now())) }
 
 func (w *wheel) expire(slot int64) {
 	for d := w.slots[slot]; d != nil; d = w.slots[slot] {

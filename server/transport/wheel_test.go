@@ -60,3 +60,31 @@ func TestWheelEndsEachOnItsTime(t *testing.T) {
 		t.Errorf("%d slots are left", len(w.slots))
 	}
 }
+
+// I28: the time of day is set a day on, and back again. What is due afterwards is ended on its time.
+func TestWheelAfterTheClockWasSet(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	w := newWheel(func() time.Time { return now })
+	for _, jump := range []time.Duration{24 * time.Hour, -24 * time.Hour, -24 * time.Hour, 24 * time.Hour} {
+		now = now.Add(jump)
+		for _, turned := range []bool{false, true} {
+			if turned {
+				w.turn()
+			}
+			a, b := net.Pipe()
+			t.Cleanup(func() { _, _ = a.Close(), b.Close() })
+			d := deadline{sink: &sink{pipe: newPlainPipe(a, time.Second)}}
+			w.set(&d, now.Add(10*time.Second), room.CodeAuthTimeout)
+			now = now.Add(9 * time.Second)
+			w.turn()
+			if d.sink.why.Load() != nil {
+				t.Errorf("after a jump by %v, one is ended a second early", jump)
+			}
+			now = now.Add(2 * time.Second)
+			w.turn()
+			if d.sink.why.Load() == nil {
+				t.Errorf("after a jump by %v, one is not ended", jump)
+			}
+		}
+	}
+}

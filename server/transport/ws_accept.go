@@ -20,8 +20,13 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 	if err := checkHandshake(r); err != nil {
 		return err
 	}
-	seat, err := s.quotas.arrive(addressOf(r), true)
+	seat, err := s.quotas.arrive(s.addressOf(r), true)
 	if err != nil {
+		return err
+	}
+	guest, err := s.socketTicket(r)
+	if err != nil {
+		s.quotas.leave(seat)
 		return err
 	}
 	id := newID()
@@ -43,6 +48,7 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 	_, _ = rw.Reader.Read(early) // what is buffered is there
 	s.log.Debug("socket opened", "request", w.Header().Get(requestID), "connection", id)
 	c := newSocket(s, nc, id, seat)
+	c.guest = guest
 	if !s.adopt(&c.sink) {
 		s.quotas.leave(seat)
 		_ = nc.Close()

@@ -24,8 +24,12 @@ type socket struct {
 	id     string
 	frames frameReader
 	seat   *seat
+	guest  *auth.Identity // of a ticket, until hello
 	who    *auth.Identity // nil until hello
+	permit *permit        // of who
+	listed guest          // on the roster from hello on
 	life   deadline       // of the hello, then of the token
+	pace   pace           // of the frames that neither send, join nor leave
 
 	errands errands
 }
@@ -34,6 +38,7 @@ func newSocket(s *Server, nc net.Conn, id string, seat *seat) *socket {
 	c := &socket{srv: s, id: id, seat: seat, frames: frameReader{max: helloBytes}}
 	c.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
 	c.life.sink = &c.sink
+	c.listed.id, c.listed.kind, c.listed.link = id, "websocket", c
 	return c
 }
 
@@ -69,6 +74,7 @@ func (c *socket) carryOn(err error) {
 	words := c.words(err)
 	c.srv.log.Debug("disconnected", "connection", c.id, "why", c.ended(err))
 	c.end(words)
+	c.srv.roster.leave(&c.listed)
 	c.srv.quotas.leave(c.seat)
 	c.srv.release(&c.sink)
 }
@@ -133,7 +139,7 @@ func (c *socket) words(err error) []byte {
 		return appendClose(nil, closeNormal, "")
 	}
 	e := *why.err
-	c.srv.tell(e.Code)
+	c.srv.tellOnce(why)
 	if e.Code == room.CodeGoingAway && e.RetryAfter == 0 {
 		e.RetryAfter = c.srv.comeBack()
 	}
@@ -175,6 +181,11 @@ func (c *socket) notice(v *violation) []byte {
 
 // control implements listener.
 func (c *socket) control(op ws.OpCode, payload []byte) error {
+	if op != ws.OpClose {
+		if refused := c.aside(); refused != nil {
+			return c.refuse(&wire.Request{}, refused)
+		}
+	}
 	switch op {
 	case ws.OpPing:
 		return c.reply(appendControl(nil, ws.OpPong, payload))

@@ -19,6 +19,8 @@ func (v *violation) Error() string { return v.reason }
 // the reading, and what follows it is ignored.
 type listener interface {
 	message(text []byte) error
+	// control takes a ping, a pong or a close; and as a continuation a fragment that holds nothing and ends
+	// nothing.
 	control(op ws.OpCode, payload []byte) error
 }
 
@@ -146,7 +148,11 @@ func (f *frameReader) data(h ws.Header, payload []byte, l listener) error {
 		}
 		return l.message(payload)
 	}
-	f.open = !h.Fin
+	if f.open = !h.Fin; f.open && len(payload) == 0 { // no limit of size would ever end these
+		if err := l.control(ws.OpContinuation, nil); err != nil {
+			return err
+		}
+	}
 	f.msg = append(f.msg, payload...)
 	good, ok := validUpTo(f.msg[f.checked:])
 	f.checked += good

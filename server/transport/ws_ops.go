@@ -12,6 +12,11 @@ import (
 // message implements listener: one frame of the protocol.
 func (c *socket) message(text []byte) error {
 	req, err := wire.ParseRequest(text)
+	if err != nil || req.Op != wire.OpJoin && req.Op != wire.OpSend && req.Op != wire.OpLeave {
+		if refused := c.aside(); refused != nil {
+			return c.refuse(&req, refused)
+		}
+	}
 	if c.hub == nil {
 		return c.stranger(&req, err)
 	}
@@ -62,7 +67,7 @@ func (c *socket) hello(req *wire.Request) error {
 			Title: "This server speaks version " + strconv.Itoa(wire.Version) + " of the protocol only.",
 		})
 	}
-	who, err := c.srv.cfg.Verifier.Verify(req.Token)
+	who, err := c.introduced(req)
 	if err != nil {
 		return c.refuse(req, err)
 	}
@@ -73,7 +78,11 @@ func (c *socket) hello(req *wire.Request) error {
 	if err != nil {
 		return c.refuse(req, err)
 	}
-	c.hub, c.who = conn, who
+	c.hub, c.who, c.permit = conn, who, c.srv.permitOf(who)
+	c.srv.roster.enter(&c.listed, who)
+	if err := c.srv.admitted(who); err != nil { // again: a revocation may not have found it
+		return c.refuse(req, err)
+	}
 	c.frames.max = c.srv.cfg.Limits.FrameBytes
 	c.srv.wheel.set(&c.life, who.Until, room.CodeTokenExpired)
 	c.srv.log.Debug("connected", "connection", c.id, "user", who.User)
@@ -104,6 +113,9 @@ func (c *socket) failure(req *wire.Request, err error) []byte {
 
 // join starts or restarts the cursor of a room, beside the reading.
 func (c *socket) join(req *wire.Request) error {
+	if refused := c.srv.quotas.rates.join(c.who.User, 1); refused != nil {
+		return c.fail(req, refused)
+	}
 	id, err := c.srv.judge(c.who, req.Room, auth.Read)
 	if err != nil {
 		return c.fail(req, err)
@@ -114,6 +126,7 @@ func (c *socket) join(req *wire.Request) error {
 			return c.fail(req, err)
 		}
 	}
+	j.Permit = c.permit
 	asked := *req // the frame's bytes are gone by then; what a join names of it is not among them
 	asked.Data = nil
 	if !c.beside(c.srv.cfg.Limits.RoomsPerConnection, func() error { return c.place(&asked, j) }) {
@@ -161,14 +174,18 @@ func (c *socket) leave(req *wire.Request) error {
 
 // refresh takes a new token of the same user. Rooms that it grants no longer are left.
 func (c *socket) refresh(req *wire.Request) error {
-	who, err := c.srv.cfg.Verifier.Verify(req.Token)
+	who, err := c.srv.verify(c.seat.address, req.Token)
 	if err != nil {
 		return c.fail(req, err) // the token that is there is good until it ends
 	}
 	if who.User != c.who.User {
 		return c.refuse(req, &room.Error{Code: room.CodeUnauthenticated, Title: "The new token is another user's; connect anew with it.", Field: "token"})
 	}
-	c.who = who
+	c.who, c.permit = who, c.srv.permitOf(who)
+	c.listed.who.Store(who)
+	if err := c.srv.admitted(who); err != nil { // again: a revocation may have found the old one
+		return c.refuse(req, err)
+	}
 	c.srv.wheel.set(&c.life, who.Until, room.CodeTokenExpired)
 	return c.after(func() error { return c.narrow(who) })
 }
@@ -196,9 +213,9 @@ func (c *socket) send(req *wire.Request, fault error) error {
 	}
 	send := room.Send{Room: id, Author: c.who.User}
 	if fault == nil {
-		send, fault = c.admit(id, req)
+		send, fault = c.srv.admit(c.who, id, req)
 	}
-	s := hub.Submit{Send: send, Conn: c.hub, N: req.N}
+	s := hub.Submit{Send: send, Conn: c.hub, N: req.N, Permit: c.permit}
 	if fault != nil {
 		s.Refuse = room.AsError(fault)
 	}
@@ -221,15 +238,18 @@ func (c *socket) send(req *wire.Request, fault error) error {
 
 // admit judges a send: grants, what it carries, and the user's rate. The send names room and author also
 // where it is refused.
-func (c *socket) admit(id room.ID, req *wire.Request) (room.Send, error) {
-	if err := c.srv.allowed(c.who, id, auth.Send); err != nil {
-		return room.Send{Room: id, Author: c.who.User}, err
+func (s *Server) admit(who *auth.Identity, id room.ID, req *wire.Request) (room.Send, error) {
+	if err := s.allowed(who, id, auth.Send); err != nil {
+		return room.Send{Room: id, Author: who.User}, err
 	}
-	send, err := c.srv.parseSend(id, c.who.User, req.Tag, req.Type, req.Data)
+	send, err := s.parseSend(id, who.User, req.Tag, req.Type, req.Data)
 	if err != nil {
 		return send, err
 	}
-	if refused := c.srv.quotas.send(c.who.User); refused != nil {
+	if refused := s.quotas.rates.send(who.User); refused != nil {
+		return send, refused
+	}
+	if refused := s.quotas.rates.sendTo(id); refused != nil {
 		return send, refused
 	}
 	return send, nil

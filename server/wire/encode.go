@@ -44,16 +44,14 @@ func appendEventRest(dst []byte, e *room.Event) []byte {
 	dst = append(dst, `,"tag":"`...)
 	dst = e.Tag.Append(dst)
 	dst = append(dst, `","at":"`...)
-	dst = appendTime(dst, e.At)
+	dst = AppendTime(dst, e.At)
 	dst = append(dst, `","data":`...)
 	dst = append(dst, e.Data...)
 	return append(dst, '}')
 }
 
-// Time is a time as it stands on the wire (rule ROOM-6).
-func Time(t time.Time) string { return string(appendTime(nil, t)) }
-
-func appendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, timeLayout) }
+// AppendTime appends a time as events have it (rule ROOM-6): UTC, six digits of a second, without quotes.
+func AppendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, timeLayout) }
 
 // appendString appends s as a JSON string. The fast path is the usual case: printable ASCII.
 func appendString(dst []byte, s string) []byte {
@@ -176,7 +174,7 @@ func (a Ack) Append(dst []byte) []byte {
 	dst = append(dst, `,"epoch":"`...)
 	dst = append(dst, a.Epoch...)
 	dst = append(dst, `","at":"`...)
-	dst = appendTime(dst, a.At)
+	dst = AppendTime(dst, a.At)
 	dst = append(dst, `","tag":"`...)
 	dst = a.Tag.Append(dst)
 	dst = append(dst, `","duplicate":`...)

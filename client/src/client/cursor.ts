@@ -131,9 +131,13 @@ export class RoomCursor {
     this.#rejoin();
   }
 
-  /** True if the error answered the join. */
+  /**
+   * True if the error answered the join, or ended the cursor: the server says so without being asked when the room
+   * is taken away (ACC-4, AUTH-10). With a join under way, its answer decides.
+   */
   refused(frame: ErrorFrame): boolean {
-    if (!this.#join || frame.id !== this.#join.id) return false;
+    const ended = this.#attached && !this.#join && frame.id === undefined;
+    if (!ended && (!this.#join || frame.id !== this.#join.id)) return false;
     this.#join = undefined;
     if (concernsConnection(frame.code)) return true;
     if (frame.retryable) {

@@ -212,7 +212,7 @@ export interface Messages<M = MessageBody> {
 
 /**
  * `detached`; `attaching` until the room is joined on this connection; `catching-up` on what was there before;
- * `live`; `denied` if the server refuses the room (tried again on the next connection).
+ * `live`; `denied` if the server refuses the room or takes it away (tried again on the next connection).
  */
 export type RoomState = 'detached' | 'attaching' | 'catching-up' | 'live' | 'denied';
 

@@ -33,6 +33,9 @@ type Factory struct {
 	// Count counts the rows of a room directly in the database, beside any handle, and gives the largest
 	// seq among them and the number of different (author, tag) pairs.
 	Count func(t *testing.T, id room.ID) (rows, maxSeq, tags int64)
+	// Jump sets the clock by which the store dates events off by that much. It is called before the first
+	// Open, by the test that jumps, and between appends.
+	Jump func(t *testing.T, by time.Duration)
 }
 
 // Run runs the suite. make is called once per case, and what it makes is used by that case alone.
@@ -64,6 +67,7 @@ func Run(t *testing.T, make func(t *testing.T) Factory) {
 		{"Cancel", testCancel},
 		{"Close", testClose},
 		{"Reopen", testReopen},
+		{"ClockJumps", testClockJumps},
 		{"Model", testModel},
 		{"PruneByNumber", testPruneByNumber},
 		{"PruneByAge", testPruneByAge},
@@ -78,6 +82,9 @@ func Run(t *testing.T, make func(t *testing.T) Factory) {
 		{"DeleteUnderLoad", testDeleteUnderLoad},
 		{"RoomLimit", testRoomLimit},
 		{"RoomLimitUnderLoad", testRoomLimitUnderLoad},
+		{"Bans", testBans},
+		{"Revocations", testRevocations},
+		{"AccessLasts", testAccessLasts},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { c.run(t, make(t)) })

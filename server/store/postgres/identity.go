@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,7 @@ type identity struct {
 	place    string    // oids of the database and of the table meta: a load from a dump makes new ones
 	timeline int32     // moves on with each promotion and each recovery to a point in time
 	started  time.Time // of the server process: another one may serve other files
+	relaxed  string    // not part of it, but asked for with it: see relaxedSQL
 }
 
 func (a identity) equal(b identity) bool {
@@ -31,7 +33,7 @@ func (a identity) equal(b identity) bool {
 const identitySQL = `select pg_is_in_recovery(), %s,
 	(select oid from pg_database where datname = current_database()) || '/' || 'roomlog.meta'::regclass::oid,
 	case when pg_is_in_recovery() then 0 else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end,
-	pg_postmaster_start_time()`
+	pg_postmaster_start_time(), ` + relaxedSQL
 
 const (
 	systemSQL       = "(select system_identifier::text from pg_control_system())"
@@ -54,12 +56,15 @@ type ground struct {
 	mu  sync.Mutex // held while a new connection is judged
 	now identity
 
+	relaxed atomic.Pointer[string] // why less than full durability is promised, as last seen; nil: not seen
+	stale   chan struct{}          // holds one when that has changed: there are connections of before
+
 	seenMu sync.Mutex
 	seen   map[room.ID]room.Position // the newest event that an append returned, of some rooms
 }
 
 func newGround(log *slog.Logger) *ground {
-	return &ground{log: log, sql: fmt.Sprintf(identitySQL, systemSQL), changed: make(chan struct{}, 1), seen: make(map[room.ID]room.Position)}
+	return &ground{log: log, sql: fmt.Sprintf(identitySQL, systemSQL), changed: make(chan struct{}, 1), stale: make(chan struct{}, 1), seen: make(map[room.ID]room.Position)}
 }
 
 // open judges the database by its first connection.
@@ -82,6 +87,7 @@ func (g *ground) judge(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return fmt.Errorf("identify the database: %w", err)
 	}
+	g.agree(id.relaxed)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if id.equal(g.now) {
@@ -101,7 +107,7 @@ func (g *ground) judge(ctx context.Context, conn *pgx.Conn) error {
 // identify refuses a standby: it may be behind what is acknowledged, and cannot be written.
 func (g *ground) identify(ctx context.Context, conn *pgx.Conn) (id identity, err error) {
 	var standby bool
-	err = conn.QueryRow(ctx, g.sql).Scan(&standby, &id.system, &id.place, &id.timeline, &id.started)
+	err = conn.QueryRow(ctx, g.sql).Scan(&standby, &id.system, &id.place, &id.timeline, &id.started, &id.relaxed)
 	if err == nil && standby {
 		err = errors.New("the server is a standby, which cannot be written")
 	}

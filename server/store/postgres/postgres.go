@@ -59,7 +59,7 @@ var settings = map[string]string{
 
 // Store is a [room.Store] in a PostgreSQL database. Its methods may be called concurrently.
 type Store struct {
-	info   room.Info
+	info   room.Info // but for the durability, which may change
 	pool   *pgxpool.Pool
 	reads  chan struct{} // one for each read under way
 	ground *ground
@@ -67,6 +67,7 @@ type Store struct {
 	mu     sync.Mutex
 	closed bool
 	calls  sync.WaitGroup // calls in flight; added to only under mu while not closed
+	stop   func()         // ends the sweep
 }
 
 // Open connects to the database of dsn, postgres://… or key=value, and migrates it. It fails if the
@@ -99,6 +100,7 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (*Store, error) {
 		pool.Close()
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
+	s.sweep()
 	return s, nil
 }
 
@@ -139,11 +141,10 @@ func configure(dsn string) (*pgxpool.Config, error) {
 
 // describe reads what the server promises, and refuses one that cannot hold the store.
 func describe(ctx context.Context, pool *pgxpool.Pool) (room.Info, error) {
-	var version, encoding, fsync, commit, pages string
+	var version, encoding string
 	var number int
 	err := pool.QueryRow(ctx, `select current_setting('server_version'), current_setting('server_version_num')::int,
-		current_setting('server_encoding'), current_setting('fsync'), current_setting('synchronous_commit'),
-		current_setting('full_page_writes')`).Scan(&version, &number, &encoding, &fsync, &commit, &pages)
+		current_setting('server_encoding')`).Scan(&version, &number, &encoding)
 	switch {
 	case err != nil:
 		return room.Info{}, err
@@ -152,15 +153,15 @@ func describe(ctx context.Context, pool *pgxpool.Pool) (room.Info, error) {
 	case encoding != "UTF8":
 		return room.Info{}, fmt.Errorf("the database is encoded in %s; UTF8 is needed", encoding)
 	}
-	info := room.Info{Name: "postgres", Version: version, Durability: "full"}
-	if fsync != "on" || commit == "off" || pages != "on" {
-		info.Durability = "relaxed"
-	}
-	return info, nil
+	return room.Info{Name: "postgres", Version: version}, nil
 }
 
-// Info describes the server as it was when the store was opened.
-func (s *Store) Info() room.Info { return s.info }
+// Info describes the server as it was when the store was opened, and its durability as it was last seen.
+func (s *Store) Info() room.Info {
+	info := s.info
+	info.Durability, info.Relaxed = s.ground.terms()
+	return info
+}
 
 // Close waits for the calls in flight and closes the connections. Later calls are refused as
 // `going_away`.
@@ -169,6 +170,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.calls.Wait()
+	s.stop()
 	s.pool.Close()
 	return nil
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,18 @@ func TestStore(t *testing.T) {
 		dsn := pgtest.DB(t)
 		return storetest.Factory{
 			Open: func(t *testing.T) room.Store { return open(t, dsn) },
+			Jump: func(t *testing.T, by time.Duration) {
+				conn := direct(t, dsn)
+				if !strings.Contains(dsn, "search_path") {
+					if _, err := conn.Exec(t.Context(), wrongClock); err != nil {
+						t.Fatal(err)
+					}
+					dsn += "&search_path=wrong,pg_catalog"
+				}
+				if _, err := conn.Exec(t.Context(), "update wrong.clock set jump = make_interval(secs => $1)", by.Seconds()); err != nil {
+					t.Fatal(err)
+				}
+			},
 			Backdate: func(t *testing.T, id room.ID, from, below room.Seq, by time.Duration) {
 				conn := direct(t, dsn)
 				if _, err := conn.Exec(t.Context(), `update roomlog.events e set at = at - $4::interval from roomlog.rooms r
@@ -46,6 +59,12 @@ func TestStore(t *testing.T) {
 		}
 	})
 }
+
+// wrongClock makes a clock of the same name that is found first.
+const wrongClock = `create schema wrong; create table wrong.clock (jump interval not null);
+	insert into wrong.clock values ('0');
+	create function wrong.clock_timestamp() returns timestamptz language sql volatile
+		as 'select pg_catalog.clock_timestamp() + jump from wrong.clock'`
 
 func open(t testing.TB, dsn string) *Store {
 	t.Helper()

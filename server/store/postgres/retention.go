@@ -46,7 +46,7 @@ select count(*) from gone`
 // Prune is [room.Pruner.Prune]. If ctx ends meanwhile, it may have happened.
 func (s *Store) Prune(ctx context.Context, id room.ID, keep room.Retention, tags time.Duration, limit int) (room.Pruned, error) {
 	out := room.Pruned{}
-	err := s.change(ctx, "prune", func(tx pgx.Tx) error {
+	err := s.transact(ctx, "prune", func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, pruneSQL, string(id), keep.Age, keep.Events, tags, limit).Scan(&out.Events); err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func (s *Store) Overdue(ctx context.Context, kind string, keep room.Retention, a
 
 // Sweep is [room.Pruner.Sweep]: the rows of one deleted room, and when there is none, tags.
 func (s *Store) Sweep(ctx context.Context, tags time.Duration, limit int) (out room.Swept, err error) {
-	err = s.change(ctx, "sweep", func(tx pgx.Tx) error {
+	err = s.transact(ctx, "sweep", func(tx pgx.Tx) error {
 		var left int
 		if err := tx.QueryRow(ctx, sweepSQL, limit).Scan(&out.Rows, &left); err != nil {
 			return err
@@ -98,9 +98,9 @@ func (s *Store) Sweep(ctx context.Context, tags time.Duration, limit int) (out r
 	return out, err
 }
 
-// change runs a transaction that is not an append. One that got no answer may have been carried out; all of
+// transact runs a transaction that is not an append. One that got no answer may have been carried out; all of
 // them may be run again.
-func (s *Store) change(ctx context.Context, step string, f func(pgx.Tx) error) error {
+func (s *Store) transact(ctx context.Context, step string, f func(pgx.Tx) error) error {
 	leave, err := s.enter()
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func scanRecord(row pgx.Row, r *room.Record, before ...any) error {
 
 // Create is [room.Rooms.Create]. If ctx ends meanwhile, it may have happened.
 func (s *Store) Create(ctx context.Context, id room.ID, by string, limit int) (r room.Record, created bool, err error) {
-	err = s.change(ctx, "create room", func(tx pgx.Tx) error {
+	err = s.transact(ctx, "create room", func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, makeRowSQL, string(id)); err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (s *Store) Create(ctx context.Context, id room.ID, by string, limit int) (r
 
 // Delete is [room.Rooms.Delete]. If ctx ends meanwhile, it may have happened.
 func (s *Store) Delete(ctx context.Context, id room.ID) (h room.Head, deleted bool, err error) {
-	err = s.change(ctx, "delete room", func(tx pgx.Tx) error {
+	err = s.transact(ctx, "delete room", func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, deleteSQL, string(id)).Scan(&deleted); err != nil {
 			return err
 		}

@@ -24,8 +24,9 @@ type writer struct {
 	insert, stored          *sql.Stmt
 	creating
 	retaining
-	failed   error // why the file is no longer written; nil while it is
-	unfolded int64 // bytes of the log that the last fold had to leave
+	failed   error  // why the file is no longer written; nil while it is
+	broken   func() // called when it is not
+	unfolded int64  // bytes of the log that the last fold had to leave
 }
 
 func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
@@ -55,7 +56,7 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 // through, so its outcome is known unless the disk fails while it commits.
 func (s *Store) Append(ctx context.Context, batch []room.Send) (out room.Appended, err error) {
 	err = s.turn(ctx, func(w *writer) error {
-		out, err = w.append(batch)
+		out, err = w.append(batch, s.clock())
 		if err == nil {
 			s.grown(out)
 		}
@@ -93,14 +94,14 @@ func (s *Store) turn(ctx context.Context, f func(*writer) error) error {
 // statement in the driver, and a batch is short.
 var background = context.Background()
 
-func (w *writer) append(batch []room.Send) (room.Appended, error) {
+func (w *writer) append(batch []room.Send, now time.Time) (room.Appended, error) {
 	if w.failed != nil {
 		return room.Appended{}, unavailable(w.failed)
 	}
 	if _, err := w.begin.ExecContext(background); err != nil {
 		return room.Appended{}, classify("begin", err)
 	}
-	a := appending{writer: w, at: time.Now().UTC().Truncate(time.Microsecond), rooms: map[room.ID]*growing{}}
+	a := appending{writer: w, at: now.UTC().Truncate(time.Microsecond), rooms: map[room.ID]*growing{}}
 	out, err := a.run(batch)
 	if err != nil {
 		return room.Appended{}, w.undo(classify("append", err))
@@ -114,10 +115,16 @@ func (w *writer) append(batch []room.Send) (room.Appended, error) {
 // undo rolls back. A full disk may have rolled back already, which is as good.
 func (w *writer) undo(err error) error {
 	if _, rollback := w.rollback.ExecContext(background); rollback != nil && !strings.Contains(rollback.Error(), "no transaction is active") {
-		w.failed = errors.Join(err, rollback)
+		w.fail(errors.Join(err, rollback))
 		return unavailable(w.failed)
 	}
 	return err
+}
+
+// fail ends the writing of the file.
+func (w *writer) fail(err error) {
+	w.failed = err
+	w.broken()
 }
 
 // torn judges a COMMIT that failed. Where the disk was full or a lock was missing, nothing of it can be
@@ -129,7 +136,7 @@ func (w *writer) torn(err error) error {
 		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL:
 		return w.undo(classify("commit", err))
 	}
-	w.failed = fmt.Errorf("the disk failed during a commit; restart to recover: %w", err)
+	w.fail(fmt.Errorf("the disk failed during a commit; restart to recover: %w", err))
 	w.undo(err)
 	return fmt.Errorf("%w: %w", room.ErrOutcomeUnknown, err)
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -44,7 +45,8 @@ func (was recorded) forked(file string, here *record) string {
 }
 
 // settle compares the database with the record beside it, gives a copy or a restore a new epoch, and
-// records that it is in use here. A crash at any point leaves a record that the database agrees with.
+// records that it is in use here. A crash at any point leaves a record that the database agrees with; so does
+// a power cut, since the record is on the disk before the database says what it says.
 func (s *Store) settle(ctx context.Context, path string, log *slog.Logger) error {
 	file, err := fileIdentity(path)
 	if err != nil {
@@ -71,7 +73,7 @@ func (s *Store) settle(ctx context.Context, path string, log *slog.Logger) error
 		}
 	}
 	s.record = record{opened: [2]string{opened, was.opened}, generations: was.generations, heads: was.heads}
-	if err := s.record.write(s.lock); err != nil {
+	if err := errors.Join(s.record.write(s.lock), syncFile(s.lock)); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {

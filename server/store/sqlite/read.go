@@ -32,13 +32,15 @@ type reader struct {
 	list, overdue            *sql.Stmt
 }
 
+// newReader makes a reader. Its cache is a small one: what it reads once, the hub keeps, and the system has the
+// file in memory.
 func newReader(ctx context.Context, db *sql.DB) (*reader, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r := &reader{session: session{conn: conn}}
-	if _, err := conn.ExecContext(ctx, "pragma query_only = on"); err != nil {
+	if _, err := conn.ExecContext(ctx, "pragma query_only = on; pragma cache_size = -4096"); err != nil {
 		return r, err
 	}
 	return r, errors.Join(

@@ -67,13 +67,13 @@ func (w *writer) remembered(id int64, s *room.Send) (v room.Verdict, found bool,
 
 // Prune is [room.Pruner.Prune]. ctx bounds the wait for a turn.
 func (s *Store) Prune(ctx context.Context, id room.ID, keep room.Retention, tags time.Duration, limit int) (out room.Pruned, err error) {
-	err = s.change(ctx, "prune", func(w *writer) error {
+	err = s.transact(ctx, "prune", func(w *writer) error {
 		head, row, err := w.find(id)
 		if err != nil || row.id == 0 {
 			out.Head = head
 			return err
 		}
-		now := time.Now()
+		now := s.clock()
 		upto, err := w.upto(head, row.id, keep, now, limit)
 		if err != nil || upto == head.Floor {
 			out.Head = head
@@ -141,7 +141,7 @@ func (s *Store) Overdue(ctx context.Context, kind string, keep room.Retention, a
 	prefix := kind + ":"
 	old := int64(0) // nothing is older
 	if keep.Age > 0 {
-		old = time.Now().Add(-keep.Age).UnixMicro()
+		old = s.clock().Add(-keep.Age).UnixMicro()
 	}
 	err = s.read(ctx, func(r *reader) error {
 		rows, err := r.overdue.QueryContext(background, prefix, room.PrefixEnd(prefix), string(after), keep.Events, old, scan)
@@ -174,11 +174,11 @@ const selectOverdue = `select name, ?4 > 0 and head - floor >= ?4
 // Sweep is [room.Pruner.Sweep]: the rows of one deleted room, and when there is none, tags. ctx bounds the
 // wait for a turn.
 func (s *Store) Sweep(ctx context.Context, tags time.Duration, limit int) (out room.Swept, err error) {
-	err = s.change(ctx, "sweep", func(w *writer) error {
+	err = s.transact(ctx, "sweep", func(w *writer) error {
 		var id int64
 		err := w.leftover.QueryRowContext(background).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
-			out.Rows, err = affected(w.forget.ExecContext(background, time.Now().Add(-tags).UnixMicro(), limit))
+			out.Rows, err = affected(w.forget.ExecContext(background, s.clock().Add(-tags).UnixMicro(), limit))
 			out.More = out.Rows == limit
 			return err
 		}
@@ -210,12 +210,12 @@ func affected(r sql.Result, err error) (int, error) {
 	return int(n), err
 }
 
-// change runs a transaction of the writer, in its turn, that is not an append.
-func (s *Store) change(ctx context.Context, step string, f func(*writer) error) error {
-	return s.turn(ctx, func(w *writer) error { return w.change(step, f) })
+// transact runs a transaction of the writer, in its turn, that is not an append.
+func (s *Store) transact(ctx context.Context, step string, f func(*writer) error) error {
+	return s.turn(ctx, func(w *writer) error { return w.transact(step, f) })
 }
 
-func (w *writer) change(step string, f func(*writer) error) error {
+func (w *writer) transact(step string, f func(*writer) error) error {
 	if w.failed != nil {
 		return unavailable(w.failed)
 	}

@@ -63,10 +63,10 @@ func (s *Store) Find(ctx context.Context, id room.ID) (found room.Record, err er
 
 // Create is [room.Rooms.Create]. ctx bounds the wait for a turn.
 func (s *Store) Create(ctx context.Context, id room.ID, by string, limit int) (r room.Record, created bool, err error) {
-	err = s.change(ctx, "create room", func(w *writer) error {
+	err = s.transact(ctx, "create room", func(w *writer) error {
 		head, row, err := w.find(id)
 		if err == nil && row.createdAt == 0 {
-			row, created, err = w.create(id, row, by, limit, time.Now())
+			row, created, err = w.create(id, row, by, limit, s.clock())
 			if err == nil && !created {
 				err = room.TooManyRooms(limit)
 			}
@@ -81,7 +81,7 @@ func (s *Store) Create(ctx context.Context, id room.ID, by string, limit int) (r
 func (s *Store) Delete(ctx context.Context, id room.ID) (h room.Head, deleted bool, err error) {
 	err = s.turn(ctx, func(w *writer) error {
 		var was room.Head
-		err := w.change("delete room", func(w *writer) error {
+		err := w.transact("delete room", func(w *writer) error {
 			var r row
 			if was, r, err = w.find(id); err != nil || r.createdAt == 0 {
 				h = was

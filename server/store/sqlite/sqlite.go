@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver, pure Go; see docs/decisions/sqlite-driver.md
@@ -26,7 +27,7 @@ import (
 )
 
 //go:embed migrations/*.sql
-var migrations embed.FS
+var embedded embed.FS
 
 const (
 	// readers bounds the reads under way at once. SQLite reads are short and bound by the processor.
@@ -46,7 +47,7 @@ var pragmas = []string{
 	"checkpoint_fullfsync(on)", // likewise
 	"wal_autocheckpoint(2000)",
 	"journal_size_limit(67108864)",
-	"cache_size(-32768)",
+	"cache_size(-16384)", // of the writer; it lies outside of what the runtime counts as its memory
 	"temp_store(memory)",
 }
 
@@ -64,6 +65,8 @@ type Store struct {
 	readers chan *reader // holds the idle readers
 	log     string       // the file of the write-ahead log
 	foldAt  int64        // its size, in bytes, at which it is folded
+	failed  chan struct{}
+	clock   func() time.Time // dates events and rooms and tells their age, and nothing else
 
 	mu     sync.Mutex
 	closed bool
@@ -75,7 +78,12 @@ type Store struct {
 // process has it open, if the file was written by a newer Roomlog, or if it lies on a file system
 // without WAL support (a network share). A file that is a copy or a restore gets a new epoch; log (nil:
 // nothing is logged) is told. ctx bounds the opening alone.
-func Open(ctx context.Context, path string, log *slog.Logger) (s *Store, err error) {
+func Open(ctx context.Context, path string, log *slog.Logger) (*Store, error) {
+	return openOn(ctx, path, "", log)
+}
+
+// openOn is Open on files that SQLite reaches by the VFS of that name; empty: its own.
+func openOn(ctx context.Context, path, vfs string, log *slog.Logger) (s *Store, err error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -84,7 +92,7 @@ func Open(ctx context.Context, path string, log *slog.Logger) (s *Store, err err
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	s = &Store{
-		path: path, writers: make(chan *writer, 1), readers: make(chan *reader, readers), log: path + "-wal", foldAt: foldAt,
+		path: path, failed: make(chan struct{}), clock: time.Now, writers: make(chan *writer, 1), readers: make(chan *reader, readers), log: path + "-wal", foldAt: foldAt,
 	}
 	s.close = sync.OnceValue(s.release)
 	defer func() {
@@ -96,13 +104,16 @@ func Open(ctx context.Context, path string, log *slog.Logger) (s *Store, err err
 	if err := s.claim(path); err != nil {
 		return s, err
 	}
-	s.db, err = sql.Open("sqlite", source(path))
+	s.db, err = sql.Open("sqlite", source(path, vfs))
 	if err != nil {
 		return s, err
 	}
 	s.db.SetMaxOpenConns(readers + 1)
 	if err := s.inspect(ctx); err != nil {
 		return s, err
+	}
+	if err := s.recover(ctx); err != nil {
+		return s, fmt.Errorf("recover the write-ahead log: %w", err)
 	}
 	if err := migrate(ctx, s.db); err != nil {
 		return s, err
@@ -134,9 +145,13 @@ func resolve(path string) (string, error) {
 	return whole, err
 }
 
-// source is the driver's name for the file at path, with the pragmas of each connection.
-func source(path string) string {
-	u := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+// source is the driver's name for the file at path by a VFS, with the pragmas of each connection.
+func source(path, vfs string) string {
+	query := url.Values{"_pragma": mutatePragmas(pragmas)} // mutant sync_normal
+	if vfs != "" {
+		query.Set("vfs", vfs)
+	}
+	u := url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}
 	return u.String()
 }
 
@@ -175,11 +190,20 @@ func (s *Store) inspect(ctx context.Context) error {
 		return fmt.Errorf("the file system does not support SQLite's write-ahead log (journal mode %q); a local disk is needed", journal)
 	}
 	const full = 2
-	s.info.Durability = "relaxed"
-	if synchronous >= full {
-		s.info.Durability = "full"
+	s.info.Durability = room.Full
+	if synchronous < full { // the pragmas say otherwise; only a mutant gets here
+		s.info.Durability, s.info.Relaxed = room.Relaxed, fmt.Sprintf("synchronous=%d", synchronous)
 	}
 	return nil
+}
+
+// recover copies what an earlier process left in the write-ahead log into the file, and empties the log. A
+// log whose sync failed may be whole in the kernel's memory and not on the disk, with nothing left that
+// would write it: what is appended behind such a hole is lost with the power. A foreign reader may keep the
+// log from being emptied; then it is as it was.
+func (s *Store) recover(ctx context.Context) error {
+	_, err := s.db.ExecContext(ctx, mutateRecovery("pragma wal_checkpoint(truncate)")) // mutant log_kept
+	return err
 }
 
 // older reports whether version a is before version b, each three numbers with dots.
@@ -198,13 +222,19 @@ func older(a, b string) bool {
 	return false
 }
 
+// migrations knows the files of the schema, in order of their numbers. Each is one transaction, with the row
+// that says that it was applied: a process that ends in the middle leaves the version before.
+func migrations(db *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, files)
+}
+
 // migrate brings the schema up to date, or refuses a database that is ahead of this program.
 func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	p, err := migrations(db)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
@@ -226,6 +256,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 func (s *Store) connect(ctx context.Context) error {
 	w, err := newWriter(ctx, s.db)
 	if w != nil {
+		w.broken = sync.OnceFunc(func() { close(s.failed) })
 		s.writers <- w // release ends it, prepared or not
 	}
 	for range readers {
@@ -239,6 +270,10 @@ func (s *Store) connect(ctx context.Context) error {
 	}
 	return err
 }
+
+// Failed is [room.Failer.Failed]: a commit was not synced. The kernel may have forgotten what it could not
+// write and report the next sync as a success, so none is tried; the next Open reads the log back.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
 
 // Info describes the engine, and whether an append is fsynced before it returns.
 func (s *Store) Info() room.Info { return s.info }
@@ -308,3 +343,5 @@ func (c *session) prepare(ctx context.Context, query string, into **sql.Stmt) er
 	c.stmts = append(c.stmts, stmt)
 	return nil
 }
+
+var _ room.Failer = (*Store)(nil)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,8 +21,14 @@ import (
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Factory {
 		path := filepath.Join(t.TempDir(), "room log?#%.db") // a path is a path, not a URL
+		var jump atomic.Int64
 		return storetest.Factory{
-			Open:   func(t *testing.T) room.Store { return open(t, path) },
+			Open: func(t *testing.T) room.Store {
+				s := open(t, path)
+				s.clock = func() time.Time { return time.Now().Add(time.Duration(jump.Load())) }
+				return s
+			},
+			Jump:   func(_ *testing.T, by time.Duration) { jump.Store(int64(by)) },
 			Single: "one process owns the file; TestSecondHandle proves that another is refused",
 			Backdate: func(t *testing.T, id room.ID, from, below room.Seq, by time.Duration) {
 				direct(t, path, func(db *sql.DB) error {
@@ -59,7 +66,7 @@ func open(t testing.TB, path string) *Store {
 // direct looks at the file beside the store, as an operator's shell does.
 func direct(t *testing.T, path string, f func(*sql.DB) error) {
 	t.Helper()
-	db, err := sql.Open("sqlite", source(path))
+	db, err := sql.Open("sqlite", source(path, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +106,7 @@ func TestNewerSchema(t *testing.T) {
 		_, err := db.Exec("insert into goose_db_version (version_id, is_applied) values (999, true)")
 		return err
 	})
-	if _, err := Open(t.Context(), path, nil); err == nil || !strings.Contains(err.Error(), "newer Roomlog") {
+	if _, err := Open(t.Context(), path, nil); err == nil || !strings.Contains(err.Error(), "the database has schema 999, this program knows ") {
 		t.Fatalf("a database of a newer version: %v", err)
 	}
 }

@@ -1,10 +1,12 @@
-// Package auth says who a request comes from and what it may do: signed tokens (JWT, HS256) with
-// grants by room pattern. [Verifier] checks tokens, [Signer] makes them; both are safe for
-// concurrent use. No error or log line of this package holds any part of a token.
+// Package auth says who a request comes from and what it may do: signed tokens (JWT) with grants by room
+// pattern, and the keys of services. [Verifier] checks tokens, [KeySet] fetches the keys of an issuer,
+// [Signer] makes tokens; all are safe for concurrent use. No error or log line of this package holds any
+// part of a token or a key.
 package auth
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -61,9 +63,33 @@ func (gs Grants) Allow(a Action, id room.ID) bool {
 	return false
 }
 
-// check refuses what no request should come with, so that a typing error in a grant does not look
+// Everywhere reports whether the grants allow an action on every room, by the pattern `*`.
+func (gs Grants) Everywhere(a Action) bool {
+	return slices.ContainsFunc(gs, func(g Grant) bool { return g.Rooms == "*" && slices.Contains(g.Can, a) })
+}
+
+// Covers reports whether everything that others allows is allowed by gs: each of its patterns, for each
+// action, by one grant alone.
+func (gs Grants) Covers(others Grants) bool {
+	for _, o := range others {
+		for _, can := range o.Can {
+			if !slices.ContainsFunc(gs, func(g Grant) bool { return g.includes(o.Rooms) && slices.Contains(g.Can, can) }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// includes reports whether every room of a pattern is one of the grant.
+func (g Grant) includes(pattern string) bool {
+	prefix, open := strings.CutSuffix(g.Rooms, "*")
+	return g.Rooms == pattern || open && strings.HasPrefix(pattern, prefix)
+}
+
+// Check refuses what no request should come with, so that a typing error in a grant does not look
 // like a missing one.
-func (gs Grants) check() error {
+func (gs Grants) Check() error {
 	for _, g := range gs {
 		if g.Rooms == "" || strings.Contains(strings.TrimSuffix(g.Rooms, "*"), "*") {
 			return fmt.Errorf("the grant %q is neither a room id nor a prefix ending in *", g.Rooms)
@@ -77,23 +103,27 @@ func (gs Grants) check() error {
 	return nil
 }
 
-// Identity is what a good token says: the user, what they may do, and until when.
+// Identity is what a good token, ticket or service key says: the user, what they may do, and until when.
 type Identity struct {
-	User   string
-	Grants Grants
-	Until  time.Time // the token's exp and the leeway
+	User     string
+	Service  string // the name of the service that acts for the user, or for itself; "" where a token does
+	Grants   Grants
+	Until    time.Time // the token's exp and the leeway
+	ID       string    // the token's jti; "" where it has none
+	IssuedAt time.Time // the token's iat; zero where it has none
 }
 
 const maxUser = 128
 
 // CheckUser checks the grammar of a user name, the `sub` of a token (rule AUTH-2): 1 to 128 bytes of
-// UTF-8 without control characters. Anything else is `bad_request`.
+// UTF-8 without control characters that do not begin with `service:`. Anything else is `bad_request`.
 func CheckUser(name string) error {
-	bad := name == "" || len(name) > maxUser || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl)
+	bad := name == "" || len(name) > maxUser || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) ||
+		strings.HasPrefix(name, servicePrefix)
 	if bad {
 		return &room.Error{
 			Code: room.CodeBadRequest, Field: "user", Limit: maxUser,
-			Title: "A user is 1 to 128 bytes of text without control characters.",
+			Title: "A user is 1 to 128 bytes of text without control characters, not beginning with service:.",
 		}
 	}
 	return nil

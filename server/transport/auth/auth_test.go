@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -21,7 +22,7 @@ var (
 
 func verifier(t *testing.T) *Verifier {
 	t.Helper()
-	v, err := newVerifier(key, func() time.Time { return clock })
+	v, err := newVerifier(Keys{Secret: key}, func() time.Time { return clock })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +58,9 @@ func TestSignedTokensAreTaken(t *testing.T) { // AUTH-1, AUTH-2
 	who, err := verifier(t).Verify(token)
 	if err != nil || who.User != "ann é" || !who.Until.Equal(expires.Add(leeway)) {
 		t.Fatalf("%+v, %v", who, err)
+	}
+	if who.ID == "" || !who.IssuedAt.Equal(clock) {
+		t.Errorf("the token's jti is %q, its iat %v", who.ID, who.IssuedAt)
 	}
 	if !who.Grants.Allow(Send, "chat:a") || !who.Grants.Allow(Read, "game:1") || who.Grants.Allow(Send, "game:1") {
 		t.Errorf("%+v", who.Grants)
@@ -185,7 +189,24 @@ func FuzzVerify(f *testing.F) {
 	token, _, _ := s.Sign("u1", Everything(), time.Hour)
 	f.Add(token)
 	f.Add("..")
-	v, _ := NewVerifier(key)
+	p := privates()
+	keys := Keys{Secret: key}
+	for _, one := range []struct {
+		method  jwt.SigningMethod
+		private crypto.Signer
+	}{{jwt.SigningMethodRS256, p.rsa}, {jwt.SigningMethodES256, p.ec}, {jwt.SigningMethodEdDSA, p.ed}} {
+		public, err := publicKey(one.private.Public())
+		if err != nil {
+			f.Fatal(err)
+		}
+		keys.Public = append(keys.Public, public)
+		signed, err := jwt.NewWithClaims(one.method, jwt.MapClaims{"sub": "u1", "exp": time.Now().Add(time.Hour).Unix()}).SignedString(one.private)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(signed)
+	}
+	v, _ := New(keys)
 	f.Fuzz(func(t *testing.T, text string) {
 		who, err := v.Verify(text)
 		if err != nil {

@@ -24,7 +24,11 @@ export function DevNotice() {
         <h2>What it keeps</h2>
         <p>
           {about
-            ? `${storeName(about.store)}, durability ${about.durability}: an event is acknowledged once it is on disk, and outlives the server being killed.`
+            ? `${storeName(about.store)}, durability ${about.durability}: ${
+                about.durability === 'full'
+                  ? 'an event is acknowledged once it is on disk, and outlives the server being killed.'
+                  : 'an acknowledged event may be lost when the machine fails.'
+              }`
             : 'The log of every room.'}
         </p>
         <h2>Read on</h2>

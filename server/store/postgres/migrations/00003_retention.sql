@@ -129,9 +129,8 @@ begin
   -- Rooms are made before any is locked, each step in order of names: the other way round, two batches
   -- could each hold a room that the other is about to make or lock.
   insert into roomlog.rooms (name)
-  select distinct s.name collate "C"
-  from unnest(p_rooms, p_repeats) as s (name, repeat)
-  where not s.repeat and not exists (select from roomlog.rooms r where r.name = s.name)
+  select s.name from (select distinct s.name collate "C" as name from unnest(p_rooms, p_repeats) as s (name, repeat) where not s.repeat) s
+  where not exists (select from roomlog.rooms r where r.name = s.name)
   order by 1
   on conflict do nothing;
 
@@ -150,7 +149,11 @@ begin
 
   -- A statement of its own, so that its snapshot holds what the last holder of the locks committed.
   return query
-  with found as materialized (
+  with known as materialized (
+    -- Once for each room, not for each send: under a snapshot that is held, a busy room has thousands of dead
+    -- rows, and every probe walks them.
+    select * from roomlog.rooms r where r.name = any (p_rooms) and r.created_at is not null
+  ), found as materialized (
     -- The lateral lookups, limited to one, are a probe of an index per send; a join could become a scan.
     -- What was pruned is looked for only where something was.
     select s.n::integer as n, s.author, s.tag, s.type, s.data, s.repeat or s.n::integer = any (refused) as repeat,
@@ -160,7 +163,7 @@ begin
       coalesce(old.same, gone.same) as same
     from unnest(p_rooms, p_authors, p_tags, p_types, p_datas, p_repeats) with ordinality
       as s (name, author, tag, type, data, repeat, n)
-    left join lateral (select * from roomlog.rooms x where x.name = s.name and x.created_at is not null limit 1) r on true
+    left join known r on r.name = s.name
     left join lateral (
       select e.seq, e.mark, e.at, e.type = s.type and e.data = s.data as same
       from roomlog.events e where e.tag = s.tag and e.room = r.id and e.author = s.author limit 1

@@ -3,11 +3,15 @@
 package pgtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
 )
 
 var errRuns = errors.New("the server runs: stop it first")
@@ -22,6 +26,62 @@ func (s *Server) Backup() (string, error) {
 		return "", err
 	}
 	return dir, copyAll(s.data(), filepath.Join(dir, "data"))
+}
+
+// BaseBackup takes a base backup of a running server and gives the folder, for Restore: by pg_basebackup
+// where the programs include it (npm's do not), else by the calls that it makes.
+func (s *Server) BaseBackup(ctx context.Context) (string, error) {
+	dir, err := os.MkdirTemp(s.dir, "base-")
+	if err != nil {
+		return "", err
+	}
+	if err := s.as.take(dir); err != nil {
+		return "", err
+	}
+	to := filepath.Join(dir, "data")
+	program := filepath.Join(s.bin, "pg_basebackup")
+	if _, err := os.Stat(program); err != nil {
+		return dir, s.copyRunning(ctx, to)
+	}
+	cmd := exec.CommandContext(ctx, program, "--pgdata", to, "--wal-method=fetch", "--checkpoint=fast", "--no-sync",
+		"--host=127.0.0.1", "--port="+strconv.Itoa(s.port), "--username="+superuser)
+	cmd.Dir = s.dir
+	s.as.run(cmd)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("pg_basebackup: %w\n%s", err, out)
+	}
+	return dir, nil
+}
+
+// copyRunning copies the files between the calls that begin and end a base backup (PostgreSQL's manual,
+// "Making a Base Backup Using the Low Level API").
+func (s *Server) copyRunning(ctx context.Context, to string) error {
+	conn, err := pgx.Connect(ctx, s.DSN(""))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "select pg_backup_start('base', true)"); err != nil {
+		return err
+	}
+	if err := copyAll(s.data(), to); err != nil {
+		return err
+	}
+	var label string
+	if err := conn.QueryRow(ctx, "select labelfile from pg_backup_stop(false)").Scan(&label); err != nil {
+		return err
+	}
+	for _, name := range []string{"postmaster.pid", "postmaster.opts", "pg_wal"} {
+		if err := os.RemoveAll(filepath.Join(to, name)); err != nil {
+			return err
+		}
+	}
+	at := filepath.Join(to, "backup_label")
+	err = errors.Join(copyAll(filepath.Join(s.data(), "pg_wal"), filepath.Join(to, "pg_wal")), os.WriteFile(at, []byte(label), 0o600))
+	if err != nil {
+		return err
+	}
+	return s.as.take(at)
 }
 
 // Restore puts a backup in place of the files of a stopped server.

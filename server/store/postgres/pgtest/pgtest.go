@@ -27,6 +27,8 @@ type Options struct {
 	Dir string
 	// Settings are added to the command line of the server, such as "shared_buffers": "512MB".
 	Settings map[string]string
+	// Plain leaves fsync to the server's file, so that it can be changed while it runs.
+	Plain bool
 }
 
 // Server is a running or stopped private server. Its methods must not be called concurrently.
@@ -35,6 +37,7 @@ type Server struct {
 	owned    bool // dir is ours to remove
 	port     int
 	settings map[string]string
+	plain    bool // fsync is left to the file
 	as       *owner
 	process  *process // nil while stopped
 }
@@ -53,7 +56,7 @@ const (
 
 // Start makes a cluster and starts a server on it. ctx bounds the start alone. Close ends it.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	s := &Server{bin: o.Bin, dir: o.Dir, settings: o.Settings}
+	s := &Server{bin: o.Bin, dir: o.Dir, settings: o.Settings, plain: o.Plain}
 	var err error
 	if s.bin == "" {
 		if s.bin, err = FindBin(); err != nil {
@@ -141,7 +144,10 @@ func (s *Server) Restart(ctx context.Context) error {
 // launch starts the server's process and waits until it takes connections.
 func (s *Server) launch(ctx context.Context) error {
 	args := []string{"-D", s.data(), "-p", strconv.Itoa(s.port), "-k", s.dir, "-c", "listen_addresses=127.0.0.1",
-		"-c", "max_connections=100", "-c", "fsync=on", "-c", "logging_collector=off"}
+		"-c", "max_connections=100", "-c", "logging_collector=off"}
+	if !s.plain {
+		args = append(args, "-c", "fsync=on")
+	}
 	for name, value := range s.settings {
 		args = append(args, "-c", name+"="+value)
 	}

@@ -69,6 +69,55 @@ func TestStopAndRestart(t *testing.T) {
 	}
 }
 
+// TestBaseBackup takes back a server to a base backup that was made while it was written: by the program where
+// there is one, and by the calls.
+func TestBaseBackup(t *testing.T) {
+	ctx := t.Context()
+	s, err := Start(ctx, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	run := func(statement string) (n int) {
+		conn, err := pgx.Connect(ctx, s.DSN(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.QueryRow(ctx, "select count(*) from t").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	run("create table t (n int)")
+	programs := s.bin
+	for i, bin := range []string{programs, t.TempDir()} {
+		before := run("insert into t values (1)")
+		s.bin = bin
+		dir, err := s.BaseBackup(ctx)
+		s.bin = programs
+		if err != nil {
+			t.Fatal(err)
+		}
+		run("insert into t values (2)")
+		for _, err := range []error{s.Stop(Immediate), s.Restore(dir), s.Restart(ctx)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := run("select 1"); n != before {
+			t.Errorf("backup %d has %d rows, not %d", i, n, before)
+		}
+	}
+}
+
 func TestDB(t *testing.T) {
 	names := map[string]bool{}
 	for range 2 {

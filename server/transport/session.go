@@ -1,0 +1,280 @@
+package transport
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"roomlog/server/hub"
+	"roomlog/server/room"
+	"roomlog/server/transport/auth"
+	"roomlog/server/wire"
+)
+
+const (
+	// commandsAtOnce is how many commands of one stream may be unanswered.
+	commandsAtOnce = 64
+	// commandsPerSecond and commandBurst bound the commands of one stream that are not sends; those have the
+	// rate of their user.
+	commandsPerSecond = 10
+	commandBurst      = 50
+)
+
+// session is what makes a one-way stream take commands (rules SESS-1 to SESS-6): a name and a secret, which
+// its first event gives, and who it is.
+type session struct {
+	id     string
+	secret [sha256.Size]byte // the hash of it
+	rooms  []room.ID         // of the URL
+	ticket *ticket           // that opened it; nil: none did
+
+	state   sync.Mutex // guards what follows
+	who     *auth.Identity
+	ended   bool
+	pending int           // commands that are unanswered
+	rate    *rate.Limiter // of commands but sends; nil until there is one
+}
+
+func newSession(in entry, joins []hub.Join) session {
+	rooms := make([]room.ID, len(joins))
+	for i, j := range joins {
+		rooms[i] = j.Room
+	}
+	return session{rooms: rooms, ticket: in.ticket, who: in.who}
+}
+
+// sessions are the streams that take commands, by name.
+type sessions struct {
+	mu sync.Mutex
+	of map[string]*stream
+}
+
+// openSession makes a name and a secret, under which commands are taken from now on.
+func (t *stream) openSession() wire.Ready {
+	ready := wire.Ready{Connection: newID(), Secret: newID()}
+	t.id, t.secret = ready.Connection, sha256.Sum256([]byte(ready.Secret))
+	all := &t.srv.streams
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.of == nil {
+		all.of = make(map[string]*stream)
+	}
+	all.of[t.id] = t
+	return ready
+}
+
+// endSession takes no further commands.
+func (t *stream) endSession() {
+	all := &t.srv.streams
+	all.mu.Lock()
+	delete(all.of, t.id)
+	all.mu.Unlock()
+	t.state.Lock()
+	defer t.state.Unlock()
+	t.ended = true
+	t.srv.wheel.drop(&t.life)
+}
+
+// find is the stream of a name and its secret; nil where either is not right, after the same work.
+func (all *sessions) find(id, secret string) *stream {
+	all.mu.Lock()
+	t := all.of[id]
+	all.mu.Unlock()
+	var want [sha256.Size]byte
+	if t != nil {
+		want = t.secret
+	}
+	got := sha256.Sum256([]byte(secret))
+	if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		return nil
+	}
+	return t
+}
+
+// reply answers a command: the frame that a WebSocket would be given, as the body of a response.
+type reply struct {
+	status int
+	frame  []byte // nil: the command has no answer
+}
+
+// postCommand is POST /v1/connections/{connection}: a frame of the protocol for a one-way stream. What is
+// wrong with the request is a problem; what is said to the frame is a frame.
+func (s *Server) postCommand(w http.ResponseWriter, r *http.Request) error {
+	t := s.streams.find(r.PathValue("connection"), bearer(r))
+	if t == nil {
+		return &room.Error{Code: room.CodeNotFound, Title: "There is no such stream, or this is not its secret."}
+	}
+	body, err := s.readJSON(w, r)
+	if err != nil {
+		return err
+	}
+	req, fault := wire.ParseRequest(body)
+	if err := t.enter(req.Op); err != nil {
+		return err
+	}
+	defer t.leave()
+	answer := t.command(r.Context(), &req, fault)
+	if answer.frame == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	writeJSON(w, answer.status, answer.frame)
+	return nil
+}
+
+// enter counts a command in, or says why it has to wait.
+func (t *stream) enter(op wire.Op) error {
+	t.state.Lock()
+	defer t.state.Unlock()
+	if t.pending >= commandsAtOnce {
+		return &room.Error{
+			Code: room.CodeOverloaded, Limit: commandsAtOnce, RetryAfter: time.Second,
+			Title: "Too many commands of this stream are unanswered; wait for some and try again.",
+		}
+	}
+	if op != wire.OpSend {
+		if t.rate == nil {
+			t.rate = rate.NewLimiter(commandsPerSecond, commandBurst)
+		}
+		if !t.rate.Allow() {
+			return &room.Error{
+				Code: room.CodeRateLimited, Limit: commandsPerSecond, RetryAfter: time.Second / commandsPerSecond,
+				Title: "This stream is given commands faster than is allowed; wait and try again.",
+			}
+		}
+	}
+	t.pending++
+	return nil
+}
+
+func (t *stream) leave() {
+	t.state.Lock()
+	defer t.state.Unlock()
+	t.pending--
+}
+
+func (t *stream) identity() *auth.Identity {
+	t.state.Lock()
+	defer t.state.Unlock()
+	return t.who
+}
+
+// command does what a frame asks of a stream. fault is what is wrong with the frame itself.
+func (t *stream) command(ctx context.Context, req *wire.Request, fault error) reply {
+	switch {
+	case fault != nil && req.Op == wire.OpSend && req.N > 0 && req.N <= room.MaxSeq && req.Room != "":
+		return t.send(ctx, req, fault) // what can be read of it has its place in the order (rule SEND-5)
+	case fault != nil:
+		return t.failure(req, fault)
+	}
+	switch req.Op {
+	case wire.OpSend:
+		return t.send(ctx, req, nil)
+	case wire.OpRefresh:
+		return t.refresh(req)
+	case wire.OpPing:
+		return reply{http.StatusOK, []byte(`{"op":"pong"}`)}
+	case wire.OpPong:
+		return reply{}
+	case wire.OpHello:
+		return t.failure(req, badQuery("op", "A stream needs no hello; a new token comes with refresh."))
+	}
+	return t.failure(req, badQuery("op", "The rooms of a stream are those of its URL: it neither joins nor leaves."))
+}
+
+// failure answers a command with an error frame, under the status of its code.
+func (t *stream) failure(req *wire.Request, err error) reply {
+	e := room.AsError(err)
+	t.srv.tell(e.Code)
+	if e.Code == room.CodeInternal {
+		t.srv.log.Error("command failed", "connection", t.id, "op", string(req.Op), "error", err)
+	} else {
+		t.srv.log.Debug("refused", "connection", t.id, "code", string(e.Code))
+	}
+	return reply{statusOf(e.Code), wire.Failure{ID: req.ID, HasID: req.HasID, Room: req.Room, Tag: req.Tag, Err: e}.Append(nil)}
+}
+
+// send passes a send to the hub as one of the stream's connection, so that its order holds (SEND-2 to
+// SEND-8), and waits for its outcome, which the hub knows in bounded time.
+func (t *stream) send(ctx context.Context, req *wire.Request, fault error) reply {
+	id, err := room.ParseID(req.Room)
+	if err != nil {
+		return t.failure(req, err)
+	}
+	who := t.identity()
+	send := room.Send{Room: id, Author: who.User}
+	if fault == nil {
+		send, fault = t.srv.admit(who, id, req)
+	}
+	s := hub.Submit{Send: send, Conn: t.hub, N: req.N, Permit: t.srv.permitOf(who)}
+	if fault != nil {
+		s.Refuse = room.AsError(fault)
+	}
+	answered := make(chan hub.Outcome, 1)
+	t.srv.cfg.Hub.Submit(s, func(o hub.Outcome) { answered <- o })
+	select {
+	case o := <-answered:
+		if o.Err != nil {
+			return t.failure(req, o.Err)
+		}
+		status := http.StatusCreated
+		if o.Verdict.Duplicate {
+			status = http.StatusOK
+		}
+		return reply{status, wire.Ack{
+			ID: req.ID, HasID: req.HasID, Room: id, Epoch: o.Epoch, Seq: o.Verdict.Seq,
+			At: o.Verdict.At, Tag: send.Tag, Duplicate: o.Verdict.Duplicate,
+		}.Append(nil)}
+	case <-ctx.Done():
+		return t.failure(req, &room.Error{Code: room.CodeOutcomeUnknown, Title: "The client went away before the outcome was known."})
+	}
+}
+
+// refresh takes a new token of the same user, so that the stream outlives its first. One of another user
+// ends it, and so does one that may not read all of its rooms: they are those of the URL (rule SSE-1).
+func (t *stream) refresh(req *wire.Request) reply {
+	who, err := t.srv.verify(t.from, req.Token)
+	if err != nil {
+		return t.failure(req, err) // the token that is there is good until it ends
+	}
+	if who.User != t.identity().User {
+		return t.over(req, &room.Error{Code: room.CodeUnauthenticated, Title: "The new token is another user's; connect anew with it.", Field: "token"})
+	}
+	for _, id := range t.rooms {
+		if err := t.srv.allowed(who, id, auth.Read); err != nil {
+			return t.over(&wire.Request{Op: req.Op, ID: req.ID, HasID: req.HasID, Room: string(id)}, err)
+		}
+	}
+	if err := t.become(who); err != nil {
+		return t.over(req, err)
+	}
+	return reply{}
+}
+
+// become puts the identity of a new token in place of the one that was there.
+func (t *stream) become(who *auth.Identity) error {
+	t.state.Lock()
+	defer t.state.Unlock()
+	if t.ended {
+		return nil
+	}
+	t.who = who
+	t.listed.who.Store(who)
+	t.srv.wheel.set(&t.life, who.Until, room.CodeTokenExpired)
+	if t.ticket != nil {
+		t.srv.tickets.renew(t.ticket, who)
+	}
+	return t.srv.admitted(who) // again: a revocation may have found the old one
+}
+
+// over answers with an error that ends the stream.
+func (t *stream) over(req *wire.Request, err error) reply {
+	e := room.AsError(err)
+	t.Close(e)
+	return t.failure(req, e)
+}
