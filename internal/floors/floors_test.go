@@ -24,7 +24,9 @@ var floors = []struct {
 	{"history", 1}, // the checker may know the vocabulary
 	{"server/wire", 1},
 	{"server/retention", 1},
+	{"server/schema", 1},
 	{"server/hub", 2},
+	{"server/webhook", 2},
 	{"server/store/sqlite", 2},
 	{"server/store/postgres", 2},
 	{"server/transport", 3},

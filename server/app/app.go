@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"roomlog/server/room"
 	"roomlog/server/transport"
 	"roomlog/server/transport/auth"
+	"roomlog/server/webhook"
 )
 
 // App is one server. Its methods may be called concurrently.
@@ -26,6 +28,8 @@ type App struct {
 	hub      *hub.Hub
 	keeper   *retention.Keeper
 	kinds    *room.Kinds
+	engine   *webhook.Engine
+	hooks    atomic.Pointer[hooks]
 	api      *transport.Server
 	keySets  []*auth.KeySet
 	tunnels  *tunnels // nil unless Dev
@@ -82,8 +86,14 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	}
 	a.about = describe(cfg, store.Info(), where)
 	a.about.Notes = append(a.about.Notes, doors.notes...)
+	if err := a.buildEngine(store); err != nil {
+		return nil, err
+	}
+	if err := a.useHooks(ctx, cfg); err != nil {
+		return nil, err
+	}
 	a.hub = hub.New(hub.Config{
-		Store: store, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
+		Store: store, Grown: a.engine.Grew, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
 		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin,
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
@@ -148,6 +158,7 @@ func (a *App) Start() error {
 	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
 	a.hub.Start()
 	a.keeper.Start()
+	a.engine.Start()
 	a.followKeys()
 	if a.tunnels != nil {
 		a.tunnels.open(browsable(listener.Addr().(*net.TCPAddr)).String())

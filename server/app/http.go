@@ -22,7 +22,7 @@ func (a *App) buildHTTP(d *doors, store wholeStore) error {
 	cfg := transport.Config{
 		Hub: a.hub, Verifier: d.verifier, Services: d.services, DevSigner: d.devSigner, TokenInURL: a.cfg.Dev || a.cfg.TokenInURL,
 		TrustedProxies: proxies, Admit: a.pressure.admit,
-		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Rooms: store, Access: store, Limits: a.cfg.limits(),
+		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Rooms: store, Access: store, Webhooks: a.engine, Limits: a.cfg.limits(),
 		Version: a.cfg.Version, Store: store.Info, PingEvery: a.cfg.PingEvery,
 		RevocationsKept: a.cfg.RevocationsKept, Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
@@ -35,7 +35,9 @@ func (a *App) buildHTTP(d *doors, store wholeStore) error {
 	}
 	a.api = server
 	a.undo.push("close the connections", server.Close)
-	a.metrics = &metrics{hub: a.hub, transport: server, store: store, keeper: a.keeper, pressure: a.pressure}
+	a.metrics = &metrics{
+		hub: a.hub, transport: server, store: store, keeper: a.keeper, pressure: a.pressure, engine: a.engine, calls: a.calls,
+	}
 	shown := newMetrics(a.cfg.Version, a.metrics)
 	if err := a.buildAdmin(shown); err != nil {
 		return err

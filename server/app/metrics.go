@@ -14,6 +14,7 @@ import (
 	"roomlog/server/retention"
 	"roomlog/server/room"
 	"roomlog/server/transport"
+	"roomlog/server/webhook"
 )
 
 // metrics is what /metrics shows, read from the parts when it is asked for. No label has a value that a
@@ -23,6 +24,8 @@ type metrics struct {
 	transport *transport.Server
 	store     room.Store
 	keeper    *retention.Keeper
+	engine    *webhook.Engine
+	calls     func() map[string]webhook.Calls
 	pressure  *pressure
 	gate      atomic.Pointer[transport.Gate] // nil before Start
 }
@@ -66,6 +69,10 @@ var (
 	metricFailures  = metric("retention_failures_total", "Steps of a round that the store did not carry out; the next round tries again.")
 	metricLastRound = metric("retention_last_round_timestamp_seconds", "When the last round came to its end; 0: none has.")
 	metricRelaxed   = metric("durability_relaxed", "1 while the store may lose what it has acknowledged, else 0.")
+
+	metricHookCalls  = metric("webhook_calls_total", "Calls of webhooks.", "hook", "result")
+	metricHookTime   = metric("webhook_call_seconds", "Time of calls of webhooks, the wait for their turn included.", "hook")
+	metricHookBehind = metric("webhook_rooms_behind", "Rooms that a webhook is known to lack events of.", "hook")
 
 	metricBatchSends = metric("batch_sends", "Sends of a batch.")
 	metricAppend     = metric("append_seconds", "Time of a transaction that stores a batch.")
@@ -130,6 +137,14 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	for code, n := range m.transport.Errors() {
 		count(metricErrors, n, string(code))
+	}
+	for hook, c := range m.calls() {
+		count(metricHookCalls, c.Made-c.Failed, hook, "ok")
+		count(metricHookCalls, c.Failed, hook, "failed")
+		out <- prometheus.MustNewConstSummary(metricHookTime, uint64(c.Made), c.Took.Seconds(), nil, hook)
+	}
+	for _, h := range m.engine.States() {
+		out <- prometheus.MustNewConstMetric(metricHookBehind, prometheus.GaugeValue, float64(h.Behind), h.Name)
 	}
 	for limit, n := range m.transport.Refused() {
 		count(metricRefused, n, limit.String())

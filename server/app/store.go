@@ -25,6 +25,7 @@ const (
 type wholeStore interface {
 	room.Store
 	room.AccessStore
+	room.HookStore
 	room.Pruner
 	room.Rooms
 }

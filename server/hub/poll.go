@@ -101,3 +101,16 @@ func (h *Hub) History(ctx context.Context, q room.Query) (Page, error) {
 	}
 	return p, nil
 }
+
+// EventAt reads one event from the store; nil: it is not there.
+// Errors: unavailable (retryable).
+func (h *Hub) EventAt(ctx context.Context, id room.ID, seq room.Seq) (*room.Event, error) {
+	got, err := h.read(ctx, ReadHistory, room.Query{Room: id, Anchor: room.After, Seq: seq - 1, Limit: 1})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if len(got.Events) == 0 || got.Events[0].Seq != seq {
+		return nil, nil
+	}
+	return &got.Events[0], nil
+}

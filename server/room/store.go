@@ -18,7 +18,8 @@ type Store interface {
 	// Each send gets its own verdict: a tag already stored by the same author in the same room,
 	// or earlier in this batch, is answered with the first result (Duplicate), or refused as
 	// `tag_conflict` if type or data differ; neither takes a seq. So is one whose event was pruned, for
-	// as long as its tag is remembered.
+	// as long as its tag is remembered. Where an event was rewritten before it was stored (Send.Sent), what
+	// its author sent is compared.
 	//
 	// An error is for the whole batch. errors.Is(err, ErrOutcomeUnknown): the transaction may or
 	// may not have committed, or may still; run the same batch again. A *Error of a retryable
@@ -80,6 +81,9 @@ type Send struct {
 	// RoomLimit is how many rooms of this kind the author may have created: a send that would create one
 	// more is refused as `limit_exceeded`. 0 is no limit.
 	RoomLimit int
+	// Sent is the fingerprint of what the author sent, where Type and Data may be something else: a webhook
+	// rewrote it (rule HOOK-6). Zero: nobody did.
+	Sent Fingerprint
 }
 
 // Verdict answers one send of a batch. Refused is nil where the event is stored.

@@ -26,6 +26,16 @@ func (s *Server) comeBack() time.Duration {
 	return time.Millisecond + rand.N(s.spread)
 }
 
+// dated is e, with the time to come back where the server goes away and e does not say one.
+func (s *Server) dated(e *room.Error) *room.Error {
+	if e.Code != room.CodeGoingAway || e.RetryAfter != 0 {
+		return e
+	}
+	told := *e
+	told.RetryAfter = s.comeBack()
+	return &told
+}
+
 // farewell are the last words of a stream: a server that goes away tells an EventSource, which goes by
 // the last retry that it was given, when to come back (rule SSE-10).
 func (t *stream) farewell() []byte {

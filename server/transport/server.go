@@ -25,6 +25,7 @@ import (
 	"roomlog/server/hub"
 	"roomlog/server/room"
 	"roomlog/server/transport/auth"
+	"roomlog/server/webhook"
 )
 
 // Config is what a server needs.
@@ -42,6 +43,8 @@ type Config struct {
 	Limits Limits // zero fields mean the defaults
 	// Rooms says which rooms exist, creates and deletes them; nil: there are no routes for that.
 	Rooms room.Rooms
+	// Webhooks delivers to webhooks; nil: there are no routes about them.
+	Webhooks *webhook.Engine
 	// TrustedProxies are the addresses of the proxies in front, whose X-Forwarded-For says who the client
 	// is. None: the peer of a connection is the client.
 	TrustedProxies []netip.Prefix
@@ -182,6 +185,7 @@ func (s *Server) routes() (http.Handler, error) {
 	}))
 	s.roomRoutes(mux)
 	s.accessRoutes(mux)
+	s.webhookRoutes(mux)
 	mux.Handle("/v1/sse", s.api(methods{http.MethodGet: s.getStream}))
 	mux.Handle("/v1/connections/{connection}", s.api(s.connectionMethods()))
 	mux.Handle("/v1/tickets", s.api(methods{http.MethodPost: s.postTicket}))

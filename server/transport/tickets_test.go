@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"roomlog/server/hub"
 	"roomlog/server/room"
 	"roomlog/server/transport/auth"
 )
@@ -333,5 +334,30 @@ func TestTicketsAreBounded(t *testing.T) {
 	text, _ := ts.issue(service)
 	if _, id, _ := ts.use(text, false); !id.Until.Equal(now.Add(serviceTicketLives)) {
 		t.Errorf("it lasts until %v", id.Until)
+	}
+}
+
+// ERR-6: neither a ticket nor the secret of a stream is in the log or in an answer, however it is used.
+func TestTicketsAndSecretsAreNotLogged(t *testing.T) {
+	var log journal
+	f := start(t, options{server: func(c *Config) { c.Log = log.logger() }, hub: func(c *hub.Config) { c.Log = log.logger() }})
+	ticket := f.pass(f.token("u1"), "")
+	path := "/v1/sse?room=chat:a&ticket=" + ticket
+	ready := f.opensStream(path).event()
+	secret := ready.data["secret"].(string)
+	var answers strings.Builder
+	for _, a := range []answer{
+		f.request("GET", path, "", ""), f.request("GET", path, "", "", "Last-Event-ID: x"), f.request("GET", path+"&token="+ticket, "", ""),
+		f.request("GET", "/v1/rooms/chat:a/events?ticket="+ticket, ticket, ""), f.request("GET", "/v1/ws?ticket="+ticket, "", ""),
+		f.command(ready, `{"op":"ping"}`), f.command(ready, `{"op":"refresh","token":"`+secret+`"}`), f.command(ready, secret),
+		f.request("POST", "/v1/connections/"+secret, secret, `{"op":"ping"}`), f.request("POST", "/v1/connections/x?secret="+secret, secret, ``),
+	} {
+		answers.WriteString(a.text)
+	}
+	eventually(t, "the last request is logged", func() bool { return strings.Count(log.String(), `"msg":"request"`) >= 12 })
+	for _, s := range []string{ticket, secret} {
+		if strings.Contains(log.String(), s) || strings.Contains(answers.String(), s) {
+			t.Errorf("%s is told: %s %s", s, log.String(), answers.String())
+		}
 	}
 }

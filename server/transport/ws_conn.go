@@ -138,13 +138,10 @@ func (c *socket) words(err error) []byte {
 	case why == nil || why.err == nil:
 		return appendClose(nil, closeNormal, "")
 	}
-	e := *why.err
+	e := c.srv.dated(why.err)
 	c.srv.tellOnce(why)
-	if e.Code == room.CodeGoingAway && e.RetryAfter == 0 {
-		e.RetryAfter = c.srv.comeBack()
-	}
-	frame := wire.AppendText(nil, wire.Failure{Err: &e}.Append(nil))
-	return appendClose(frame, closeOf(&e), string(e.Code))
+	frame := wire.AppendText(nil, wire.Failure{Err: e}.Append(nil))
+	return appendClose(frame, closeOf(e), string(e.Code))
 }
 
 // ended says for the log why the connection ended: a code, or what the peer did.

@@ -28,11 +28,18 @@ func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, e
 		return room.Appended{}, refusal("connect", err)
 	}
 	defer s.release(ctx, conn)
-	rows, err := conn.Query(ctx, appendSQL, columns(batch)...)
+	query, args := appendSQL, columns(batch)
+	if sent := rewritten(batch); sent != nil {
+		query, args = appendRewrittenSQL, append(args, sent)
+	}
+	rows, err := conn.Query(ctx, query, args...)
 	if err != nil {
 		return room.Appended{}, appendFailure(err, false)
 	}
 	out, err := collect(rows, batch)
+	if err == nil {
+		err = resent(ctx, conn.Conn(), batch, out.Verdicts)
+	}
 	if err == nil {
 		s.ground.note(out)
 	}

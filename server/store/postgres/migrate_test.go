@@ -140,12 +140,23 @@ func TestMigrationKilled(t *testing.T) {
 				t.Logf("from schema %d: killed at %d statements", from, n)
 				break
 			}
+			if from == 0 && n > 0 && applied(t, admin) {
+				t.Logf("from schema 0: killed at %d statements; those that follow are tried from schema 1", n)
+				break
+			}
 			checkOld(t, dsn, from)
 			if got := schema(t, dsn); got != want {
 				t.Fatalf("from schema %d, killed before %q, the schema is\n%s\nnot\n%s", from, k.killed, got, want)
 			}
 		}
 	}
+}
+
+// applied says whether the first migration is.
+func applied(t *testing.T, conn *pgx.Conn) (yes bool) {
+	t.Helper()
+	must(t, conn.QueryRow(t.Context(), "select to_regclass('roomlog.meta') is not null").Scan(&yes))
+	return yes
 }
 
 // TestMigrateTogether: I30. Four nodes start together, many times, on nothing and on each older schema: all

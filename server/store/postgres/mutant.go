@@ -31,6 +31,14 @@ var mutants = map[string][]string{
 		"count(*) filter (where j.n = j.storer) over room as stored_so_far", "row_number() over room as stored_so_far",
 		"count(*) filter (where j.n = j.storer) over (partition by j.room) as added", "count(*) over (partition by j.room) as added",
 	},
+	// A tag belongs to the room, not to its author: whoever repeats another's tag is given, or refused by, an event
+	// that is not theirs.
+	"no_author": {
+		"e.tag = s.tag and e.room = r.id and e.author = s.author limit 1", "e.tag = s.tag and e.room = r.id limit 1",
+		"over (partition by f.room, f.tag, f.author) as storer", "over (partition by f.room, f.tag) as storer",
+		"over (partition by p.room, p.tag, p.author) as new_seq", "over (partition by p.room, p.tag) as new_seq",
+		"create unique index events_tag on roomlog.events (tag, room, author)", "create unique index events_tag on roomlog.events (tag, room)",
+	},
 }
 
 // epochKept is the mutant that finds a copy or a restore and goes on as if nothing had happened.
@@ -51,7 +59,7 @@ func migrations() (fs.FS, error) {
 	}
 	edits, known := mutants[name]
 	if !known {
-		return nil, fmt.Errorf("ROOMLOG_MUTANT=%q is no mutant of this store: max_seq, bump_first, epoch_kept", name)
+		return nil, fmt.Errorf("ROOMLOG_MUTANT=%q is no mutant of this store: max_seq, bump_first, no_author, epoch_kept", name)
 	}
 	files, made := fstest.MapFS{}, make([]bool, len(edits))
 	all, err := fs.Glob(embedded, "migrations/*.sql")

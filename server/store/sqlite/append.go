@@ -22,6 +22,7 @@ type writer struct {
 	begin, commit, rollback *sql.Stmt
 	room, bump              *sql.Stmt
 	insert, stored          *sql.Stmt
+	rewritten, asSent       *sql.Stmt
 	creating
 	retaining
 	failed   error  // why the file is no longer written; nil while it is
@@ -47,6 +48,10 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 			values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (tag, room, author) do nothing`, &w.insert),
 		w.prepare(ctx, `select seq, mark, at, type = ? and data = ? from events
 			where tag = ? and room = ? and author = ?`, &w.stored),
+		w.prepare(ctx, `insert or replace into rewrites (tag, room, author, sent) values (?, ?, ?, ?)`, &w.rewritten),
+		w.prepare(ctx, `select e.type, e.data, w.sent from events e
+			left join rewrites w on w.tag = e.tag and w.room = ? and w.author = e.author
+			where e.tag = ? and e.room = ? and e.author = ?`, &w.asSent),
 		w.prepareRooms(ctx),
 		w.prepareRetention(ctx),
 	)
@@ -98,6 +103,7 @@ func (w *writer) append(batch []room.Send, now time.Time) (room.Appended, error)
 	if w.failed != nil {
 		return room.Appended{}, unavailable(w.failed)
 	}
+	w.mutateBegin()
 	if _, err := w.begin.ExecContext(background); err != nil {
 		return room.Appended{}, classify("begin", err)
 	}
@@ -105,6 +111,9 @@ func (w *writer) append(batch []room.Send, now time.Time) (room.Appended, error)
 	out, err := a.run(batch)
 	if err != nil {
 		return room.Appended{}, w.undo(classify("append", err))
+	}
+	if w.mutateCommit() { // mutant ack_memory
+		return out, nil
 	}
 	if _, err := w.commit.ExecContext(background); err != nil {
 		return room.Appended{}, w.torn(err)
@@ -231,6 +240,11 @@ func (a *appending) judge(g *growing, s *room.Send) (room.Verdict, error) {
 	if stored == 0 {
 		return a.first(g, s)
 	}
+	if s.Rewritten() {
+		if err := a.remember(s); err != nil {
+			return room.Verdict{}, fmt.Errorf("remember what was sent for %s/%d: %w", s.Room, seq, err)
+		}
+	}
 	g.Head.Seq = seq
 	return room.Verdict{Seq: seq, Mark: g.mark, At: a.at}, nil
 }
@@ -248,6 +262,11 @@ func (a *appending) first(g *growing, s *room.Send) (room.Verdict, error) {
 	}
 	if err != nil {
 		return room.Verdict{}, fmt.Errorf("find tag %s in %s: %w", s.Tag, s.Room, err)
+	}
+	if !same {
+		if same, err = a.resent(g.id, s); err != nil {
+			return room.Verdict{}, fmt.Errorf("compare what was sent as %s in %s: %w", s.Tag, s.Room, err)
+		}
 	}
 	if !same {
 		return room.Verdict{Refused: room.TagConflict()}, nil
