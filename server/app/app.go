@@ -97,8 +97,8 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin,
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
-	a.watch(store)
 	a.buildKeeper(store)
+	a.watch(store)
 	a.pressure = newPressure(cfg, a.hub)
 	if err := a.buildHTTP(doors, store); err != nil {
 		return nil, err
@@ -157,8 +157,8 @@ func (a *App) Start() error {
 	a.started, a.listener = true, listener
 	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
 	a.hub.Start()
-	a.keeper.Start()
 	a.engine.Start()
+	a.keeper.Start()
 	a.followKeys()
 	if a.tunnels != nil {
 		a.tunnels.open(browsable(listener.Addr().(*net.TCPAddr)).String())

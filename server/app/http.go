@@ -35,9 +35,7 @@ func (a *App) buildHTTP(d *doors, store wholeStore) error {
 	}
 	a.api = server
 	a.undo.push("close the connections", server.Close)
-	a.metrics = &metrics{
-		hub: a.hub, transport: server, store: store, keeper: a.keeper, pressure: a.pressure, engine: a.engine, calls: a.calls,
-	}
+	a.metrics = &metrics{hub: a.hub, transport: server, store: store, pressure: a.pressure, keeper: a.keeper, engine: a.engine, calls: a.calls}
 	shown := newMetrics(a.cfg.Version, a.metrics)
 	if err := a.buildAdmin(shown); err != nil {
 		return err

@@ -23,9 +23,9 @@ type metrics struct {
 	hub       *hub.Hub
 	transport *transport.Server
 	store     room.Store
-	keeper    *retention.Keeper
 	engine    *webhook.Engine
 	calls     func() map[string]webhook.Calls
+	keeper    *retention.Keeper
 	pressure  *pressure
 	gate      atomic.Pointer[transport.Gate] // nil before Start
 }

@@ -78,12 +78,12 @@ type Send struct {
 	// Repeat asks only for the first result of this tag: a tag that is not stored is answered
 	// with Verdict.NotStored instead of being stored (rule SEND-6).
 	Repeat bool
-	// RoomLimit is how many rooms of this kind the author may have created: a send that would create one
-	// more is refused as `limit_exceeded`. 0 is no limit.
-	RoomLimit int
 	// Sent is the fingerprint of what the author sent, where Type and Data may be something else: a webhook
 	// rewrote it (rule HOOK-6). Zero: nobody did.
 	Sent Fingerprint
+	// RoomLimit is how many rooms of this kind the author may have created: a send that would create one
+	// more is refused as `limit_exceeded`. 0 is no limit.
+	RoomLimit int
 }
 
 // Verdict answers one send of a batch. Refused is nil where the event is stored.

@@ -293,13 +293,11 @@ func checkReason(text string) error {
 	return nil
 }
 
-func answerJSON(w http.ResponseWriter, v any) error { return answerStatus(w, http.StatusOK, v) }
-
-func answerStatus(w http.ResponseWriter, status int, v any) error {
+func answerJSON(w http.ResponseWriter, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	writeJSON(w, status, body)
+	writeJSON(w, http.StatusOK, body)
 	return nil
 }

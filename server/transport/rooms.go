@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ func (s *Server) describe(r room.Record) roomInfo {
 		Retention: retention{AgeMS: wire.Milliseconds(policy.Retention.Age), Events: policy.Retention.Events},
 	}
 	if r.Exists() {
-		info.CreatedAt = timeText(r.CreatedAt)
+		info.CreatedAt = wire.Time(r.CreatedAt)
 	}
 	return info
 }
@@ -54,33 +55,20 @@ func (s *Server) whose(r *http.Request, a auth.Action) (*auth.Identity, room.ID,
 	return who, id, err
 }
 
-// reader finds out who asks, and takes one read off their rate (rule LIM-4).
-func (s *Server) reader(r *http.Request) (*auth.Identity, error) {
-	who, err := s.identify(r)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.quotas.rates.read(who.User); err != nil {
-		return nil, err
-	}
-	return who, nil
-}
-
 // getRoom is GET /v1/rooms/{room}.
 func (s *Server) getRoom(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.reader(r)
+	who, id, err := s.whose(r, auth.Read)
 	if err != nil {
 		return err
 	}
-	id, err := s.judge(who, r.PathValue("room"), auth.Read)
-	if err != nil {
+	if err := s.quotas.rates.read(who.User); err != nil {
 		return err
 	}
 	found, err := s.cfg.Rooms.Find(r.Context(), id)
 	if err != nil {
 		return err
 	}
-	return answerJSON(w, s.describe(found))
+	return writeRoom(w, http.StatusOK, s.describe(found))
 }
 
 // putRoom is PUT /v1/rooms/{room}: it makes the room exist. A body is not looked at.
@@ -101,7 +89,7 @@ func (s *Server) putRoom(w http.ResponseWriter, r *http.Request) error {
 	if created {
 		status = http.StatusCreated
 	}
-	return answerStatus(w, status, s.describe(made))
+	return writeRoom(w, status, s.describe(made))
 }
 
 // deleteRoom is DELETE /v1/rooms/{room}. Those who follow the room are reset before it answers.
@@ -119,7 +107,7 @@ func (s *Server) deleteRoom(w http.ResponseWriter, r *http.Request) error {
 		s.deleted.Add(1)
 		s.log.Info("room deleted", "room", id, "by", who.User, "epoch", head.Epoch)
 	}
-	return answerJSON(w, struct {
+	return writeRoom(w, http.StatusOK, struct {
 		roomInfo
 		Deleted bool `json:"deleted"`
 	}{s.describe(room.Record{Head: head}), deleted})
@@ -131,8 +119,11 @@ func (s *Server) Deleted() int64 { return s.deleted.Load() }
 // getRooms is GET /v1/rooms: the rooms that exist and that the token may read, in the order of their ids. An
 // answer may have fewer than limit, or none, and still a next: it looks through a bounded number of rooms.
 func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.reader(r)
+	who, err := s.identify(r)
 	if err != nil {
+		return err
+	}
+	if err := s.quotas.rates.read(who.User); err != nil {
 		return err
 	}
 	q, err := parseQuery(r.URL.RawQuery, "prefix", "after", "limit")
@@ -154,7 +145,7 @@ func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answerJSON(w, list)
+	return writeRoom(w, http.StatusOK, list)
 }
 
 type roomList struct {
@@ -284,8 +275,18 @@ func partOfID(text string) bool {
 // maxRoom is the length of the longest id.
 const maxRoom = 200
 
-// roomRoutes adds the routes of rooms, where the store knows which exist.
-func (s *Server) roomRoutes(mux *http.ServeMux) {
+// writeRoom answers with a value as JSON.
+func writeRoom(w http.ResponseWriter, status int, value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, status, body)
+	return nil
+}
+
+// routeRooms adds the routes of rooms, where the store knows which exist.
+func (s *Server) routeRooms(mux *http.ServeMux) {
 	if s.cfg.Rooms == nil {
 		return
 	}

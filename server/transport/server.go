@@ -41,10 +41,10 @@ type Config struct {
 	// Kinds are the kinds of rooms that exist; rooms of others are unknown. Nil: every kind exists.
 	Kinds  *room.Kinds
 	Limits Limits // zero fields mean the defaults
-	// Rooms says which rooms exist, creates and deletes them; nil: there are no routes for that.
-	Rooms room.Rooms
 	// Webhooks delivers to webhooks; nil: there are no routes about them.
 	Webhooks *webhook.Engine
+	// Rooms says which rooms exist, creates and deletes them; nil: there are no routes for that.
+	Rooms room.Rooms
 	// TrustedProxies are the addresses of the proxies in front, whose X-Forwarded-For says who the client
 	// is. None: the peer of a connection is the client.
 	TrustedProxies []netip.Prefix
@@ -183,7 +183,7 @@ func (s *Server) routes() (http.Handler, error) {
 		http.MethodPost: s.postEvent,
 		http.MethodGet:  s.getEvents,
 	}))
-	s.roomRoutes(mux)
+	s.routeRooms(mux)
 	s.accessRoutes(mux)
 	s.webhookRoutes(mux)
 	mux.Handle("/v1/sse", s.api(methods{http.MethodGet: s.getStream}))

@@ -163,22 +163,33 @@ func testRewritten(t *testing.T, f Factory) {
 	checkStored(t, log[1], stored, out.Verdicts[1])
 	ask := sent
 	ask.Repeat = true
-	for name, s := range map[string]room.Send{
-		"what was sent": sent, "the question for it": ask, "another rewriting": as(sent, "softer", `"other"`), "as the hook left it": as(sent, sent.Type, string(sent.Data)),
-	} {
-		if v := mustAppend(t, hs[1], s).Verdicts[0]; v != duplicateOf(out.Verdicts[1]) {
-			t.Errorf("HOOK-6: %s again: %+v", name, v)
-		}
-	}
-	if v := mustAppend(t, hs[1], as(plain, "softer", `"rewritten at the second try"`)).Verdicts[0]; v != duplicateOf(out.Verdicts[0]) {
-		t.Errorf("HOOK-6: an event that was stored as it was sent: %+v", v)
-	}
 	other := sent
 	other.Data = []byte(`{"text":"other"}`)
-	for name, s := range map[string]room.Send{"other data": other, "other data, rewritten": as(other, "softer", `{"text":"o"}`)} {
-		if v := mustAppend(t, hs[1], s).Verdicts[0]; v.Refused == nil || v.Refused.Code != room.CodeTagConflict {
-			t.Errorf("TAG-4: %s with the tag: %+v", name, v)
+	again := func(when string) {
+		t.Helper()
+		for name, s := range map[string]room.Send{
+			"what was sent": sent, "the question for it": ask, "another rewriting": as(sent, "softer", `"other"`), "as the hook left it": as(sent, sent.Type, string(sent.Data)),
+		} {
+			if v := mustAppend(t, hs[1], s).Verdicts[0]; v != duplicateOf(out.Verdicts[1]) {
+				t.Errorf("HOOK-6: %s again, %s: %+v", name, when, v)
+			}
+		}
+		if v := mustAppend(t, hs[1], as(plain, "softer", `"rewritten at the second try"`)).Verdicts[0]; v != duplicateOf(out.Verdicts[0]) {
+			t.Errorf("HOOK-6: an event that was stored as it was sent, %s: %+v", when, v)
+		}
+		for name, s := range map[string]room.Send{"other data": other, "other data, rewritten": as(other, "softer", `{"text":"o"}`)} {
+			if v := mustAppend(t, hs[1], s).Verdicts[0]; v.Refused == nil || v.Refused.Code != room.CodeTagConflict {
+				t.Errorf("TAG-4: %s with the tag, %s: %+v", name, when, v)
+			}
 		}
 	}
+	again("while it is kept")
 	checkDense(t, mustLog(t, hs[0], id), 1, 2)
+	mustAppend(t, hs[0], say(id, "u1", "what stays"))
+	mustPrune(t, hs[0], id, room.Retention{Events: 1}, 10)
+	again("when it was pruned")
+	mustDelete(t, hs[0], id)
+	if v := mustAppend(t, hs[1], as(other, "softer", `{"text":"o"}`)).Verdicts[0]; v.Seq != 1 || v.Duplicate {
+		t.Errorf("ROOM-10: a tag of the room before: %+v", v)
+	}
 }

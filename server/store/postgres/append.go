@@ -110,10 +110,11 @@ type answer struct {
 	at                                                   *time.Time
 	epoch                                                *string
 	before, beforeMark, head, headMark, floor, floorMark *int64
+	room                                                 *int64 // its id
 }
 
 func (a *answer) fields() []any {
-	return []any{&a.send, &a.outcome, &a.seq, &a.mark, &a.at, &a.epoch, &a.before, &a.beforeMark, &a.head, &a.headMark, &a.floor, &a.floorMark}
+	return []any{&a.send, &a.outcome, &a.seq, &a.mark, &a.at, &a.epoch, &a.before, &a.beforeMark, &a.head, &a.headMark, &a.floor, &a.floorMark, &a.room}
 }
 
 func (a *answer) verdict(roomLimit int) room.Verdict {

@@ -26,7 +26,9 @@ with next as materialized (
 	select room from roomlog.leftovers order by room limit 1 for update skip locked
 ), events as (
 	delete from roomlog.events where ctid = any (array(
-		select e.ctid from roomlog.events e where e.room = (select room from next) order by e.seq limit $1)) returning 1
+		select e.ctid from roomlog.events e where e.room = (select room from next) order by e.seq limit $1)) returning room, tag, author
+), rewrites as (
+	delete from roomlog.rewrites w using events e where w.tag = e.tag and w.room = e.room and w.author = e.author
 ), tags as (
 	delete from roomlog.tags where ctid = any (array(
 		select t.ctid from roomlog.tags t where t.room = (select room from next) order by t.seq limit $1)) returning 1

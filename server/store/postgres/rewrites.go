@@ -16,7 +16,7 @@ const appendRewrittenSQL = `with a as materialized (
 	select * from roomlog.append($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::integer[])
 ), kept as (
 	insert into roomlog.rewrites (room, author, tag, sent)
-	select ($1::text[])[a.send], ($2::text[])[a.send], ($3::uuid[])[a.send], ($8::bytea[])[a.send]
+	select a.room, ($2::text[])[a.send], ($3::uuid[])[a.send], ($8::bytea[])[a.send]
 	from a where a.outcome = 'stored' and ($8::bytea[])[a.send] is not null
 	on conflict (tag, room, author) do update set sent = excluded.sent
 ) select * from a order by send`
@@ -36,13 +36,18 @@ func rewritten(batch []room.Send) [][]byte {
 	return sent
 }
 
-// resentSQL finds the events of tags, and whether their authors sent then what they send now.
-const resentSQL = `select j.n::integer, e.seq, e.mark, e.at,
-		coalesce(w.sent, sha256(convert_to(e.type, 'UTF8') || '\x00'::bytea || convert_to(e.data, 'UTF8'))) = j.sent
-	from unnest($1::text[], $2::text[], $3::uuid[], $4::bytea[]) with ordinality as j (room, author, tag, sent, n)
-	join roomlog.rooms r on r.name = j.room
-	join roomlog.events e on e.tag = j.tag and e.room = r.id and e.author = j.author
-	left join roomlog.rewrites w on w.tag = j.tag and w.room = j.room and w.author = j.author`
+// resentSQL finds the events of tags, also of those that were pruned, and whether their authors sent then what
+// they send now.
+const resentSQL = `with j as (
+		select j.*, r.id from unnest($1::text[], $2::text[], $3::uuid[], $4::bytea[]) with ordinality as j (room, author, tag, sent, n)
+		join roomlog.rooms r on r.name = j.room
+	)
+	select j.n::integer, e.seq, e.mark, e.at, coalesce(w.sent, roomlog.fingerprint(e.type, e.data)) = j.sent
+	from j join roomlog.events e on e.tag = j.tag and e.room = j.id and e.author = j.author
+	left join roomlog.rewrites w on w.tag = j.tag and w.room = j.id and w.author = j.author
+	union all
+	select j.n::integer, t.seq, t.mark, t.at, t.sum = roomlog.sum((select secret from roomlog.meta), j.sent)
+	from j join roomlog.tags t on t.tag = j.tag and t.room = j.id and t.author = j.author`
 
 // resent looks again at what was called a conflict: where the stored event was rewritten before it was stored,
 // what its author sent is compared. The batch is committed; an error leaves its outcome unknown to the caller.

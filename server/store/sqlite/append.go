@@ -50,7 +50,7 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 			where tag = ? and room = ? and author = ?`, &w.stored),
 		w.prepare(ctx, `insert or replace into rewrites (tag, room, author, sent) values (?, ?, ?, ?)`, &w.rewritten),
 		w.prepare(ctx, `select e.type, e.data, w.sent from events e
-			left join rewrites w on w.tag = e.tag and w.room = ? and w.author = e.author
+			left join rewrites w on w.tag = e.tag and w.room = e.room and w.author = e.author
 			where e.tag = ? and e.room = ? and e.author = ?`, &w.asSent),
 		w.prepareRooms(ctx),
 		w.prepareRetention(ctx),
@@ -241,7 +241,7 @@ func (a *appending) judge(g *growing, s *room.Send) (room.Verdict, error) {
 		return a.first(g, s)
 	}
 	if s.Rewritten() {
-		if err := a.remember(s); err != nil {
+		if err := a.remember(g.id, s); err != nil {
 			return room.Verdict{}, fmt.Errorf("remember what was sent for %s/%d: %w", s.Room, seq, err)
 		}
 	}

@@ -136,9 +136,9 @@ func (s *Store) inTurn(ctx context.Context, step string, f func(*writer) error) 
 }
 
 // remember keeps what the author sent where something else was stored.
-func (a *appending) remember(s *room.Send) error {
+func (a *appending) remember(row int64, s *room.Send) error {
 	sent := s.AsSent()
-	_, err := a.rewritten.ExecContext(background, s.Tag[:], string(s.Room), s.Author, sent[:])
+	_, err := a.rewritten.ExecContext(background, s.Tag[:], row, s.Author, sent[:])
 	return err
 }
 
@@ -147,7 +147,7 @@ func (a *appending) remember(s *room.Send) error {
 func (a *appending) resent(row int64, s *room.Send) (bool, error) {
 	var typ string
 	var data, sent []byte
-	err := a.asSent.QueryRowContext(background, string(s.Room), s.Tag[:], row, s.Author).Scan(&typ, &data, &sent)
+	err := a.asSent.QueryRowContext(background, s.Tag[:], row, s.Author).Scan(&typ, &data, &sent)
 	if err != nil {
 		return false, err
 	}

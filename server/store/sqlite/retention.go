@@ -16,8 +16,9 @@ import (
 type retaining struct {
 	secret                           []byte
 	tag                              *sql.Stmt
-	young, oldest, doomed            *sql.Stmt
+	young, doomed                    *sql.Stmt
 	raise, keepTag, drop             *sql.Stmt
+	dropSent, sweepSent              *sql.Stmt
 	leftover, sweepEvents, sweepTags *sql.Stmt
 	swept, forget                    *sql.Stmt
 }
@@ -28,11 +29,16 @@ func (w *writer) prepareRetention(ctx context.Context) error {
 		w.conn.QueryRowContext(ctx, `select secret from meta`).Scan(&r.secret),
 		w.prepare(ctx, `select seq, mark, at, sum from tags where tag = ? and room = ? and author = ?`, &r.tag),
 		w.prepare(ctx, `select seq from events where room = ? and seq >= ? and seq < ? and at >= ? order by seq limit 1`, &r.young),
-		w.prepare(ctx, `select seq, mark, at, tag, author, type, data from events where room = ? and seq >= ? and seq < ? and at > ?`, &r.doomed),
+		w.prepare(ctx, `select seq, mark, at, tag, author, type, data, (select sent from rewrites w where w.tag = e.tag and w.room = e.room and w.author = e.author)
+			from events e where room = ? and seq >= ? and seq < ? and at > ?`, &r.doomed),
 		w.prepare(ctx, `update rooms set floor = ?2, floor_mark = (select mark from events where room = ?1 and seq = ?2 - 1) where id = ?1`, &r.raise),
 		w.prepare(ctx, `insert into tags (room, seq, mark, at, tag, author, sum) values (?, ?, ?, ?, ?, ?, ?)`, &r.keepTag),
+		w.prepare(ctx, `delete from rewrites where (tag, room, author) in
+			(select tag, room, author from events where room = ? and seq >= ? and seq < ?)`, &r.dropSent),
 		w.prepare(ctx, `delete from events where room = ? and seq >= ? and seq < ?`, &r.drop),
 		w.prepare(ctx, `select room from leftovers order by room limit 1`, &r.leftover),
+		w.prepare(ctx, `delete from rewrites where (tag, room, author) in
+			(select tag, room, author from events where room = ? order by seq limit ?)`, &r.sweepSent),
 		w.prepare(ctx, `delete from events where room = ?1 and seq in (select seq from events where room = ?1 order by seq limit ?2)`, &r.sweepEvents),
 		w.prepare(ctx, `delete from tags where room = ?1 and seq in (select seq from tags where room = ?1 order by seq limit ?2)`, &r.sweepTags),
 		w.prepare(ctx, `delete from leftovers where room = ?`, &r.swept),
@@ -40,11 +46,11 @@ func (w *writer) prepareRetention(ctx context.Context) error {
 	)
 }
 
-// sum tells whether a repeat is the event that was pruned. It is keyed, so that the sum of a short text
-// cannot be looked up elsewhere.
-func (r *retaining) sum(typ string, data []byte) []byte {
+// sum tells whether a repeat is the event that was pruned, by the fingerprint of what was sent. It is keyed, so
+// that the sum of a short text cannot be looked up elsewhere.
+func (r *retaining) sum(sent room.Fingerprint) []byte {
 	h := hmac.New(sha256.New, r.secret)
-	fmt.Fprintf(h, "%s %s", typ, data)
+	h.Write(sent[:])
 	return h.Sum(nil)
 }
 
@@ -58,7 +64,7 @@ func (w *writer) remembered(id int64, s *room.Send) (v room.Verdict, found bool,
 		return room.Verdict{}, false, nil
 	case err != nil:
 		return room.Verdict{}, false, fmt.Errorf("find the tag %s among those of pruned events: %w", s.Tag, err)
-	case !hmac.Equal(sum, w.sum(s.Type, s.Data)):
+	case !hmac.Equal(sum, w.sum(s.AsSent())):
 		return room.Verdict{Refused: room.TagConflict()}, true, nil
 	}
 	v.At, v.Duplicate = time.UnixMicro(at).UTC(), true
@@ -120,16 +126,23 @@ func (w *writer) prune(id int64, floor, upto room.Seq, since time.Time) error {
 	defer rows.Close()
 	for rows.Next() {
 		var seq, mark, at int64
-		var tag, data []byte
+		var tag, data, rewritten []byte
 		var author, typ string
-		if err := rows.Scan(&seq, &mark, &at, &tag, &author, &typ, &data); err != nil {
+		if err := rows.Scan(&seq, &mark, &at, &tag, &author, &typ, &data, &rewritten); err != nil {
 			return err
 		}
-		if _, err := w.keepTag.ExecContext(background, id, seq, mark, at, tag, author, w.sum(typ, data)); err != nil {
+		sent := room.FingerprintOf(typ, data)
+		if rewritten != nil {
+			sent = room.Fingerprint(rewritten)
+		}
+		if _, err := w.keepTag.ExecContext(background, id, seq, mark, at, tag, author, w.sum(sent)); err != nil {
 			return fmt.Errorf("keep the tag of %d: %w", seq, err)
 		}
 	}
 	if err := rows.Err(); err != nil {
+		return err
+	}
+	if _, err := w.dropSent.ExecContext(background, id, floor, upto); err != nil {
 		return err
 	}
 	_, err = w.drop.ExecContext(background, id, floor, upto)
@@ -183,6 +196,9 @@ func (s *Store) Sweep(ctx context.Context, tags time.Duration, limit int) (out r
 			return err
 		}
 		if err != nil {
+			return err
+		}
+		if _, err := w.sweepSent.ExecContext(background, id, limit); err != nil {
 			return err
 		}
 		events, err := affected(w.sweepEvents.ExecContext(background, id, limit))

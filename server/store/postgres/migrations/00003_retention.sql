@@ -21,6 +21,15 @@ create table roomlog.creators (
 insert into roomlog.creators (author, kind, rooms)
 select created_by, split_part(name, ':', 1), count(*) from roomlog.rooms where created_at is not null group by 1, 2;
 
+-- What an author sent where something else was stored, as roomlog.fingerprint. The tag leads, as in events_tag.
+create table roomlog.rewrites (
+  room   bigint not null,                        -- rooms.id
+  author text collate "C" not null,
+  tag    uuid   not null,
+  sent   bytea  not null,
+  primary key (tag, room, author)
+);
+
 -- What is remembered of an event that was pruned: enough to answer a repeat, without what it said.
 create table roomlog.tags (
   room   bigint      not null,                   -- rooms.id
@@ -29,7 +38,7 @@ create table roomlog.tags (
   at     timestamptz not null,
   tag    uuid        not null,
   author text collate "C" not null,
-  sum    bytea       not null,                   -- roomlog.sum of the event
+  sum    bytea       not null,                   -- roomlog.sum of what its author sent
   primary key (room, seq)
 );
 create unique index tags_tag on roomlog.tags (tag, room, author);
@@ -42,10 +51,14 @@ create table roomlog.leftovers (
 
 alter table roomlog.meta add column secret bytea not null default uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid());
 
--- sum tells whether a repeat is the event that was pruned. It is keyed, so that the sum of a short text
--- cannot be looked up elsewhere.
-create function roomlog.sum(secret bytea, type text, data text) returns bytea language sql stable
-return sha256(secret || convert_to(type || ' ' || data, 'UTF8'));
+-- fingerprint stands for a type and data; no type has the byte 0.
+create function roomlog.fingerprint(type text, data text) returns bytea language sql stable
+return sha256(convert_to(type, 'UTF8') || '\x00'::bytea || convert_to(data, 'UTF8'));
+
+-- sum tells whether a repeat is the event that was pruned, by the fingerprint of what was sent. It is keyed, so
+-- that the sum of a short text cannot be looked up elsewhere.
+create function roomlog.sum(secret bytea, sent bytea) returns bytea language sql immutable
+return sha256(secret || sent);
 
 -- create_rooms makes those of the rooms exist that do not, each created by the first author in order who
 -- may create one more of its kind (limit 0: as many as they like), and gives the places in the arrays
@@ -107,7 +120,8 @@ $$;
 
 -- append as in the first migration, and besides: p_limits says of each send how many rooms of the kind its
 -- author may have created (null or 0: any number). A send that would create one too many is answered
--- by the outcome limit_exceeded, and stores nothing. The tag of an event that was pruned is found in tags.
+-- by the outcome limit_exceeded, and stores nothing. The tag of an event that was pruned is found in tags. room
+-- is the id of each send's room, null where there is none.
 drop function roomlog.append(text[], text[], uuid[], text[], text[], boolean[]);
 -- +goose StatementBegin
 create function roomlog.append(
@@ -115,7 +129,8 @@ create function roomlog.append(
   p_limits integer[] default null
 ) returns table (
   send integer, outcome text, seq bigint, mark bigint, at timestamptz,
-  epoch text, before bigint, before_mark bigint, head bigint, head_mark bigint, floor bigint, floor_mark bigint
+  epoch text, before bigint, before_mark bigint, head bigint, head_mark bigint, floor bigint, floor_mark bigint,
+  room bigint
 ) language plpgsql volatile
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
@@ -169,7 +184,7 @@ begin
       from roomlog.events e where e.tag = s.tag and e.room = r.id and e.author = s.author limit 1
     ) old on true
     left join lateral (
-      select t.seq, t.mark, t.at, t.sum = roomlog.sum((select m.secret from roomlog.meta m), s.type, s.data) as same
+      select t.seq, t.mark, t.at, t.sum = roomlog.sum((select m.secret from roomlog.meta m), roomlog.fingerprint(s.type, s.data)) as same
       from roomlog.tags t
       where r.floor > 1 and old.seq is null and t.tag = s.tag and t.room = r.id and t.author = s.author limit 1
     ) gone on true
@@ -211,7 +226,7 @@ begin
     case when v.outcome in ('stored', 'duplicate') then coalesce(v.old_seq, v.new_seq) end,
     case when v.outcome in ('stored', 'duplicate') then coalesce(v.old_mark, v.new_mark) end,
     case when v.outcome in ('stored', 'duplicate') then coalesce(v.old_at, locked_at) end,
-    g.epoch, g.before, g.before_mark, g.head, g.head_mark, g.floor, g.floor_mark
+    g.epoch, g.before, g.before_mark, g.head, g.head_mark, g.floor, g.floor_mark, v.room
   from answered v
   left join lateral (
     select m.epoch || case when v.generation > 0 then '-' || v.generation else '' end as epoch,
@@ -262,10 +277,15 @@ begin
 
   with gone as (
     delete from roomlog.events e where e.room = r.id and e.seq >= r.floor and e.seq < upto returning e.*
+  ), sent as (
+    delete from roomlog.rewrites w using gone g
+    where w.tag = g.tag and w.room = g.room and w.author = g.author returning w.tag, w.author, w.sent
   )
   insert into roomlog.tags (room, seq, mark, at, tag, author, sum)
-  select g.room, g.seq, g.mark, g.at, g.tag, g.author, roomlog.sum((select m.secret from roomlog.meta m), g.type, g.data)
-  from gone g where g.at > clock_timestamp() - p_tags;
+  select g.room, g.seq, g.mark, g.at, g.tag, g.author,
+    roomlog.sum((select m.secret from roomlog.meta m), coalesce(w.sent, roomlog.fingerprint(g.type, g.data)))
+  from gone g left join sent w on w.tag = g.tag and w.author = g.author
+  where g.at > clock_timestamp() - p_tags;
   return upto - r.floor;
 end
 $$;

@@ -16,14 +16,3 @@ create table roomlog.hook_cursors (
   mark  bigint not null,                -- 0: not known
   primary key (hook, room)
 ) with (fillfactor = 50);
-
--- What an author sent where something else was stored: SHA-256 of its type and data. The tag leads, as in
--- events_tag. Rooms have their names here: the statement that stores an event in a new room does not see
--- that room's row yet.
-create table roomlog.rewrites (
-  room   text collate "C" not null,
-  author text collate "C" not null,
-  tag    uuid  not null,
-  sent   bytea not null,
-  primary key (tag, room, author)
-);

@@ -20,6 +20,16 @@ create table creators (
 insert into creators (author, kind, rooms)
 select created_by, substr(name, 1, instr(name, ':') - 1), count(*) from rooms where created_at > 0 group by 1, 2;
 
+-- What an author sent where something else was stored: SHA-256 of its type and data. The tag leads, as in
+-- events_tag.
+create table rewrites (
+  room   integer not null,               -- rooms.id
+  author text    not null,
+  tag    blob    not null,
+  sent   blob    not null,
+  primary key (tag, room, author)
+) strict, without rowid;
+
 -- What is remembered of an event that was pruned: enough to answer a repeat, without what it said.
 create table tags (
   room   integer not null,               -- rooms.id
@@ -28,7 +38,7 @@ create table tags (
   at     integer not null,
   tag    blob    not null,
   author text    not null,
-  sum    blob    not null,               -- of type and data, keyed by meta.secret
+  sum    blob    not null,               -- of what its author sent, keyed by meta.secret
   primary key (room, seq)
 ) strict, without rowid;
 create unique index tags_tag on tags (tag, room, author);

@@ -16,13 +16,3 @@ create table hook_cursors (
   mark  integer not null,               -- 0: not known
   primary key (hook, room)
 ) strict, without rowid;
-
--- What an author sent where something else was stored: SHA-256 of its type and data. The tag leads, as in
--- events_tag.
-create table rewrites (
-  room   text not null,
-  author text not null,
-  tag    blob not null,
-  sent   blob not null,
-  primary key (tag, room, author)
-) strict, without rowid;
