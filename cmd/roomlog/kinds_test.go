@@ -1,7 +1,7 @@
 package main
 
 import (
-	"maps"
+	"reflect"
 	"testing"
 	"time"
 
@@ -24,7 +24,7 @@ func TestKindsExample(t *testing.T) {
 		"feed":  {Retention: app.RetentionConfig{Age: 30 * day}},
 		"board": {},
 	}
-	if !maps.Equal(kinds, want) {
+	if !reflect.DeepEqual(kinds, want) {
 		t.Errorf("the example is %+v, not %+v", kinds, want)
 	}
 }

@@ -234,16 +234,12 @@ func (a *App) useHooks(ctx context.Context, cfg Config) error {
 }
 
 // buildEngine makes what delivers to webhooks.
-func (a *App) buildEngine(store room.Store) error {
+func (a *App) buildEngine(store wholeStore) error {
 	guard, err := a.cfg.guard()
 	if err != nil {
 		return err
 	}
-	kept, ok := store.(room.HookStore)
-	if !ok {
-		return fmt.Errorf("the store %s keeps no cursors of webhooks", store.Info().Name)
-	}
-	a.engine = webhook.NewEngine(webhook.EngineConfig{Store: kept, Guard: guard, Log: a.cfg.Log})
+	a.engine = webhook.NewEngine(webhook.EngineConfig{Store: store, Guard: guard, Log: a.cfg.Log})
 	a.undo.push("stop the webhooks", func(ctx context.Context) error {
 		if h := a.hooks.Load(); h != nil {
 			h.close()

@@ -22,11 +22,10 @@ func (a *App) buildHTTP(d *doors, store wholeStore) error {
 	cfg := transport.Config{
 		Hub: a.hub, Verifier: d.verifier, Services: d.services, DevSigner: d.devSigner, TokenInURL: a.cfg.Dev || a.cfg.TokenInURL,
 		TrustedProxies: proxies, Admit: a.pressure.admit,
-		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Rooms: store, Webhooks: a.engine, Limits: a.cfg.limits(),
+		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Rooms: store, Access: store, Webhooks: a.engine, Limits: a.cfg.limits(),
 		Version: a.cfg.Version, Store: store.Info, PingEvery: a.cfg.PingEvery,
 		RevocationsKept: a.cfg.RevocationsKept, Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
-	cfg.Access, _ = store.(room.AccessStore) // every store of ours is one
 	if a.cfg.Dev {
 		cfg.Pages = web.Handler()
 	}

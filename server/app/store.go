@@ -24,6 +24,8 @@ const (
 // wholeStore is everything that a server asks of its store; each of ours can do it.
 type wholeStore interface {
 	room.Store
+	room.AccessStore
+	room.HookStore
 	room.Pruner
 	room.Rooms
 }
