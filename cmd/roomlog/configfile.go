@@ -138,12 +138,21 @@ func flagText(value any, list bool) (string, error) {
 	return fmt.Sprint(value), nil
 }
 
-// suggestion is `, did you mean "x"?` where a known word is near, else nothing.
+// suggestion is `, did you mean "x"?` where a known word is near, or one of the parts of word is a known word
+// (allowed_origins: origins), else nothing.
 func suggestion(word string, known []string) string {
+	word = strings.ReplaceAll(strings.ToLower(word), "_", "-")
 	best, nearest := "", 3 // three or more changed letters is another word
 	for _, k := range known {
-		if d := distance(strings.ToLower(word), k); d < nearest {
+		if d := distance(word, k); d < nearest {
 			best, nearest = k, d
+		}
+	}
+	if best == "" {
+		for part := range strings.SplitSeq(word, "-") {
+			if slices.Contains(known, part) {
+				best = part
+			}
 		}
 	}
 	if best == "" {

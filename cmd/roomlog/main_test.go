@@ -191,10 +191,11 @@ func command(t *testing.T, name string) *kong.Node {
 }
 
 func TestSuggestionsAreNear(t *testing.T) {
-	known := []string{"kinds", "listen", "origins"}
+	known := []string{"kinds", "listen", "max-bytes", "origins"}
 	for word, want := range map[string]string{
 		"kind": `, did you mean "kinds"?`, "Listen": `, did you mean "listen"?`,
 		"orgins": `, did you mean "origins"?`, "colour": "",
+		"alowed_origins": `, did you mean "origins"?`, "max_bytes": `, did you mean "max-bytes"?`, "originality": "",
 	} {
 		if got := suggestion(word, known); got != want {
 			t.Errorf("%s: %q, want %q", word, got, want)
