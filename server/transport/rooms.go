@@ -55,13 +55,26 @@ func (s *Server) whose(r *http.Request, a auth.Action) (*auth.Identity, room.ID,
 	return who, id, err
 }
 
+// reads finds out who asks, and takes one request off their rate, whatever they ask for (rule LIM-4).
+func (s *Server) reads(r *http.Request) (*auth.Identity, error) {
+	who, err := s.identify(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.quotas.rates.read(who.User); err != nil {
+		return nil, err
+	}
+	return who, nil
+}
+
 // getRoom is GET /v1/rooms/{room}.
 func (s *Server) getRoom(w http.ResponseWriter, r *http.Request) error {
-	who, id, err := s.whose(r, auth.Read)
+	who, err := s.reads(r)
 	if err != nil {
 		return err
 	}
-	if err := s.quotas.rates.read(who.User); err != nil {
+	id, err := s.judge(who, r.PathValue("room"), auth.Read)
+	if err != nil {
 		return err
 	}
 	found, err := s.cfg.Rooms.Find(r.Context(), id)
@@ -98,6 +111,9 @@ func (s *Server) deleteRoom(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.quotas.rates.send(who.User); err != nil {
+		return err
+	}
 	head, deleted, err := s.cfg.Rooms.Delete(r.Context(), id)
 	if err != nil {
 		return err
@@ -119,11 +135,8 @@ func (s *Server) Deleted() int64 { return s.deleted.Load() }
 // getRooms is GET /v1/rooms: the rooms that exist and that the token may read, in the order of their ids. An
 // answer may have fewer than limit, or none, and still a next: it looks through a bounded number of rooms.
 func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.identify(r)
+	who, err := s.reads(r)
 	if err != nil {
-		return err
-	}
-	if err := s.quotas.rates.read(who.User); err != nil {
 		return err
 	}
 	q, err := parseQuery(r.URL.RawQuery, "prefix", "after", "limit")

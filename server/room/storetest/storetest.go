@@ -27,8 +27,8 @@ type Factory struct {
 	Single string
 	// Backdate makes the events of a room in [from, below) older by so much, as if they had been stored then.
 	Backdate func(t *testing.T, id room.ID, from, below room.Seq, by time.Duration)
-	// Rows counts what the database holds of all rooms, those that were deleted included: events, and tags
-	// of events that were pruned.
+	// Rows counts what the database holds of all rooms, those that were deleted included: events, and beside
+	// them tags of events that were pruned, what was sent of those that were rewritten, and cursors of hooks.
 	Rows func(t *testing.T) (events, tags int64)
 	// Count counts the rows of a room directly in the database, beside any handle, and gives the largest
 	// seq among them and the number of different (author, tag) pairs.

@@ -34,7 +34,9 @@ with next as materialized (
 		select t.ctid from roomlog.tags t where t.room = (select room from next) order by t.seq limit $1)) returning 1
 ), done as (
 	delete from roomlog.leftovers where room = (select room from next)
-		and (select count(*) from events) < $1 and (select count(*) from tags) < $1
+		and (select count(*) from events) < $1 and (select count(*) from tags) < $1 returning room
+), cursors as (
+	delete from roomlog.hook_cursors c using (select distinct hook from roomlog.hooks) h, done d where c.hook = h.hook and c.room = d.room
 )
 select (select count(*) from events) + (select count(*) from tags), (select count(*) from next)`
 

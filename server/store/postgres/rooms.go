@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,8 +18,15 @@ const (
 	makeRowSQL = `insert into roomlog.rooms (name) values ($1) on conflict do nothing`
 	lockRowSQL = `select created_at is not null from roomlog.rooms where name = $1 for update`
 	createSQL  = `select cardinality(roomlog.create_rooms(array[$1]::text[], array[$2]::text[], array[false], array[$3]::integer[])) > 0`
+	lockIDSQL  = `select id from roomlog.rooms where name = $1 for update`
 	deleteSQL  = `select roomlog.delete_room($1)`
 )
+
+// inheritSQL gives the next generation of a room the cursors of webhooks, which stand in another epoch: each is
+// told of it (rule HOOK-14).
+const inheritSQL = `update roomlog.hook_cursors c set room = r.id
+	from roomlog.rooms r, (select distinct hook from roomlog.hooks) h
+	where r.name = $1 and c.hook = h.hook and c.room = $2`
 
 // listSQL looks at rooms that do not exist, too: they count for the bound.
 const listSQL = `select r.name, ` + recordColumns + ` from roomlog.meta m cross join (
@@ -80,8 +88,17 @@ func (s *Store) Create(ctx context.Context, id room.ID, by string, limit int) (r
 // Delete is [room.Rooms.Delete]. If ctx ends meanwhile, it may have happened.
 func (s *Store) Delete(ctx context.Context, id room.ID) (h room.Head, deleted bool, err error) {
 	err = s.transact(ctx, "delete room", func(tx pgx.Tx) error {
+		var row int64
+		if err := tx.QueryRow(ctx, lockIDSQL, string(id)).Scan(&row); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
 		if err := tx.QueryRow(ctx, deleteSQL, string(id)).Scan(&deleted); err != nil {
 			return err
+		}
+		if deleted {
+			if _, err := tx.Exec(ctx, inheritSQL, string(id), row); err != nil {
+				return err
+			}
 		}
 		r, err := find(ctx, tx, id)
 		h = r.Head

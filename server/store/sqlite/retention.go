@@ -20,7 +20,7 @@ type retaining struct {
 	raise, keepTag, drop             *sql.Stmt
 	dropSent, sweepSent              *sql.Stmt
 	leftover, sweepEvents, sweepTags *sql.Stmt
-	swept, forget                    *sql.Stmt
+	sweepCursors, swept, forget      *sql.Stmt
 }
 
 func (w *writer) prepareRetention(ctx context.Context) error {
@@ -41,6 +41,7 @@ func (w *writer) prepareRetention(ctx context.Context) error {
 			(select tag, room, author from events where room = ? order by seq limit ?)`, &r.sweepSent),
 		w.prepare(ctx, `delete from events where room = ?1 and seq in (select seq from events where room = ?1 order by seq limit ?2)`, &r.sweepEvents),
 		w.prepare(ctx, `delete from tags where room = ?1 and seq in (select seq from tags where room = ?1 order by seq limit ?2)`, &r.sweepTags),
+		w.prepare(ctx, `delete from hook_cursors where hook in (select hook from hooks) and room = ?`, &r.sweepCursors),
 		w.prepare(ctx, `delete from leftovers where room = ?`, &r.swept),
 		w.prepare(ctx, `delete from tags where (room, seq) in (select room, seq from tags where at < ? order by at limit ?)`, &r.forget),
 	)
@@ -211,7 +212,10 @@ func (s *Store) Sweep(ctx context.Context, tags time.Duration, limit int) (out r
 		}
 		out.Rows, out.More = events+known, true
 		if events < limit && known < limit {
-			_, err = w.swept.ExecContext(background, id)
+			_, err = w.sweepCursors.ExecContext(background, id)
+			if err == nil {
+				_, err = w.swept.ExecContext(background, id)
+			}
 		}
 		return err
 	})

@@ -13,6 +13,7 @@ import (
 type creating struct {
 	makeRow, exist, count   *sql.Stmt
 	newRow, leave, discount *sql.Stmt
+	inherit                 *sql.Stmt
 }
 
 func (w *writer) prepareRooms(ctx context.Context) error {
@@ -25,6 +26,9 @@ func (w *writer) prepareRooms(ctx context.Context) error {
 		w.prepare(ctx, `update rooms set id = (select max(id) from rooms) + 1, generation = generation + 1, head = 0, head_mark = 0,
 			floor = 1, floor_mark = 0, created_at = 0, created_by = '' where id = ?`, &c.newRow),
 		w.prepare(ctx, `insert into leftovers (room) values (?)`, &c.leave),
+		// The next generation has the cursors of webhooks, which stand in another epoch: each is told of it (rule HOOK-14).
+		w.prepare(ctx, `update hook_cursors set room = (select id from rooms where name = ?)
+			where hook in (select hook from hooks) and room = ?`, &c.inherit),
 		w.prepare(ctx, `update creators set rooms = rooms - 1 where author = ? and kind = ?`, &c.discount),
 	)
 }
@@ -106,6 +110,9 @@ func (w *writer) delete(id room.ID, r row) error {
 	_, err := w.leave.ExecContext(background, r.id)
 	if err == nil {
 		_, err = w.newRow.ExecContext(background, r.id)
+	}
+	if err == nil {
+		_, err = w.inherit.ExecContext(background, string(id), r.id)
 	}
 	if err == nil {
 		_, err = w.discount.ExecContext(background, r.createdBy, id.Kind())

@@ -39,7 +39,8 @@ func TestStore(t *testing.T) {
 			},
 			Rows: func(t *testing.T) (events, tags int64) {
 				direct(t, path, func(db *sql.DB) error {
-					return db.QueryRow(`select (select count(*) from events), (select count(*) from tags)`).Scan(&events, &tags)
+					return db.QueryRow(`select (select count(*) from events),
+						(select count(*) from tags) + (select count(*) from rewrites) + (select count(*) from hook_cursors)`).Scan(&events, &tags)
 				})
 				return events, tags
 			},
