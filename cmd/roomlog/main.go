@@ -76,9 +76,15 @@ func newParser(into any, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, 
 	)
 }
 
+// usage follows what the command line does not have.
+const usage = " (usage: roomlog <command> [flags], which --help lists)"
+
 // named says of a first word that is no command what may have been meant. The parser cannot: to it, the
 // word is an argument of the default command.
 func named(parser *kong.Kong, args []string, err error) error {
+	if strings.HasPrefix(err.Error(), "unknown flag") {
+		err = fmt.Errorf("%w%s", err, usage)
+	}
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		return err
 	}
@@ -89,7 +95,7 @@ func named(parser *kong.Kong, args []string, err error) error {
 	if slices.Contains(known, args[0]) {
 		return err
 	}
-	return fmt.Errorf("unknown command %q%s", args[0], suggestion(args[0], known))
+	return fmt.Errorf("unknown command %q%s%s", args[0], suggestion(args[0], known), usage)
 }
 
 // console is where a command talks to.

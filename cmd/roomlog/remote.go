@@ -71,7 +71,7 @@ func (f remoteFlags) open(ctx context.Context) (*remote, error) {
 	query := url.Values{"user": {f.user()}}
 	if _, err := r.call(ctx, 0, http.MethodGet, "/v1/dev/token?"+query.Encode(), nil, &answer); err != nil {
 		var p *problem
-		if errors.As(err, &p) {
+		if errors.As(err, &p) && (p.Code == "not_found" || p.Code == "forbidden" || p.Code == notAProblem) {
 			return nil, fmt.Errorf("%s gives no dev token: give --token or ROOMLOG_TOKEN (`roomlog token` makes one)", f.URL)
 		}
 		return nil, err
@@ -142,11 +142,14 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
 
+// notAProblem is the code of an answer that is no problem of a Roomlog server.
+const notAProblem = "http"
+
 // refusal reads a problem; an answer that is none (of a proxy in between) is named by its status.
 func refusal(response *http.Response, text []byte) error {
 	p := &problem{}
 	if json.Unmarshal(text, p) != nil || p.Code == "" {
-		p = &problem{Code: "http", Title: "The server answers " + response.Status, Retryable: response.StatusCode >= 500}
+		p = &problem{Code: notAProblem, Title: "The server answers " + response.Status, Retryable: response.StatusCode >= 500}
 	}
 	p.Status = response.StatusCode
 	return p

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -78,5 +79,23 @@ func TestTailGivesUpOnADeafConnection(t *testing.T) {
 	}
 	if err := f.step(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A server that has no dev tokens to give is told apart from one that refuses this one.
+func TestWhyThereIsNoDevToken(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"code":"not_found","title":"There is nothing here."}`: "gives no dev token: give --token or ROOMLOG_TOKEN",
+		`{"code":"bad_request","title":"A user is a name."}`:    "A user is a name. (bad_request)",
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, body)
+		}))
+		_, err := remoteFlags{URL: server.URL, User: "service:x"}.open(t.Context())
+		server.Close()
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }

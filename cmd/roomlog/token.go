@@ -44,6 +44,9 @@ func (t *tokenCommand) Run(c *console) error {
 	if err != nil {
 		return usageError{err}
 	}
+	if len(t.Can) == 0 {
+		return usageError{fmt.Errorf("--can names at least one of read, send, admin: a token that allows nothing is of no use")}
+	}
 	grant := auth.Grant{Rooms: t.Rooms}
 	for _, can := range t.Can {
 		grant.Can = append(grant.Can, auth.Action(can))

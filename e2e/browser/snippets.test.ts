@@ -87,6 +87,28 @@ test('curl: run twice, it is one message (TAG-3)', async () => {
   expect(await (await fetch(read, { headers })).text()).toContain('hello from curl');
 });
 
+test.each([320, 390])(
+  'the copy button is whole at %i px, also where the browser does not let it copy',
+  async width => {
+    const { page } = await visit(browser, server.url, { viewport: { width, height: 800 } });
+    const button = page.locator('.copy');
+    await eventually(() => button.isEnabled()).toBe(true);
+    const whole = () =>
+      button.evaluate(b => {
+        const frame = document.querySelector('.snippets')?.getBoundingClientRect();
+        return frame !== undefined && b.getBoundingClientRect().right <= frame.right;
+      });
+    expect(await whole()).toBe(true);
+    await page.evaluate(() => {
+      navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed'));
+    });
+    await button.click();
+    await eventually(() => button.textContent()).toBe('Select and copy by hand');
+    expect(await whole()).toBe(true);
+    await page.context().close();
+  },
+);
+
 test('no page complained', () => {
   expect(here.complaints).toEqual([]);
 });

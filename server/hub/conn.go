@@ -15,7 +15,8 @@ type Sink interface {
 	// TryWrite writes what the peer takes without blocking, and says how much that was. Less than
 	// all without an error means that the peer is full. It does not keep the slices.
 	TryWrite(bufs [][]byte) (int, error)
-	// WriteAll writes p, blocking; it fails when the peer makes no progress for the write deadline.
+	// WriteAll writes p, blocking; it fails when the peer makes no progress for the write deadline, by an
+	// error whose Timeout is true.
 	// It is called by one goroutine, and never beside TryWrite.
 	WriteAll(p []byte) error
 	// Close ends the connection and says why; nil is a normal end. It must not block, and may be

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -209,7 +210,7 @@ func (c *Conn) drain() {
 		return
 	}
 	if err != nil {
-		c.fail(&room.Error{Code: room.CodeSlowConsumer, Title: "The client took no bytes for too long; connect again to resume.", Cause: err})
+		c.fail(tooSlow(err))
 		return
 	}
 	c.rest, c.stalled = nil, false
@@ -217,6 +218,14 @@ func (c *Conn) drain() {
 	if len(c.replies) > 0 || len(c.dirty) > 0 {
 		c.enqueue()
 	}
+}
+
+// tooSlow says why a write ended a connection; nil: the peer is gone, and nobody is told.
+func tooSlow(err error) *room.Error {
+	if t := (interface{ Timeout() bool })(nil); !errors.As(err, &t) || !t.Timeout() {
+		return nil
+	}
+	return &room.Error{Code: room.CodeSlowConsumer, Title: "The client took no bytes for too long; connect again to resume.", Cause: err}
 }
 
 // farewell writes the replies that a full peer kept waiting, and ends the connection. The caller holds

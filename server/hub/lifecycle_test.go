@@ -1,9 +1,11 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -348,4 +350,32 @@ func TestConcurrentJoinsOfOneRoom(t *testing.T) {
 	if !c.Joined("chat:a") || c.Joined("chat:b") || fmt.Sprint(c.RoomIDs()) != "[chat:a]" {
 		t.Errorf("joined %v", c.RoomIDs())
 	}
+}
+
+// CLOSE-7: who waits for the store when the hub stops is told that the server goes away, not that the store is to
+// blame; nor is the log.
+func TestReadsUnderWayWhenTheHubStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		m := newModel()
+		m.onRead = func(ctx context.Context, _ room.Query) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		h := New(Config{Store: m, Log: slog.New(slog.NewTextHandler(&said, nil))})
+		h.Start()
+		answers := make(chan error, 1)
+		go func() {
+			_, err := h.Poll(t.Context(), "chat:a", room.Position{}, 0, 0)
+			answers <- err
+		}()
+		synctest.Wait()
+		stop(t, h)
+		if err := <-answers; room.AsError(err).Code != room.CodeGoingAway {
+			t.Errorf("%v, want going_away", err)
+		}
+		if said.Len() > 0 {
+			t.Errorf("the log says %s", &said)
+		}
+	})
 }

@@ -29,6 +29,7 @@ type liveRoom struct {
 	laterSize int                // events in later
 	segments  []*segment         // by prev; the last is the tail and ends at head
 	loads     map[room.Seq]*load // reads in flight, by where they start
+	finer     int                // by how many halves reads are aligned finer than to segmentEvents, because events are large
 	subs      [][]*cursor        // per worker
 	marked    []int64            // per worker: since when it is queued to have its subscribers marked dirty, on the hub's clock; 0: it is not
 	changed   chan struct{}      // closed when the room grows or forks; nil when nobody waits

@@ -57,9 +57,11 @@ func (r *liveRoom) fetch(start room.Seq) *load {
 }
 
 // blockStart is where the read begins that brings what follows seq: at the fixed alignment, unless
-// memory already has events after it that the read need not bring again.
+// memory already has events after it that the read need not bring again. Where events are so large that a
+// read does not bring a whole block, the alignment is what it does bring.
 func (r *liveRoom) blockStart(seq room.Seq) room.Seq {
-	start := max(seq/segmentEvents*segmentEvents, r.floor-1)
+	align := room.Seq(segmentEvents >> r.finer)
+	start := max(seq/align*align, r.floor-1)
 	for _, s := range r.segments {
 		if s.last() <= seq && s.last() > start {
 			start = s.last()
@@ -81,6 +83,9 @@ func (r *liveRoom) blockEnd(start room.Seq) room.Seq {
 // load runs a read and gives its page to the room. It is one goroutine for as long as the read takes.
 func (r *liveRoom) load(ctx context.Context, l *load) {
 	page, err := r.hub.read(ctx, l.why, l.query)
+	if err != nil && ctx.Err() != nil {
+		err = goingAway() // the hub stops: the store is not to blame
+	}
 	r.mu.Lock()
 	if err == nil && l.forks == r.forks && !r.dead {
 		r.take(l, page)
@@ -92,6 +97,8 @@ func (r *liveRoom) load(ctx context.Context, l *load) {
 	r.mu.Unlock()
 	if err != nil {
 		l.err = err
+	}
+	if err != nil && ctx.Err() == nil {
 		r.hub.log.Warn("read failed", "room", r.id, "after", l.start, "error", err)
 	}
 	close(l.done) // whoever waits is told at once
@@ -139,6 +146,11 @@ func (r *liveRoom) take(l *load, p room.Page) {
 	r.raise(p.Head) // cursors below the floor are to hear of it
 	if p.Head.Seq < l.known && r.known == l.known {
 		r.known = r.head // the head that was seen is no more
+	}
+	if l.why == ReadReplay && len(p.Events) > 0 && len(p.Events) < l.query.Limit {
+		for len(p.Events) < segmentEvents>>r.finer {
+			r.finer++
+		}
 	}
 	if p.Seq() <= r.head {
 		// That the store's head is beyond the tail says nothing here: the append that moved it may be about

@@ -203,32 +203,36 @@ func TestFailingSink(t *testing.T) {
 }
 
 // BEAT-4: a connection that took no bytes for the write deadline is ended as a slow consumer, and the
-// goroutine that reads it is not left waiting.
+// goroutine that reads it is not left waiting. One whose peer has gone was not slow.
 func TestSlowConsumer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := New(Config{Store: newModel()})
-		h.Start()
-		p := newPeer(wire.WebSocket, nil)
-		p.give(10)
-		c, err := h.Attach(p, wire.WebSocket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Reply(make([]byte, 2*maxReplies))
-		done := make(chan bool, 1)
-		go func() { done <- c.WaitWritable() }()
-		synctest.Wait()
-		p.cutOff() // as the sink does at its write deadline
-		if <-done {
-			t.Error("writable")
-		}
-		synctest.Wait()
-		if ended, why := p.end(); !ended || why == nil || why.Code != room.CodeSlowConsumer {
-			t.Errorf("ended %v, %v, want slow_consumer", ended, why)
-		}
-		c.Detach()
-		stop(t, h)
-	})
+	for how, end := range map[string]func(*peer){"slow": (*peer).timeOut, "gone": (*peer).cutOff} {
+		t.Run(how, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { endWhileWaiting(t, end, how == "slow") }) })
+	}
+}
+
+func endWhileWaiting(t *testing.T, end func(*peer), slow bool) {
+	h := New(Config{Store: newModel()})
+	h.Start()
+	p := newPeer(wire.WebSocket, nil)
+	p.give(10)
+	c, err := h.Attach(p, wire.WebSocket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Reply(make([]byte, 2*maxReplies))
+	done := make(chan bool, 1)
+	go func() { done <- c.WaitWritable() }()
+	synctest.Wait()
+	end(p)
+	if <-done {
+		t.Error("writable")
+	}
+	synctest.Wait()
+	if ended, why := p.end(); !ended || slow != (why != nil && why.Code == room.CodeSlowConsumer) {
+		t.Errorf("ended %v, %v; slow: %v", ended, why, slow)
+	}
+	c.Detach()
+	stop(t, h)
 }
 
 // Nothing of a connection outlives it: goroutines, cursors, places on the wheel.
@@ -264,4 +268,49 @@ func TestIdleConnectionsCostNoGoroutine(t *testing.T) {
 	if !live.idle() || h.Stats().Connections != 0 {
 		t.Error("connections that are gone are still known")
 	}
+}
+
+// Whoever stands in the middle of a block of large events does not pay for all that is before it in the block: the
+// first read shows how many such events a read brings, the second begins near enough.
+func TestReadInTheMiddleOfLargeEvents(t *testing.T) {
+	const events, at = 120, 100
+	m := newModel()
+	h := newHub(t, Config{Store: m, TailBytes: 1 << 20})
+	for range events {
+		m.append([]room.Send{sendOf("chat:a", 60<<10)})
+	}
+	p, err := h.Poll(t.Context(), "chat:a", m.at("chat:a", at), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Prev != at || p.Seq <= at {
+		t.Errorf("a page (%d,%d] after %d", p.Prev, p.Seq, at)
+	}
+	if n := m.reads.Load(); n > 3 { // the newest, the block from its beginning, the block from near
+		t.Errorf("%d reads of the store for one page", n)
+	}
+}
+
+// A budget that is less than one read makes reading slower, but not impossible.
+func TestReadingWithLessMemoryThanARead(t *testing.T) {
+	const events, readers = 60, 20
+	m := newModel()
+	h := newHub(t, Config{Store: m, TailBytes: 64 << 10})
+	for range events {
+		m.append([]room.Send{sendOf("chat:a", 60<<10)})
+	}
+	var all sync.WaitGroup
+	for i := range readers {
+		all.Go(func() {
+			for at := room.Seq(2 * i); at < events; {
+				p, err := h.Poll(t.Context(), "chat:a", m.at("chat:a", at), 0, 0)
+				if err != nil {
+					t.Errorf("reader %d, after %d: %v", i, at, err)
+					return
+				}
+				at = p.Seq
+			}
+		})
+	}
+	all.Wait()
 }

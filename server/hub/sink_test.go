@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -232,11 +233,16 @@ func (p *peer) give(n int) {
 	p.cond.Broadcast()
 }
 
-// cutOff makes every write fail.
-func (p *peer) cutOff() {
+// cutOff makes every write fail, as when the network says that the peer is gone.
+func (p *peer) cutOff() { p.breakOff(errCut) }
+
+// timeOut makes every write fail as the transport does at its write deadline.
+func (p *peer) timeOut() { p.breakOff(os.ErrDeadlineExceeded) }
+
+func (p *peer) breakOff(why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.broken = errCut
+	p.broken = why
 	p.cond.Broadcast()
 }
 
