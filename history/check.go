@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"slices"
 )
 
 // invariant is a named check: a pure function over the history.
@@ -21,7 +22,19 @@ var invariants = []invariant{
 	{"I7", "a tag gives one seq", checkTags},
 	{"I8", "cursors move by adjoining pages or a reset", checkCursors},
 	{"I9", "cursors reach the head within 2 s of the end", checkConvergence},
+	{"I10", "whoever asks after an ack is told of it", checkReads},
+	{"I11", "another history is a reset, never a mix", checkEpochs},
+	{"I12", "below the floor is a reset, never part of a page", checkPruned},
 	{"I13", "replay hands over to live without hole or repeat", checkHandOver},
+	{"I17", "nothing sent after a revocation reaches the user", checkRevoked},
+	{"I18", "a connection ends with its token", checkExpiry},
+	{"I19", "nobody is given an event of a room that is not theirs", checkIsolation},
+	{"I20", "memory is bounded, however slow the readers", gauged("I20")},
+	{"I23", "an outbox ends in order, each item once", checkOutbox},
+	{"I25", "a stop loses nothing and spreads who comes back", checkDrain},
+	{"I26", "no input leaves anything behind", gauged("I26")},
+	{"I27", "no secret is in any log, error or metric", gauged("I27")},
+	{"I28", "no seq, order or cursor depends on the clock", gauged("I28")},
 }
 
 // Invariants names what Check judges, in order.
@@ -105,10 +118,14 @@ type index struct {
 	finals  map[source][]*Line // final lines with a seq, in the order read
 	sources []source           // keys of finals, in order of first appearance; a room read as empty has no lines
 	cursors []*cursor
+
+	restores []*Line          // in the order read
+	floors   map[source]int64 // of the final logs that do not begin at 1
+	heads    map[string]*Line // the last row of each room that has one
 }
 
 func newIndex(lines []Line) *index {
-	x := &index{lines: lines, byTag: map[sent]*event{}, finals: map[source][]*Line{}}
+	x := &index{lines: lines, byTag: map[sent]*event{}, finals: map[source][]*Line{}, heads: map[string]*Line{}, floors: map[source]int64{}}
 	for i := range lines {
 		l := &lines[i]
 		switch l.Op {
@@ -127,11 +144,19 @@ func newIndex(lines []Line) *index {
 				x.finals[key] = nil
 				x.sources = append(x.sources, key)
 			}
+			if l.Floor > 1 {
+				x.floors[key] = max(x.floors[key], l.Floor)
+			}
 			if l.Seq > 0 {
 				x.finals[key] = append(x.finals[key], l)
 				e := x.event(l)
 				e.rows = append(e.rows, l)
+				if head := x.heads[l.Room]; head == nil || l.Seq > head.Seq {
+					x.heads[l.Room] = l
+				}
 			}
+		case OpRestore:
+			x.restores = append(x.restores, l)
 		}
 	}
 	x.cursors = follow(lines)
@@ -180,4 +205,24 @@ func (e *event) acked() (t int64, ok bool) {
 		}
 	}
 	return t, ok
+}
+
+// takenBack reports whether the store was put back to before l was answered, so that what l says may be gone.
+func (x *index) takenBack(l *Line) bool {
+	return slices.ContainsFunc(x.restores, func(r *Line) bool { return r.Result != OK && l.TMono < r.TEnd })
+}
+
+// renumbered reports whether the store was put back or given another epoch after l was asked.
+func (x *index) renumbered(l *Line) bool {
+	return slices.ContainsFunc(x.restores, func(r *Line) bool { return l.TMono < r.TEnd })
+}
+
+// pruned reports whether every final log of the room begins above the ack's seq.
+func (x *index) pruned(ack *Line) bool {
+	for _, s := range x.sources {
+		if s.room == ack.Room && x.floors[s] <= ack.Seq {
+			return false
+		}
+	}
+	return true
 }

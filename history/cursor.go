@@ -216,16 +216,8 @@ func checkConvergence(x *index, t *tally) {
 	if quiet == nil {
 		return
 	}
-	heads := map[string]*Line{}
-	for _, s := range x.sources {
-		for _, row := range x.finals[s] {
-			if head := heads[s.room]; head == nil || row.Seq > head.Seq {
-				heads[s.room] = row
-			}
-		}
-	}
 	for _, c := range x.cursors {
-		head := heads[c.room]
+		head := x.heads[c.room]
 		if c.left || head == nil {
 			continue
 		}

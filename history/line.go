@@ -22,7 +22,26 @@ const (
 	OpQuiet  Op = "quiet"  // all faults are healed and no send is under way or to come
 	OpFinal  Op = "final"  // one event of a room's log as it is after the run; seq 0: it is empty
 	OpSQL    Op = "sql"    // a snapshot of a room's rows, read during the run
+	OpHead   Op = "head"   // a client asked how far a room goes, and was told
+
+	OpQueue   Op = "queue"   // a send was put into an outbox, connected or not
+	OpSettled Op = "settled" // what an outbox said of it in the end
+	OpToken   Op = "token"   // a client took a token that is good until t_end
+	OpEnd     Op = "end"     // the server ended a connection
+	OpMay     Op = "may"     // a client may read a room; one that has such lines may read no other
+	OpDeny    Op = "deny"    // a client was refused a room
+	OpRevoke  Op = "revoke"  // a user was taken a room, or all
+	OpAllow   Op = "allow"   // a revocation was lifted
+	OpRestore Op = "restore" // the store was put back, or given another epoch
+	OpStop    Op = "stop"    // a node was asked to end, and ended
+	OpGauge   Op = "gauge"   // a measure of the run and the most it may be
 )
+
+// ops are all of them.
+var ops = []Op{
+	OpInvoke, OpSend, OpJoin, OpPage, OpEvent, OpReset, OpLeave, OpQuiet, OpFinal, OpSQL, OpHead, OpQueue, OpSettled,
+	OpToken, OpEnd, OpMay, OpDeny, OpRevoke, OpAllow, OpRestore, OpStop, OpGauge,
+}
 
 // Via is the way an event came.
 type Via string
@@ -49,7 +68,7 @@ const (
 // Line is one line of a history. Which fields an op needs is in README.md.
 type Line struct {
 	TMono       int64   `json:"t_mono"`          // nanoseconds of the machine's monotonic clock: when it happened, or was invoked
-	TEnd        int64   `json:"t_end,omitempty"` // send: when the answer came
+	TEnd        int64   `json:"t_end,omitempty"` // send, head, revoke, restore, stop: when the answer came; token: when it ends
 	Client      string  `json:"client"`
 	Node        string  `json:"node,omitempty"`
 	Transport   string  `json:"transport,omitempty"`
@@ -66,12 +85,13 @@ type Line struct {
 	Order       int64   `json:"order,omitempty"` // invoke, send: from 1, this event's place among the client's sends to the room; retries keep it
 	Via         Via     `json:"via,omitempty"`
 	Result      Outcome `json:"result,omitempty"`
-	Code        string  `json:"code,omitempty"`   // send: the error code
-	Reason      string  `json:"reason,omitempty"` // reset
-	Floor       int64   `json:"floor,omitempty"`  // final, sql: the oldest seq kept; absent: 1
-	Count       int64   `json:"count,omitempty"`  // sql: rows
+	Code        string  `json:"code,omitempty"`   // send, deny, settled: the error code; end: the close code or error code; gauge: the invariant
+	Reason      string  `json:"reason,omitempty"` // reset; gauge: what is measured
+	Floor       int64   `json:"floor,omitempty"`  // final, sql: the oldest seq kept; absent: 1. page, reset: as told with it
+	Head        int64   `json:"head,omitempty"`   // page: the head as told with it
+	Count       int64   `json:"count,omitempty"`  // sql: rows; gauge: the measure; end: when to come back, in ms
 	Min         int64   `json:"min,omitempty"`    // sql: the smallest seq
-	Max         int64   `json:"max,omitempty"`    // sql: the largest seq
+	Max         int64   `json:"max,omitempty"`    // sql: the largest seq; gauge: the most it may be
 
 	file int32 // of the files read
 	no   int32 // line number, from 1

@@ -129,6 +129,12 @@ func (w *world) deliver(name string, n int) {
 	r.replay = false
 }
 
+// ask has the client ask for the head.
+func (w *world) ask(name string) {
+	asked := w.tick()
+	w.story.add(Line{TMono: asked, TEnd: w.tick(), Client: name, Op: OpHead, Epoch: testEpoch, Seq: int64(len(w.log))})
+}
+
 // reset sends the reader to the latest page.
 func (w *world) reset(name string) {
 	w.story.add(Line{TMono: w.tick(), Client: name, Op: OpReset, Reason: "too_far"})
@@ -158,7 +164,7 @@ func (w *world) finish() {
 func (w *world) run(t *rapid.T) {
 	for range rapid.IntRange(10, 120).Draw(t, "steps") {
 		client, name := rapid.SampledFrom(writers).Draw(t, "writer"), rapid.SampledFrom(readers).Draw(t, "reader")
-		switch rapid.IntRange(0, 11).Draw(t, "act") {
+		switch rapid.IntRange(0, 12).Draw(t, "act") {
 		case 0, 1, 2:
 			w.begin(client)
 		case 3, 4:
@@ -173,6 +179,8 @@ func (w *world) run(t *rapid.T) {
 			w.join(name, rapid.Int64Range(max(0, w.readers[name].seq-2), w.readers[name].seq).Draw(t, "position"))
 		case 11:
 			w.reset(name)
+		case 12:
+			w.ask(rapid.SampledFrom([]string{client, name}).Draw(t, "who asks"))
 		}
 	}
 	w.finish()
@@ -257,6 +265,9 @@ var corruptions = map[string]corruption{
 	"lose the tail": edit("I9", func(s *story, i int, l Line) bool { return l.Op == OpEvent && lastOf(s, i) }, remove),
 	"a late tail": edit("I9", func(s *story, i int, l Line) bool { return l.Op == OpEvent && lastOf(s, i) },
 		func(s *story, i int) { s.lines[i].TMono += 3_000_000_000 }),
+	"a stale head": edit("I10", afterAck, func(s *story, i int) { s.lines[i].Seq = 0 }),
+	"another epoch": edit("I11", func(s *story, i int, l Line) bool { return firstLive(s, i, l) },
+		func(s *story, i int) { s.lines[i].Epoch = "e2" }),
 	"jump into live": edit("I13", firstLive, func(s *story, i int) { s.lines[i].Prev++ }),
 	"real time":      {"I5", func(t *rapid.T, s *story) bool { return swapRows(t, s, false) }},
 	"sender order":   {"I6", func(t *rapid.T, s *story) bool { return swapRows(t, s, true) }},
@@ -265,6 +276,11 @@ var corruptions = map[string]corruption{
 // repeated is an ack of a tag that was acked before.
 func repeated(s *story, i int, l Line) bool {
 	return acked(s, i, l) && slices.ContainsFunc(s.lines[:i], func(o Line) bool { return acked(s, i, o) && o.Tag == l.Tag })
+}
+
+// afterAck is a head that was asked for after something was acked.
+func afterAck(s *story, i int, l Line) bool {
+	return l.Op == OpHead && slices.ContainsFunc(s.lines[:i], func(o Line) bool { return acked(s, i, o) && o.TEnd < l.TMono })
 }
 
 // firstLive is a live page behind a replayed one of the same cursor.

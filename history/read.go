@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -138,13 +139,7 @@ func isTorn(text []byte) bool {
 // interner keeps one copy of each string: a history says the same few over and over.
 type interner map[string]string
 
-func (known interner) op(op Op) bool {
-	switch op {
-	case OpInvoke, OpSend, OpJoin, OpPage, OpEvent, OpReset, OpLeave, OpQuiet, OpFinal, OpSQL:
-		return true
-	}
-	return false
-}
+func (known interner) op(op Op) bool { return slices.Contains(ops, op) }
 
 func (known interner) one(s string) string {
 	if s == "" {

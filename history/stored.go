@@ -24,13 +24,13 @@ func checkStored(x *index, t *tally) {
 			t.violated(e.acks[0], "tag %s was acked in %s, a room that was not read after the run", e.tag, e.room)
 		}
 		for _, s := range bySource[e.room] {
-			e.checkRows(s, t)
+			e.checkRows(x, s, t)
 		}
 	}
 }
 
 // checkRows compares the acks of e with its rows in one final log.
-func (e *event) checkRows(s source, t *tally) {
+func (e *event) checkRows(x *index, s source, t *tally) {
 	var row *Line
 	n := 0
 	for _, l := range e.rows {
@@ -39,8 +39,10 @@ func (e *event) checkRows(s source, t *tally) {
 			n++
 		}
 	}
-	ack := e.acks[0]
+	ack := e.acks[len(e.acks)-1]
 	switch {
+	case n == 0 && (x.takenBack(ack) || ack.Seq < x.floors[s]): // it was pruned
+		return
 	case n == 0:
 		t.violated(ack, "tag %s was acked as seq %d of %s and is not in the final log", e.tag, ack.Seq, e.room)
 		return
@@ -50,6 +52,7 @@ func (e *event) checkRows(s source, t *tally) {
 	}
 	for _, ack := range e.acks {
 		switch {
+		case ack.Epoch != row.Epoch && x.renumbered(ack):
 		case ack.Seq != row.Seq || ack.Epoch != row.Epoch:
 			t.violated(ack, "tag %s was acked as %s:%d of %s and is stored as %s:%d", e.tag, ack.Epoch, ack.Seq, e.room, row.Epoch, row.Seq)
 			return

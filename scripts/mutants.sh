@@ -10,7 +10,7 @@ trap 'rm -f "$log"' EXIT
 survived=0
 
 # The tables lie beside the code they break: a line is `mutant test invariant fault`, tests as for -run.
-row='%-14s %-15s %-9s %-28s %s\n'
+row='%-15s %-15s %-9s %-28s %s\n'
 printf "$row" mutant package caught test fault
 for table in $(find server -name mutants.txt | sort); do
 	package=./$(dirname "$table")

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-const families = "ROOM|DATA|POS|PAGE|JOIN|RESET|SEND|ACK|TAG|ERR|AUTH|ACC|BEAT|CLOSE|VER|HTTP|POLL|SSE|TICK|SESS|LIM"
+const families = "ROOM|DATA|POS|PAGE|JOIN|RESET|RET|SEND|ACK|TAG|ERR|AUTH|ACC|BEAT|CLOSE|VER|HTTP|POLL|SSE|TICK|SESS|LIM"
 
 var (
 	defined = regexp.MustCompile(`(?m)^- \*\*((` + families + `)-[1-9][0-9]*)\*\* `)

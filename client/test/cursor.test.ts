@@ -188,6 +188,34 @@ describe('cursor', () => {
     expect(resets).toEqual([{ reason: 'epoch', epoch: 'f', from: 0, seq: 1 }]);
   });
 
+  it('a room that is pruned under it goes on from the floor, without what is gone (RET-2, RESET-3)', async () => {
+    const { network, socket, resets, texts, status, gaps } = await attached();
+    socket.say(joined(socket.take('join').id, 0, 2));
+    socket.say({ op: 'reset', room: 'chat:a', reason: 'pruned', epoch: 'e', floor: 6, head: 8 });
+    const join = socket.take('join');
+    expect(join).not.toHaveProperty('position');
+    socket.say({ ...joined(join.id, 5, 8), floor: 6 });
+    expect(texts()).toEqual(['m6', 'm7', 'm8']); // none of what lies below the floor
+    expect(resets).toEqual([{ reason: 'pruned', epoch: 'e', from: 5, seq: 8 }]);
+    expect(gaps).toEqual([]);
+    expect(status()).toMatchObject({ state: 'live', seq: 8 });
+    socket.say(page(8, 9));
+    expect((await again(network)).take('join').position).toBe('e:9');
+  });
+
+  it('a room that is deleted under it is shown empty, and what is sent on is its first (RET-3, ROOM-10)', async () => {
+    const { socket, room, resets, texts } = await attached();
+    socket.say(joined(socket.take('join').id, 0, 2));
+    socket.say({ op: 'reset', room: 'chat:a', reason: 'epoch', epoch: 'e-1', floor: 1, head: 0 });
+    const join = socket.take('join');
+    socket.say({ ...joined(join.id, 0, 0), epoch: 'e-1', page: span(0, 0, 'e-1') });
+    expect(texts()).toEqual([]);
+    expect(resets).toEqual([{ reason: 'epoch', epoch: 'e-1', from: 0, seq: 0 }]);
+    socket.say(page(0, 1, 'e-1'));
+    expect(texts()).toEqual(['m1']);
+    expect(room.status.get()).toMatchObject({ state: 'live', seq: 1 });
+  });
+
   it('a gap that ends in a reset is not recovered, and is said to be so', async () => {
     const { socket, gaps, resets } = await attached();
     socket.say(joined(socket.take('join').id, 0, 2)).say(page(5, 6));

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,6 +17,14 @@ import (
 // configFile is the --config flag: a YAML file with one key per flag of the command. It gives values
 // to flags that neither the command line nor the environment sets.
 type configFile string
+
+// folder is where the file's own relative paths start from; empty: there is no file.
+func (f configFile) folder() string {
+	if f == "" {
+		return ""
+	}
+	return filepath.Dir(string(f))
+}
 
 // BeforeResolve reads the file once the command line has named it.
 func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {

@@ -21,7 +21,7 @@ type configCommand struct {
 // configPrintCommand takes the flags of serve.
 type configPrintCommand struct {
 	serverFlags
-	Redact bool `default:"true" negatable:"" help:"Leave out the key and the password of the store."`
+	Redact bool `default:"true" negatable:"" help:"Leave out the key, the secrets of webhooks and the password of the store."`
 }
 
 // Run prints a line for each key: its name, its value, and where that comes from: the flag, the
@@ -69,6 +69,9 @@ func (p *configPrintCommand) shown(f *kong.Flag) string {
 	case []string:
 		text = strings.Join(value, ",")
 	case app.Kinds:
+		if p.Redact {
+			value = value.Redacted()
+		}
 		text = kindsText(value)
 	}
 	switch {

@@ -67,7 +67,7 @@ func (f *serverFlags) serve(c *console) error {
 	signal.Notify(again, syscall.SIGHUP) // before the start: it would end a process that does not listen for it
 	defer signal.Stop(again)
 
-	f.Config.Log, f.Config.Version = log, version
+	f.Config.Log, f.Config.Version, f.Config.Folder = log, version, f.ConfigFile.folder()
 	server, err := app.New(context.Background(), f.Config)
 	if err != nil {
 		var bad *app.ConfigError
@@ -106,11 +106,12 @@ func reload(server *app.App, args []string, log *slog.Logger) {
 		parsed, err = parser.Parse(args)
 	}
 	if err == nil {
-		config := again.Dev.Config // the server knows whether it is dev
+		flags := again.Dev.serverFlags // the server knows whether it is dev
 		if parsed.Selected().Name == "serve" {
-			config = again.Serve.Config
+			flags = again.Serve.serverFlags
 		}
-		waiting, err = server.Reload(config)
+		flags.Folder = flags.ConfigFile.folder()
+		waiting, err = server.Reload(flags.Config)
 	}
 	if err != nil {
 		log.Error("the configuration is not taken", "error", oneLine(err))

@@ -182,12 +182,12 @@ func (a *attempt) command(c trial) {
 	for name, content := range c.Files {
 		must(a.t, os.WriteFile(filepath.Join(dir, name), []byte(a.expand(content)), 0o600))
 	}
-	ctx, cancel := context.WithTimeout(a.t.Context(), patience/2)
-	defer cancel()
 	args := make([]string, 0, len(c.Run))
 	for _, arg := range c.Run {
-		args = append(args, a.expand(arg))
+		args = append(args, a.expand(arg)) // which may take as long as a PostgreSQL takes to start
 	}
+	ctx, cancel := context.WithTimeout(a.t.Context(), patience)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	if args[0] == "sh" {
 		cmd = exec.CommandContext(ctx, "sh", args[1:]...)

@@ -257,7 +257,7 @@ func (f *fixture) stop(t *testing.T) {
 	}
 }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func must(t *testing.T, err error) {
 	t.Helper()

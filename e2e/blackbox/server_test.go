@@ -49,10 +49,10 @@ type server struct {
 
 var printedURL = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 
-// start runs the program on a data folder and waits for the address that it prints.
-func start(t *testing.T, data string) *server {
+// start runs the program on a data folder, with further flags, and waits for the address that it prints.
+func start(t *testing.T, data string, flags ...string) *server {
 	t.Helper()
-	cmd := exec.Command(binary, "dev", "--listen", "127.0.0.1:0", "--data", data)
+	cmd := exec.Command(binary, append([]string{"dev", "--listen", "127.0.0.1:0", "--data", data}, flags...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

@@ -1,14 +1,13 @@
 package torture
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,6 +71,9 @@ type follower struct {
 
 	position string // as the server gave it; "0" at first
 	seq      int64
+	refresh  func() (token string, lives time.Duration) // a token for each dial, and anew while it lives; nil: token, for ever
+	outcast  bool                                       // it is now and then without access, which is no fault then
+	back     int64                                      // when the server said to come back, in ms; 0: it did not
 }
 
 // run follows until ctx ends.
@@ -89,7 +91,8 @@ func (f *follower) run(ctx context.Context) {
 		if ctx.Err() == nil && err != nil {
 			f.rec.note(f.transport, err)
 		}
-		wait(ctx, time.Duration(f.rng.IntN(150))*time.Millisecond)
+		wait(ctx, time.Duration(max(int64(f.rng.IntN(150)), f.back))*time.Millisecond)
+		f.back = 0
 	}
 }
 
@@ -107,13 +110,18 @@ func wait(ctx context.Context, d time.Duration) {
 const quiet = 3 * time.Second
 
 func (f *follower) overWebSocket(ctx context.Context) error {
+	f.renew()
 	conn, err := dialWebSocket(ctx, f.base, f.token)
 	if err != nil {
 		return err
 	}
 	defer conn.CloseNow()
-	f.rec.joins(f)
+	asked := f.rec.joins(f)
+	defer f.keepFresh(ctx, conn)()
 	join := map[string]any{"op": "join", "id": 1, "room": f.room, "position": f.position}
+	if f.position == "" {
+		delete(join, "position")
+	}
 	if err := writeJSON(ctx, conn, join); err != nil {
 		return err
 	}
@@ -121,22 +129,38 @@ func (f *follower) overWebSocket(ctx context.Context) error {
 	for {
 		fr, err := readFrame(ctx, conn, func() error { return writeJSON(ctx, conn, map[string]any{"op": "ping"}) })
 		if err != nil {
-			return err
+			f.rec.turnedAway(f, err)
+			switch {
+			case f.outcast:
+				return closing(err, 4501, 4503)
+			case f.refresh != nil:
+				return closing(err, 4501)
+			}
+			return closing(err)
 		}
 		switch fr.Op {
 		case "joined":
-			fr.Page.Room, fr.Page.Epoch = fr.Room, fr.Epoch
+			f.rec.head(f.name, f.transport, f.room, asked, fr.Epoch, fr.Head)
+			fr.Page.Room, fr.Page.Epoch, fr.Page.Floor, fr.Page.Head = fr.Room, fr.Epoch, fr.Floor, fr.Head
 			if fr.Reset != nil {
-				f.rec.reset(f, fr.Reset.Reason, fr.Epoch)
+				f.rec.reset(f, fr.Reset.Reason, fr.page)
 			}
 			f.take(*fr.Page, history.ViaReplay)
 			head = fr.Head
 		case "page":
 			f.take(fr.page, viaOf(fr.Seq, head))
 		case "reset":
-			f.rec.reset(f, fr.Reason, fr.Epoch)
+			f.rec.reset(f, fr.Reason, fr.page)
+			f.position, f.seq = "", 0 // RESET-2
 			return fmt.Errorf("reset %s", fr.Reason)
 		case "error":
+			if f.outcast && (fr.Code == "unknown_room" || fr.Code == "revoked") {
+				return errors.New(fr.Code)
+			}
+			if fr.ID == 0 { // of the connection: its close follows
+				f.back = fr.RetryMS
+				continue
+			}
 			return refusal("join", fr)
 		}
 	}
@@ -198,11 +222,16 @@ func readFrame(ctx context.Context, conn *websocket.Conn, probe func() error) (f
 		_, text, err := conn.Read(read)
 		cancel()
 		if err != nil {
-			return frame{}, closing(err)
+			return frame{}, err
 		}
 		timer.Reset(quiet / 2)
 		var fr frame
 		if err := json.Unmarshal(text, &fr); err != nil {
+			// The library takes a message that is cut off behind a frame's header for one that ends there. Nothing
+			// comes behind it then.
+			if _, _, next := conn.Read(ctx); next != nil && !json.Valid(text) {
+				return frame{}, next
+			}
 			return frame{}, breach(fmt.Sprintf("frame %.200s: %v", text, err))
 		}
 		switch fr.Op {
@@ -219,59 +248,20 @@ func readFrame(ctx context.Context, conn *websocket.Conn, probe func() error) (f
 
 // closing judges how a connection ended. The proxies cut bytes off but change none, so no server has
 // reason to find a client's frames or token wrong, and none to close for a fault of its own.
-func closing(err error) error {
-	switch code := websocket.CloseStatus(err); code {
-	case -1, websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusServiceRestart, 4000, 4001, 4002:
-		return err
-	default:
+func closing(err error, alsoGood ...websocket.StatusCode) error {
+	good := []websocket.StatusCode{-1, websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusServiceRestart, 4000, 4001, 4002}
+	if code := websocket.CloseStatus(err); !slices.Contains(good, code) && !slices.Contains(alsoGood, code) {
 		return breach(fmt.Sprintf("CLOSE-1: closed with %d", code))
 	}
+	return err
 }
 
-func (f *follower) overStream(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.base+"/v1/sse?room="+url.QueryEscape(f.room), nil)
-	if err != nil {
-		return err
+// statusError is that of a request, where one who is without access is refused by right.
+func (f *follower) statusError(step string, status int) error {
+	if f.outcast && (status == http.StatusNotFound || status == http.StatusUnauthorized || status == http.StatusForbidden) {
+		return fmt.Errorf("%s: status %d", step, status)
 	}
-	req.Header.Set("Authorization", "Bearer "+f.token)
-	req.Header.Set("Accept", "text/event-stream")
-	req.Header.Set("Last-Event-ID", f.position)
-	f.rec.joins(f)
-	silence := time.AfterFunc(2*quiet, cancel)
-	defer silence.Stop()
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return statusError("stream", resp.StatusCode)
-	}
-	// A stream has no probe: one that says nothing is given up and asked for again, which costs nothing
-	// but a request.
-	return readStream(resp.Body, func() { silence.Reset(2 * quiet) }, func(name, id, data string) error {
-		switch name {
-		case "page":
-			var p page
-			if err := json.Unmarshal([]byte(data), &p); err != nil {
-				return err
-			}
-			if id != p.Position {
-				return breach(fmt.Sprintf("SSE-4: the id %q of a page is not its position %q", id, p.Position))
-			}
-			f.take(p, history.ViaLive)
-		case "reset":
-			var r frame
-			if err := json.Unmarshal([]byte(data), &r); err != nil {
-				return err
-			}
-			f.position, f.seq = id, seqOf(id)
-			f.rec.reset(f, r.Reason, r.Epoch)
-		}
-		return nil
-	})
+	return statusError(step, status)
 }
 
 // statusError is a refused request as an error: one that may pass is only noted.
@@ -298,62 +288,4 @@ func seqOf(position string) int64 {
 	}
 	n, _ := strconv.ParseInt(parts[1], 10, 64)
 	return n
-}
-
-// readStream reads text/event-stream (WHATWG HTML 9.2) as far as this server writes it.
-func readStream(body io.Reader, alive func(), dispatch func(name, id, data string) error) error {
-	lines := bufio.NewReaderSize(body, 64<<10)
-	var name, id, data string
-	for {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			return err
-		}
-		alive()
-		line = strings.TrimSuffix(line, "\n")
-		field, value, _ := strings.Cut(line, ":")
-		value = strings.TrimPrefix(value, " ")
-		switch {
-		case line == "":
-			if data != "" {
-				if err := dispatch(name, id, data); err != nil {
-					return err
-				}
-			}
-			name, data = "", ""
-		case field == "event":
-			name = value
-		case field == "id":
-			id = value
-		case field == "data":
-			data += value
-		}
-	}
-}
-
-func (f *follower) overPolls(ctx context.Context) error {
-	client := &http.Client{Timeout: 2 * quiet}
-	f.rec.joins(f)
-	for {
-		u := fmt.Sprintf("http://%s/v1/rooms/%s/events?after=%s&limit=%d&wait=1", f.base, f.room, url.QueryEscape(f.position), 1+f.rng.IntN(200))
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Authorization", "Bearer "+f.token)
-		resp, err := client.Do(req)
-		if err != nil {
-			return err
-		}
-		var p page
-		err = json.NewDecoder(resp.Body).Decode(&p)
-		resp.Body.Close()
-		switch {
-		case resp.StatusCode != http.StatusOK:
-			return statusError("poll", resp.StatusCode)
-		case err != nil:
-			return err
-		}
-		f.take(p, history.ViaPoll)
-	}
 }

@@ -25,6 +25,7 @@ type node struct {
 	addr   string
 	store  string
 	dir    string
+	args   []string // besides those that every node has; set before start
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -53,7 +54,7 @@ func newNode(binary, dir, store string) (*node, error) {
 // start starts the process and waits until it answers.
 func (n *node) start(ctx context.Context) error {
 	n.mu.Lock()
-	cmd := exec.Command(n.binary, "dev", "--listen", n.addr, "--store", n.store)
+	cmd := exec.Command(n.binary, append([]string{"dev", "--listen", n.addr, "--store", n.store}, n.args...)...)
 	cmd.Dir = n.dir
 	cmd.Stdout, cmd.Stderr = n.log, n.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

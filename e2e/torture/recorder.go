@@ -6,6 +6,8 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/coder/websocket"
+
 	"roomlog/history"
 )
 
@@ -18,6 +20,11 @@ type recorder struct {
 	moved chan struct{} // closed and replaced when a follower moves
 	notes map[string]int
 	wrong map[string]int // what no fault excuses
+
+	expired int // connections that ended with their token
+	wards   int // revocations that were answered, and lifted
+
+	mayReset map[string]bool // the reasons for which a reset is due in this run; set before it begins
 }
 
 func newRecorder(file string) (*recorder, error) {
@@ -28,18 +35,27 @@ func newRecorder(file string) (*recorder, error) {
 	}, err
 }
 
-// joins records that a follower resumes from where it stands.
-func (r *recorder) joins(f *follower) {
+// joins records that a follower resumes from where it stands, or begins, and says when.
+func (r *recorder) joins(f *follower) int64 {
+	now := history.Now()
 	r.Add(history.Line{
-		Op: history.OpJoin, Client: f.name, Transport: f.transport, Room: f.room,
-		Epoch: epochOf(f.position), Prev: f.seq,
+		Op: history.OpJoin, TMono: now, Client: f.name, Transport: f.transport, Room: f.room,
+		Epoch: epochOf(f.position), Prev: f.seq, Fresh: f.position == "",
+	})
+	return now
+}
+
+// head records that a client asked how far a room goes, and was told.
+func (r *recorder) head(client, transport, room string, asked int64, epoch string, head int64) {
+	r.Add(history.Line{
+		Op: history.OpHead, TMono: asked, TEnd: history.Now(), Client: client, Transport: transport, Room: room, Epoch: epoch, Seq: head,
 	})
 }
 
 func (r *recorder) page(f *follower, p page, via history.Via) {
 	lines := []history.Line{{
 		Op: history.OpPage, Client: f.name, Transport: f.transport, Room: f.room,
-		Epoch: p.Epoch, Prev: p.Prev, Seq: p.Seq, Via: via,
+		Epoch: p.Epoch, Prev: p.Prev, Seq: p.Seq, Via: via, Floor: p.Floor, Head: p.Head,
 	}}
 	for _, e := range p.Events {
 		lines = append(lines, history.Line{
@@ -55,11 +71,33 @@ func (r *recorder) page(f *follower, p page, via history.Via) {
 	r.moved = make(chan struct{})
 }
 
-// reset records a reset. Nothing here prunes, restores or forks a room, so none is due, and the checker,
-// which excuses every jump after one, must not be the only judge of it.
-func (r *recorder) reset(f *follower, reason, epoch string) {
-	r.violation(fmt.Errorf("%s was reset over %s, reason %s", f.room, f.transport, reason))
-	r.Add(history.Line{Op: history.OpReset, Client: f.name, Transport: f.transport, Room: f.room, Epoch: epoch, Reason: reason})
+// reset records a reset. Where nothing prunes, restores or forks a room none is due, and the checker, which
+// excuses every jump after one, must not be the only judge of it.
+func (r *recorder) reset(f *follower, reason string, p page) {
+	if !r.mayReset[reason] {
+		r.violation(fmt.Errorf("%s was reset over %s, reason %s", f.room, f.transport, reason))
+	}
+	r.Add(history.Line{
+		Op: history.OpReset, Client: f.name, Transport: f.transport, Room: f.room, Epoch: p.Epoch, Reason: reason,
+		Floor: p.Floor, Seq: p.Head,
+	})
+}
+
+// turnedAway records how the server ended a connection, where it was let say so: a proxy may have cut it off first.
+func (r *recorder) turnedAway(f *follower, err error) {
+	switch websocket.CloseStatus(err) {
+	case websocket.StatusServiceRestart:
+		r.end(f, "1012")
+	case 4501:
+		r.end(f, "token_expired")
+		r.mu.Lock()
+		r.expired++
+		r.mu.Unlock()
+	}
+}
+
+func (r *recorder) end(f *follower, code string) {
+	r.Add(history.Line{Op: history.OpEnd, Client: f.name, Transport: f.transport, Room: f.room, Code: code, Count: f.back})
 }
 
 // invoke records that a message is about to leave, once per attempt.
@@ -128,4 +166,13 @@ func (r *recorder) total() (events int64) {
 		events += seq
 	}
 	return events
+}
+
+// worked reports whether enough has happened for each promise to be put to the test. On a machine that is busy with
+// other things a run takes longer.
+func (r *recorder) worked() bool {
+	events := r.total()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return events >= 1000 && r.expired >= 1 && r.wards >= 3
 }

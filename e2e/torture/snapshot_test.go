@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	countPostgres = `select r.name, count(e.seq), coalesce(min(e.seq), 0), coalesce(max(e.seq), 0)
-		from roomlog.rooms r left join roomlog.events e on e.room = r.id group by r.name`
-	countSQLite = `select r.name, count(e.seq), coalesce(min(e.seq), 0), coalesce(max(e.seq), 0)
-		from rooms r left join events e on e.room = r.id group by r.name`
+	countPostgres = `select r.name, r.floor, count(e.seq), coalesce(min(e.seq), 0), coalesce(max(e.seq), 0)
+		from roomlog.rooms r left join roomlog.events e on e.room = r.id and e.seq >= r.floor group by r.id`
+	countSQLite = `select r.name, r.floor, count(e.seq), coalesce(min(e.seq), 0), coalesce(max(e.seq), 0)
+		from rooms r left join events e on e.room = r.id and e.seq >= r.floor group by r.id`
 )
 
 // snapshot records what the database itself says of every room at one instant (I3).
@@ -35,7 +35,7 @@ func (r *run) snapshot(ctx context.Context) error {
 	}
 	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (history.Line, error) {
 		l := history.Line{Op: history.OpSQL, Client: "judge"}
-		return l, row.Scan(&l.Room, &l.Count, &l.Min, &l.Max)
+		return l, row.Scan(&l.Room, &l.Floor, &l.Count, &l.Min, &l.Max)
 	})
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (r *run) snapshotSQLite(ctx context.Context) error {
 	var lines []history.Line
 	for rows.Next() {
 		l := history.Line{Op: history.OpSQL, Client: "judge"}
-		if err := rows.Scan(&l.Room, &l.Count, &l.Min, &l.Max); err != nil {
+		if err := rows.Scan(&l.Room, &l.Floor, &l.Count, &l.Min, &l.Max); err != nil {
 			return err
 		}
 		lines = append(lines, l)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	mrand "math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,12 +40,18 @@ type writer struct {
 	rec       *recorder
 	rng       *mrand.Rand
 
+	pace time.Duration // between messages over HTTP; 0: none
+	pad  int           // bytes that each message is longer by
+
 	made    int64
 	pending []*message // in order; over a WebSocket all of them in flight
 	extra   sync.WaitGroup
 }
 
 const writerWindow = 8
+
+// canaryData is in the data of every event that the writers send: no log, metric or error may have it.
+const canaryData = "canary-data-5d41402abc4b"
 
 // run writes until stop is closed and everything it began is settled, or until ctx ends.
 func (w *writer) run(ctx context.Context, stop <-chan struct{}) {
@@ -70,7 +77,7 @@ func (w *writer) make() *message {
 	w.made++
 	return &message{
 		room: w.room, tag: newTag(), order: w.made,
-		data: json.RawMessage(fmt.Sprintf(`{"text":"%s %d %x"}`, w.name, w.made, w.rng.Uint64())),
+		data: json.RawMessage(fmt.Sprintf(`{"text":"%s %d %x%s"}`, canaryData, w.made, w.rng.Uint64(), strings.Repeat(".", w.pad))),
 	}
 }
 
@@ -144,7 +151,7 @@ func (w *writer) overWebSocket(ctx context.Context, stop <-chan struct{}) error 
 func (w *writer) answer(ctx context.Context, conn *websocket.Conn, slots map[int64]*message, hold *int64, send func(int64, *message) error) error {
 	fr, err := readFrame(ctx, conn, func() error { return writeJSON(ctx, conn, map[string]any{"op": "ping"}) })
 	if err != nil {
-		return err
+		return closing(err)
 	}
 	m := slots[fr.ID]
 	if m == nil || m.attempt == nil {
@@ -231,8 +238,8 @@ func (w *writer) settle(m *message) {
 	}
 }
 
-// overHTTP sends one message at a time (rule HTTP-4); one in four is sent twice or thrice at once, as a nervous
-// client or proxy would.
+// overHTTP sends one message at a time (rule HTTP-4); one in four is sent twice or thrice at once and some up to ten
+// times, over both transports, as a nervous client or proxy would (I7).
 func (w *writer) overHTTP(ctx context.Context, stop <-chan struct{}) error {
 	client := &http.Client{Timeout: quiet}
 	for {
@@ -243,13 +250,27 @@ func (w *writer) overHTTP(ctx context.Context, stop <-chan struct{}) error {
 			w.pending = append(w.pending, w.make())
 		}
 		m := w.pending[0]
-		for extra := w.rng.IntN(8) - 5; extra > 0; extra-- {
-			w.postToo(ctx, client, m)
+		extra := w.rng.IntN(8) - 5
+		if w.rng.IntN(16) == 0 {
+			extra = 2 + w.rng.IntN(8)
+		}
+		for ; extra > 0; extra-- {
+			if w.rng.IntN(3) == 0 {
+				w.socketToo(ctx, m)
+			} else {
+				w.postToo(ctx, client, m)
+			}
 		}
 		if err := w.post(ctx, client, m); err != nil {
 			return err
 		}
 		w.settle(m)
+		if w.rng.IntN(8) == 0 {
+			if err := w.lookAfter(ctx, client); err != nil {
+				return err
+			}
+		}
+		wait(ctx, w.pace)
 	}
 }
 
@@ -260,6 +281,67 @@ func (w *writer) postToo(ctx context.Context, client *http.Client, m *message) {
 			w.rec.note("http", err)
 		}
 	})
+}
+
+// socketToo sends m over a WebSocket of its own besides, whoever else sends it.
+func (w *writer) socketToo(ctx context.Context, m *message) {
+	w.extra.Go(func() {
+		if err := w.overItsOwn(ctx, m); err != nil && ctx.Err() == nil {
+			w.rec.note("ws", err)
+		}
+	})
+}
+
+func (w *writer) overItsOwn(ctx context.Context, m *message) error {
+	conn, err := dialWebSocket(ctx, w.base, w.token)
+	if err != nil {
+		return err
+	}
+	defer conn.CloseNow()
+	attempt := w.rec.invoke(w, m)
+	err = writeJSON(ctx, conn, map[string]any{"op": "send", "id": 1, "n": 1, "room": m.room, "tag": m.tag, "type": "message", "data": m.data})
+	for err == nil {
+		var fr frame
+		if fr, err = readFrame(ctx, conn, func() error { return nil }); err != nil || fr.ID != 1 {
+			continue
+		}
+		switch {
+		case fr.Op == "ack":
+			attempt.OK(fr.Epoch, fr.Seq)
+			return nil
+		case fr.Code == "outcome_unknown":
+			attempt.Unknown(fr.Code)
+		default:
+			attempt.Fail(fr.Code)
+		}
+		return refusal("copy of a send", fr)
+	}
+	attempt.Unknown("")
+	return closing(err)
+}
+
+// lookAfter asks for the head after an ack (I10).
+func (w *writer) lookAfter(ctx context.Context, client *http.Client) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.base+"/v1/rooms/"+w.room+"/events?limit=1&before=1", nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+w.token)
+	asked := history.Now()
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var p page
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return statusError("head", resp.StatusCode)
+	}
+	w.rec.head(w.name, "poll", w.room, asked, p.Epoch, p.Head)
+	return nil
 }
 
 // stored is the answer to a send over HTTP: the event, or a problem.

@@ -9,13 +9,16 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"roomlog/server/hub"
+	"roomlog/server/retention"
 	"roomlog/server/room"
 	"roomlog/server/transport"
 	"roomlog/server/transport/auth"
+	"roomlog/server/webhook"
 )
 
 // App is one server. Its methods may be called concurrently.
@@ -23,7 +26,10 @@ type App struct {
 	cfg      Config
 	about    About
 	hub      *hub.Hub
+	keeper   *retention.Keeper
 	kinds    *room.Kinds
+	engine   *webhook.Engine
+	hooks    atomic.Pointer[hooks]
 	api      *transport.Server
 	keySets  []*auth.KeySet
 	tunnels  *tunnels // nil unless Dev
@@ -80,11 +86,18 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	}
 	a.about = describe(cfg, store.Info(), where)
 	a.about.Notes = append(a.about.Notes, doors.notes...)
+	if err := a.buildEngine(store); err != nil {
+		return nil, err
+	}
+	if err := a.useHooks(ctx, cfg); err != nil {
+		return nil, err
+	}
 	a.hub = hub.New(hub.Config{
-		Store: store, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
+		Store: store, Grown: a.engine.Grew, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
 		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin,
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
+	a.buildKeeper(store)
 	a.watch(store)
 	a.pressure = newPressure(cfg, a.hub)
 	if err := a.buildHTTP(doors, store); err != nil {
@@ -144,6 +157,8 @@ func (a *App) Start() error {
 	a.started, a.listener = true, listener
 	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
 	a.hub.Start()
+	a.engine.Start()
+	a.keeper.Start()
 	a.followKeys()
 	if a.tunnels != nil {
 		a.tunnels.open(browsable(listener.Addr().(*net.TCPAddr)).String())

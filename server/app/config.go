@@ -23,6 +23,9 @@ type Config struct {
 	// Log receives what operators should know; never a token, never the data of an event. nil: nothing is logged.
 	Log *slog.Logger `kong:"-"`
 
+	// Folder is what relative paths of the configuration file start from; empty is the working folder.
+	Folder string `kong:"-"`
+
 	Listen               string   `default:"127.0.0.1:8080" env:"ROOMLOG_LISTEN" help:"Address to listen on; port 0 takes a free one."`
 	InsecureDevOnNetwork bool     `env:"ROOMLOG_INSECURE_DEV_ON_NETWORK" help:"Let dev listen on an address that other machines reach. Everything is as loose there as on this machine, but for tokens, which are still given to this machine alone."`
 	TrustedProxies       []string `env:"ROOMLOG_TRUSTED_PROXIES" placeholder:"CIDR" help:"Addresses of the proxies in front, such as 10.0.0.0/8. Theirs is the one X-Forwarded-For that is believed: the limits by address are then those of the clients behind."`
@@ -32,10 +35,11 @@ type Config struct {
 
 	AcceptRelaxedDurability bool `env:"ROOMLOG_ACCEPT_RELAXED_DURABILITY" help:"Serve although the database may lose acknowledged events in a crash (fsync, full_page_writes or synchronous_commit is off). dev only warns."`
 
-	Kinds   Kinds    `env:"ROOMLOG_KINDS" placeholder:"KIND,..." help:"Kinds of rooms that exist, such as chat; in the file also their policies. Rooms of any other kind are unknown; dev without this knows every kind."`
-	Origins []string `env:"ROOMLOG_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://app.example.com, compared exactly; none: no browser may. Dev also takes loopback origins."`
-	Key     string   `env:"ROOMLOG_KEY" placeholder:"TEXT" help:"Key that signs tokens (HS256), at least 32 bytes. Others on this machine can read a command line: prefer the environment or --key-file."`
-	KeyFile string   `env:"ROOMLOG_KEY_FILE" placeholder:"FILE" help:"File that holds the key; surrounding white space is dropped."`
+	Kinds        Kinds    `env:"ROOMLOG_KINDS" placeholder:"KIND,..." help:"Kinds of rooms that exist, such as chat; in the file also their policies. Rooms of any other kind are unknown; dev without this knows every kind."`
+	Origins      []string `env:"ROOMLOG_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://app.example.com, compared exactly; none: no browser may. Dev also takes loopback origins."`
+	WebhookAllow []string `env:"ROOMLOG_WEBHOOK_ALLOW" placeholder:"NETWORK" help:"Networks that webhooks may call although they are not public, and by plain http, such as 10.0.0.0/8; none: only public addresses by https."`
+	Key          string   `env:"ROOMLOG_KEY" placeholder:"TEXT" help:"Key that signs tokens (HS256), at least 32 bytes. Others on this machine can read a command line: prefer the environment or --key-file."`
+	KeyFile      string   `env:"ROOMLOG_KEY_FILE" placeholder:"FILE" help:"File that holds the key; surrounding white space is dropped."`
 
 	PublicKeyFile   []string `env:"ROOMLOG_PUBLIC_KEY_FILE" placeholder:"FILE" help:"PEM files of public keys that check tokens: RSA checks RS256, P-256 checks ES256, Ed25519 checks EdDSA."`
 	JWKSURL         []string `name:"jwks-url" env:"ROOMLOG_JWKS_URL" placeholder:"ISSUER=URL" help:"Where issuers publish their keys (JSON Web Key Set): a token whose iss is ISSUER is checked by the keys of URL alone."`
@@ -72,6 +76,8 @@ type Config struct {
 	PingEvery             time.Duration `default:"10s" env:"ROOMLOG_PING_EVERY" help:"How often a quiet connection is pinged."`
 	PongWithin            time.Duration `default:"10s" env:"ROOMLOG_PONG_WITHIN" help:"How long a peer may take to answer a ping before it is cut."`
 	WriteDeadline         time.Duration `default:"20s" env:"ROOMLOG_WRITE_DEADLINE" help:"How long a connection with bytes waiting may make no progress before it is cut."`
+	RetentionEvery        time.Duration `default:"1m" env:"ROOMLOG_RETENTION_EVERY" help:"How often rooms are looked through for what their kind no longer keeps."`
+	TagWindow             time.Duration `default:"720h" env:"ROOMLOG_TAG_WINDOW" help:"How long after it was stored a tag is remembered at least, though its event was pruned. Clients give a send up sooner: after 7 days."`
 	RevocationsKept       time.Duration `default:"9600h" env:"ROOMLOG_REVOCATIONS_KEPT" help:"How long a revocation is remembered; no token may live longer."`
 	HelloWithin           time.Duration `default:"10s" env:"ROOMLOG_HELLO_WITHIN" help:"How long a WebSocket may take to say hello."`
 	BodyWithin            time.Duration `default:"30s" env:"ROOMLOG_BODY_WITHIN" help:"How long the body of a request may take to come."`
@@ -210,6 +216,8 @@ func (c Config) validateLimits() error {
 		{"body-within", c.BodyWithin},
 		{"answer-within", c.AnswerWithin},
 		{"stop-within", c.StopWithin},
+		{"retention-every", c.RetentionEvery},
+		{"tag-window", c.TagWindow},
 		{"revocations-kept", c.RevocationsKept},
 	} {
 		if f.value != 0 && f.value < leastTime {

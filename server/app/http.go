@@ -13,7 +13,7 @@ import (
 )
 
 // buildHTTP makes what answers requests: the API, in dev also the pages and their tunnels.
-func (a *App) buildHTTP(d *doors, store room.Store) error {
+func (a *App) buildHTTP(d *doors, store wholeStore) error {
 	proxies, err := a.cfg.trustedProxies()
 	if err != nil {
 		return err
@@ -22,11 +22,10 @@ func (a *App) buildHTTP(d *doors, store room.Store) error {
 	cfg := transport.Config{
 		Hub: a.hub, Verifier: d.verifier, Services: d.services, DevSigner: d.devSigner, TokenInURL: a.cfg.Dev || a.cfg.TokenInURL,
 		TrustedProxies: proxies, Admit: a.pressure.admit,
-		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Limits: a.cfg.limits(),
+		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Rooms: store, Access: store, Webhooks: a.engine, Limits: a.cfg.limits(),
 		Version: a.cfg.Version, Store: store.Info, PingEvery: a.cfg.PingEvery,
 		RevocationsKept: a.cfg.RevocationsKept, Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 	}
-	cfg.Access, _ = store.(room.AccessStore) // every store of ours is one
 	if a.cfg.Dev {
 		cfg.Pages = web.Handler()
 	}
@@ -36,7 +35,7 @@ func (a *App) buildHTTP(d *doors, store room.Store) error {
 	}
 	a.api = server
 	a.undo.push("close the connections", server.Close)
-	a.metrics = &metrics{hub: a.hub, transport: server, store: store, pressure: a.pressure}
+	a.metrics = &metrics{hub: a.hub, transport: server, store: store, pressure: a.pressure, keeper: a.keeper, engine: a.engine, calls: a.calls}
 	shown := newMetrics(a.cfg.Version, a.metrics)
 	if err := a.buildAdmin(shown); err != nil {
 		return err

@@ -17,6 +17,11 @@ type Kinds map[string]KindConfig
 type KindConfig struct {
 	Retention    RetentionConfig `yaml:"retention,omitempty"`
 	RoomsPerUser int             `yaml:"rooms_per_user,omitempty"`
+	// Types are the types of events that are taken, each with the file of its JSON Schema or none; without it,
+	// every type is taken.
+	Types        map[string]string `yaml:"types,omitempty"`
+	BeforeAppend BeforeConfig      `yaml:"before_append,omitempty"`
+	AfterAppend  []AfterConfig     `yaml:"after_append,omitempty"`
 }
 
 // RetentionConfig bounds what is kept of the log of a room.

@@ -11,8 +11,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"roomlog/server/hub"
+	"roomlog/server/retention"
 	"roomlog/server/room"
 	"roomlog/server/transport"
+	"roomlog/server/webhook"
 )
 
 // metrics is what /metrics shows, read from the parts when it is asked for. No label has a value that a
@@ -21,6 +23,9 @@ type metrics struct {
 	hub       *hub.Hub
 	transport *transport.Server
 	store     room.Store
+	engine    *webhook.Engine
+	calls     func() map[string]webhook.Calls
+	keeper    *retention.Keeper
 	pressure  *pressure
 	gate      atomic.Pointer[transport.Gate] // nil before Start
 }
@@ -57,7 +62,17 @@ var (
 	metricShed      = metric("memory_shed_total", "Slow connections that were cut for want of memory.")
 	metricErrors    = metric("errors_total", "Errors that clients were told.", "code")
 
-	metricRelaxed = metric("durability_relaxed", "1 while the store may lose what it has acknowledged, else 0.")
+	metricPruned    = metric("pruned_events_total", "Events that their rooms no longer keep.")
+	metricSwept     = metric("swept_rows_total", "Rows that deleted rooms left, and tags past their time.")
+	metricDeleted   = metric("deleted_rooms_total", "Rooms deleted by requests.")
+	metricRounds    = metric("retention_rounds_total", "Rounds through the rooms that came to their end.")
+	metricFailures  = metric("retention_failures_total", "Steps of a round that the store did not carry out; the next round tries again.")
+	metricLastRound = metric("retention_last_round_timestamp_seconds", "When the last round came to its end; 0: none has.")
+	metricRelaxed   = metric("durability_relaxed", "1 while the store may lose what it has acknowledged, else 0.")
+
+	metricHookCalls  = metric("webhook_calls_total", "Calls of webhooks.", "hook", "result")
+	metricHookTime   = metric("webhook_call_seconds", "Time of calls of webhooks, the wait for their turn included.", "hook")
+	metricHookBehind = metric("webhook_rooms_behind", "Rooms that a webhook is known to lack events of.", "hook")
 
 	metricBatchSends = metric("batch_sends", "Sends of a batch.")
 	metricAppend     = metric("append_seconds", "Time of a transaction that stores a batch.")
@@ -113,6 +128,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	count(metricStalls, s.Stalls)
 	count(metricWrites, s.Writes)
 	count(metricWritten, s.Written)
+	m.collectRetention(gauge, count)
 	for cause, n := range s.StoreReads {
 		count(metricReads, n, cause.String())
 	}
@@ -121,6 +137,14 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	for code, n := range m.transport.Errors() {
 		count(metricErrors, n, string(code))
+	}
+	for hook, c := range m.calls() {
+		count(metricHookCalls, c.Made-c.Failed, hook, "ok")
+		count(metricHookCalls, c.Failed, hook, "failed")
+		out <- prometheus.MustNewConstSummary(metricHookTime, uint64(c.Made), c.Took.Seconds(), nil, hook)
+	}
+	for _, h := range m.engine.States() {
+		out <- prometheus.MustNewConstMetric(metricHookBehind, prometheus.GaugeValue, float64(h.Behind), h.Name)
 	}
 	for limit, n := range m.transport.Refused() {
 		count(metricRefused, n, limit.String())
@@ -136,6 +160,20 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	out <- histogram(metricAppend, s.Append)
 	out <- histogram(metricAnswer, s.Answer)
 	out <- histogram(metricDelivery, s.Delivery)
+}
+
+func (m *metrics) collectRetention(gauge func(*prometheus.Desc, float64), count func(*prometheus.Desc, int64, ...string)) {
+	kept := m.keeper.Stats()
+	count(metricPruned, kept.Pruned)
+	count(metricSwept, kept.Swept)
+	count(metricDeleted, m.transport.Deleted())
+	count(metricRounds, kept.Rounds)
+	count(metricFailures, kept.Failures)
+	last := 0.0
+	if !kept.Last.IsZero() {
+		last = float64(kept.Last.UnixMilli()) / 1000
+	}
+	gauge(metricLastRound, last)
 }
 
 // snapshotWithin bounds the question for the oldest snapshot: a scrape does not wait for a database.

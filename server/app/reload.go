@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,10 +12,10 @@ import (
 var reloadable = []string{"Kinds", "Origins"}
 
 // notSettings are fields of Config that nobody writes into a file.
-var notSettings = []string{"Dev", "Version", "Log"}
+var notSettings = []string{"Dev", "Version", "Log", "Folder"}
 
-// Reload takes from cfg what may change while the server runs: the kinds of rooms with their policies, and
-// the origins. It takes all of it or, with an error that says why, nothing. waiting names the keys whose
+// Reload takes from cfg what may change while the server runs: the kinds of rooms with their policies,
+// schemas and webhooks, and the origins. It takes all of it or, with an error that says why, nothing. waiting names the keys whose
 // values differ and need a restart. It may be called at any time after New, by one caller at a time.
 func (a *App) Reload(cfg Config) (waiting []string, err error) {
 	cfg = cfg.withDefaults()
@@ -22,10 +23,17 @@ func (a *App) Reload(cfg Config) (waiting []string, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	taken := cfg
+	taken.WebhookAllow, taken.Log = a.cfg.WebhookAllow, a.cfg.Log // where webhooks may go waits for a restart
+	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.StopWithin)
+	defer cancel()
+	if err := a.useHooks(ctx, taken); err != nil {
+		return nil, err
+	}
 	if err := a.api.TakeOrigins(cfg.allowedOrigins()); err != nil {
 		return nil, configErrorf("--origins: %v", err)
 	}
-	a.kinds.Replace(cfg.policies())
+	a.keeper.Now()
 	return a.cfg.differs(cfg), nil
 }
 

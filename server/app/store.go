@@ -21,8 +21,17 @@ const (
 	postgresName = "postgres"
 )
 
+// wholeStore is everything that a server asks of its store; each of ours can do it.
+type wholeStore interface {
+	room.Store
+	room.AccessStore
+	room.HookStore
+	room.Pruner
+	room.Rooms
+}
+
 // openStore opens what the DSN names. where says it to operators, without a password.
-func (c Config) openStore(ctx context.Context) (store room.Store, where string, err error) {
+func (c Config) openStore(ctx context.Context) (store wholeStore, where string, err error) {
 	name, where, err := c.storePlace()
 	if err != nil {
 		return nil, "", err

@@ -126,6 +126,7 @@ func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) {
 		case err == nil:
 			a.hub.trouble.Store(nil)
 			a.settle(batch, out)
+			a.tellGrown(out, unknown)
 			return
 		case ctx.Err() != nil:
 			a.refuse(batch, outcomeUnknown())
@@ -158,6 +159,19 @@ func (a *appender) append(ctx context.Context, sends []room.Send) (room.Appended
 	began := time.Now()
 	defer func() { a.hub.counts.append.add(time.Since(began)) }()
 	return a.hub.cfg.Store.Append(ctx, sends)
+}
+
+// tellGrown says which rooms have grown. After a lost attempt (all) those that it may have made grow are told
+// too: what it stored is only repeated by the one that was answered.
+func (a *appender) tellGrown(out room.Appended, all bool) {
+	if a.hub.cfg.Grown == nil {
+		return
+	}
+	for _, g := range out.Rooms {
+		if all || g.Head.Seq > g.Before {
+			a.hub.cfg.Grown(g.Head.Room)
+		}
+	}
 }
 
 // bisect finds the send that makes a batch fail, so that it fails alone.

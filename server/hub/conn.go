@@ -42,6 +42,7 @@ type Conn struct {
 	bucket  int // of the keepalive wheel
 
 	heard atomic.Int64 // when the peer was last heard, on the hub's clock
+	asked atomic.Int32 // sends that have a place among the hub's asks
 
 	mu        sync.Mutex
 	closed    bool
@@ -180,7 +181,7 @@ func (c *Conn) release() {
 
 // enqueue puts the connection on its worker's list. The caller holds c.mu.
 func (c *Conn) enqueue() {
-	if !c.queued && !c.stalled && !c.closed {
+	if !c.queued && (!c.stalled || mutateEnqueue) && !c.closed {
 		c.queued = true
 		c.worker.addConn(c)
 	}

@@ -116,6 +116,7 @@ func (c *Conn) flush(w *worker) {
 	defer c.mu.Unlock()
 	c.queued = false
 	if c.closed || c.stalled {
+		c.mutateQueue()
 		return
 	}
 	bufs, size := w.bufs[:0], 0

@@ -35,6 +35,8 @@ type churn struct {
 	rooms []room.ID
 	done  chan struct{} // closed when the writers are through
 	ops   atomic.Int64
+	// pruned: the rooms are pruned meanwhile.
+	pruned bool
 }
 
 // TestHandOver holds JOIN-8, PAGE-6, SSE-8 and I8, I13: from replay to live nothing is lost and nothing
@@ -128,6 +130,7 @@ func (c *churn) socket(rng *rand.Rand) {
 	at := make(map[room.ID]room.Position)
 	for more := true; more; {
 		r := newReader(c.t, c.hub, c.store, wire.WebSocket)
+		r.pruned = c.pruned
 		feed := c.feed(r.peer, rng.Uint64())
 		more = c.talk(rng, r, at)
 		r.keep(at)
@@ -191,6 +194,7 @@ func (c *churn) stream(rng *rand.Rand) {
 	at := make(map[room.ID]room.Position)
 	for more := true; more; {
 		r := newReader(c.t, c.hub, c.store, wire.EventStream)
+		r.pruned = c.pruned
 		feed := c.feed(r.peer, rng.Uint64())
 		var joins []Join
 		for _, id := range c.rooms[:1+rng.IntN(len(c.rooms))] {

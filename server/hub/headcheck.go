@@ -104,16 +104,30 @@ func (s stood) compare(h room.Head) {
 	r.see(h)
 }
 
-// witness compares the head of a page that was read from the store for somebody else with the room in
-// memory, if it is there. The page may be older than the tail.
-func (h *Hub) witness(head room.Head) {
+// standsAt notes where a room stands, before a page is read from the store for somebody else; nil: it is not
+// in memory.
+func (h *Hub) standsAt(id room.ID) *stood {
 	h.mu.Lock()
-	r := h.rooms[head.Room]
+	r := h.rooms[id]
 	h.mu.Unlock()
 	if r == nil {
-		return
+		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.see(head)
+	s := r.stands()
+	return &s
+}
+
+// witness compares the head of a page that was read since s was noted. The page may be older than the tail,
+// but if the room began anew meanwhile it says nothing.
+func (s *stood) witness(head room.Head) {
+	if s == nil {
+		return
+	}
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	if s.room.forks == s.forks {
+		s.room.see(head)
+	}
 }

@@ -31,6 +31,10 @@ type Config struct {
 	MaxPage      int           // events of one page; default 500
 	Reads        int           // store reads at a time; default 16
 	CheckEvery   time.Duration // between comparisons of the rooms in memory with the store; default 15 s
+
+	// Grown is told the rooms that an append of this node made grow, after their commit. It must not block.
+	// nil: nobody is.
+	Grown func(room.ID)
 }
 
 func (c *Config) withDefaults() {
@@ -61,6 +65,7 @@ type Hub struct {
 	cache    *cache
 	workers  []*worker
 	appender *appender
+	asks     *asks
 	reads    chan struct{} // a place for each read of the store at a time
 	origin   time.Time     // of the hub's clock
 	counts   counts
@@ -98,6 +103,7 @@ func New(cfg Config) *Hub {
 		h.workers = append(h.workers, newWorker(h, i))
 	}
 	h.appender = newAppender(h)
+	h.asks = newAsks(h)
 	return h
 }
 
@@ -139,10 +145,12 @@ func (h *Hub) Stop(ctx context.Context) error {
 }
 
 func (h *Hub) shutdown(ctx context.Context) {
+	h.asks.close()
 	h.appender.close()
 	stop := context.AfterFunc(ctx, h.cancel)
 	h.appends.Wait()
 	h.appender.abandon()
+	h.asks.tasks.Wait() // its last answers are before the connections' end
 	for _, c := range h.conns() {
 		c.part()
 	}

@@ -36,6 +36,7 @@ type liveRoom struct {
 	waiters   int                // parked polls, and readers between a read and its use
 	fork      room.ResetReason   // why the last fork happened
 	forks     int                // how often the tail was thrown away
+	former    room.Epoch         // of the room that was deleted here; what was appended to it may come late
 }
 
 // growth is an append with its events.
@@ -122,7 +123,7 @@ func (r *liveRoom) publish(g room.Growth, events []room.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.dead:
+	case r.dead || r.former != "" && g.Head.Epoch == r.former:
 	case !r.loaded:
 		r.known = max(r.known, g.Head.Seq)
 		r.keep(g, events)
@@ -180,10 +181,8 @@ func (r *liveRoom) see(h room.Head) {
 	case !ok && h.Seq < r.head:
 		r.fetch(r.head) // an old head, or a store that went back: a read tells
 	}
-	if h.Floor > r.floor {
-		r.floor, r.floorMark = h.Floor, h.FloorMark
-	}
 	r.known = max(r.known, h.Seq)
+	r.raise(h)
 	r.repair()
 }
 
@@ -194,18 +193,11 @@ func (r *liveRoom) repair() {
 	}
 }
 
-// diverge throws the tail away: history is not what it was. Every cursor gets a reset, told when
-// the room has been read anew.
+// diverge begins the room anew: history is not what it was.
 func (r *liveRoom) diverge(why room.ResetReason) {
 	r.hub.log.Warn("room forked", "room", r.id, "reason", why, "head", r.head)
 	r.hub.counts.forks.Add(1)
-	r.drop()
-	r.loaded, r.known = false, 0
-	r.later, r.laterSize = nil, 0
-	r.fork = why
-	r.forks++
-	r.wake()
-	r.retire()
+	r.startOver(why)
 }
 
 // drop lets go of the segments. Nobody can find them; the cache's hand takes them when it comes by.

@@ -137,16 +137,13 @@ func (r *liveRoom) take(l *load, p room.Page) {
 		r.diverge(room.ResetEpoch)
 		return
 	case p.Prev > r.head: // what follows the tail is gone
-		r.diverge(room.ResetPruned)
+		r.startOver(room.ResetPruned)
 		return
 	case p.Head.Seq < l.head || !r.agrees(p): // the store went back, or somewhere else
 		r.diverge(room.ResetDiverged)
 		return
 	}
-	if p.Head.Floor > r.floor {
-		r.floor, r.floorMark = p.Head.Floor, p.Head.FloorMark
-		r.wake() // cursors below the floor are to hear of it
-	}
+	r.raise(p.Head) // cursors below the floor are to hear of it
 	if p.Head.Seq < l.known && r.known == l.known {
 		r.known = r.head // the head that was seen is no more
 	}

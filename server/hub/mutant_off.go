@@ -2,9 +2,13 @@
 
 package hub
 
+import "roomlog/server/room"
+
 // The hooks of the faulty variants that `make mutants` builds (mutant_on.go): here they do nothing,
 // and the compiler removes them.
 
 func (a *appender) mutateAppend([]*pending) {}
 func (cur *cursor) mutateBehind() bool      { return false }
 func (cur *cursor) mutateJoin()             {}
+
+func (r *liveRoom) mutateFloor(*room.Position) {}

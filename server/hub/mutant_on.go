@@ -10,7 +10,7 @@ import (
 	"roomlog/server/room"
 )
 
-// mutant names the fault of this build: ack_first, publish_first, tail_skip or join_gap. Each must be
+// mutant names the fault of this build: ack_first, publish_first, tail_skip, join_gap or floor_clamp. Each must be
 // caught by the test that mutants.txt names, or the test proves nothing.
 var mutant = os.Getenv("ROOMLOG_MUTANT")
 
@@ -56,5 +56,12 @@ func (cur *cursor) mutateJoin() {
 		time.Sleep(time.Millisecond)
 		r.mu.Lock()
 		cur.seq, cur.mark = r.head, r.mark
+	}
+}
+
+// mutateFloor lets a position below the floor go on at the floor, as if nothing were missing.
+func (r *liveRoom) mutateFloor(p *room.Position) {
+	if mutant == "floor_clamp" && p.Seq < r.floor-1 {
+		p.Seq, p.Mark = r.floor-1, 0
 	}
 }

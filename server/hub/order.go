@@ -34,7 +34,17 @@ type sender struct {
 // whether the n is used (SEND-4, SEND-5).
 func (s *sender) take(a *appender, p *pending, refuse *room.Error) *room.Error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	asked := p.ask != nil && p.n == s.turn && refuse == nil
+	refuse = s.takeTurn(a, p, refuse)
+	s.mu.Unlock()
+	if asked && refuse == nil {
+		a.hub.asks.begin(p)
+	}
+	return refuse
+}
+
+// takeTurn is take for whoever holds the lock.
+func (s *sender) takeTurn(a *appender, p *pending, refuse *room.Error) *room.Error {
 	switch {
 	case p.n > s.turn:
 		return outOfOrder()
@@ -48,7 +58,8 @@ func (s *sender) take(a *appender, p *pending, refuse *room.Error) *room.Error {
 	switch {
 	case refuse == nil:
 		p.sender = s
-		if refuse = a.admit(p); refuse != nil {
+		if refuse = s.place(a, p); refuse != nil {
+			p.sender = nil
 			return refuse // retryable: it is still the turn of n
 		}
 	case refuse.Retryable():
@@ -59,7 +70,7 @@ func (s *sender) take(a *appender, p *pending, refuse *room.Error) *room.Error {
 		s.turn++
 		return refuse
 	default:
-		p.final = refuse
+		p.held = &Outcome{Err: refuse}
 		p.Data = nil
 	}
 	s.turn++
@@ -67,8 +78,87 @@ func (s *sender) take(a *appender, p *pending, refuse *room.Error) *room.Error {
 	return nil
 }
 
+// place gives a send that is not refused to the appender, or has it wait: to be asked about, or behind one that
+// is.
+func (s *sender) place(a *appender, p *pending) *room.Error {
+	behind := slices.ContainsFunc(s.under, func(q *pending) bool { return q.asking })
+	if p.ask == nil && !behind {
+		p.queued = true
+		return a.admit(p)
+	}
+	p.asking = p.ask != nil
+	return a.hub.asks.enter(p)
+}
+
+// decided takes what became of a send that was asked about: as what it is to be stored, or its outcome.
+func (s *sender) decided(a *appender, p *pending, send room.Send, o *Outcome) {
+	s.mu.Lock()
+	p.asking = false
+	p.leave()
+	p.Send = send
+	var stuck *pending
+	var refuse *room.Error
+	var next []*pending
+	switch {
+	case p.void:
+		if o == nil {
+			o = &Outcome{Err: outOfOrder()}
+		}
+	case o != nil && o.Err != nil && o.Err.Retryable():
+		p.queued = true // it is answered below, by nobody else
+	default:
+		p.held = o
+		o = nil
+		stuck, refuse = s.advance(a)
+		next = s.held()
+	}
+	s.mu.Unlock()
+	if o != nil {
+		a.answer(p, *o)
+	}
+	tell(next)
+	if stuck != nil {
+		a.answer(stuck, Outcome{Err: refuse})
+	}
+}
+
+// advance queues what waits behind nothing that is asked about any more. It stops at the first that the
+// appender does not take, and says why.
+func (s *sender) advance(a *appender) (*pending, *room.Error) {
+	for _, q := range s.under {
+		switch {
+		case q.asking:
+			return nil, nil
+		case q.queued || q.held != nil:
+			continue
+		}
+		q.leave()
+		q.queued = true
+		if refuse := a.admit(q); refuse != nil {
+			return q, refuse
+		}
+	}
+	return nil, nil
+}
+
+// held takes those off the front whose outcome was waiting for its turn.
+func (s *sender) held() (next []*pending) {
+	for len(s.under) > 0 && s.under[0].held != nil {
+		next = append(next, s.under[0])
+		s.under[0] = nil
+		s.under = s.under[1:]
+	}
+	return next
+}
+
+func tell(next []*pending) {
+	for _, q := range next {
+		q.done(*q.held)
+	}
+}
+
 // settle notes the outcome of a send, which may be a different one by now, and returns the sends that
-// are to be answered by their final refusal after it.
+// are to be answered by what is held of them after it.
 func (s *sender) settle(p *pending, o Outcome) (Outcome, []*pending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,16 +166,9 @@ func (s *sender) settle(p *pending, o Outcome) (Outcome, []*pending) {
 		return voided(o), nil
 	}
 	at := slices.Index(s.under, p)
-	var next []*pending
 	if o.Err != nil && o.Err.Retryable() {
 		s.turn = p.n
-		for _, q := range s.under[at+1:] {
-			q.void = true
-			if q.final != nil {
-				q.final = outOfOrder()
-				next = append(next, q)
-			}
-		}
+		next := voidAll(s.under[at+1:])
 		clear(s.under[at:])
 		s.under = s.under[:at]
 		return o, next
@@ -96,11 +179,27 @@ func (s *sender) settle(p *pending, o Outcome) (Outcome, []*pending) {
 	} else {
 		s.under = slices.Delete(s.under, at, at+1)
 	}
-	for len(s.under) > 0 && s.under[0].final != nil {
-		next = append(next, s.under[0])
-		s.under = s.under[1:]
+	return o, s.held()
+}
+
+// voidAll voids sends, and returns those that nobody else answers: neither the appender nor who is asked has
+// them.
+func voidAll(sends []*pending) (next []*pending) {
+	for _, q := range sends {
+		q.void = true
+		switch {
+		case q.asking || q.queued:
+			continue
+		case q.held == nil:
+			q.held = &Outcome{Err: outOfOrder()}
+		default:
+			o := voided(*q.held)
+			q.held = &o
+		}
+		q.leave()
+		next = append(next, q)
 	}
-	return o, next
+	return next
 }
 
 // voided is what becomes of the outcome of a void send: the client sends it again, whatever it was. One

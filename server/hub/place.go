@@ -70,6 +70,7 @@ func (h *Hub) place(ctx context.Context, j Join) (*liveRoom, room.Seq, room.Rese
 // judge says whether the log continues a position. needs: memory must hold what follows it first.
 func (r *liveRoom) judge(j Join) (from room.Seq, why room.ResetReason, needs bool) {
 	p := j.Position
+	r.mutateFloor(&p) // mutant floor_clamp
 	switch {
 	case !j.HasPosition:
 		return 0, "", false

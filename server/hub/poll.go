@@ -86,11 +86,12 @@ func (h *Hub) park(ctx context.Context, r *liveRoom, timer *time.Timer) bool {
 func (h *Hub) History(ctx context.Context, q room.Query) (Page, error) {
 	q.Limit = h.pageLimit(q.Limit)
 	q.MaxBytes = pollBytes
+	before := h.standsAt(q.Room)
 	got, err := h.read(ctx, ReadHistory, q)
 	if err != nil {
 		return Page{}, unavailable(err)
 	}
-	h.witness(got.Head)
+	before.witness(got.Head)
 	p := Page{Head: got.Head, Prev: got.Prev, Seq: got.Seq(), Mark: got.Position().Mark, Count: len(got.Events)}
 	for i := range got.Events {
 		if i > 0 {
@@ -99,4 +100,17 @@ func (h *Hub) History(ctx context.Context, q room.Query) (Page, error) {
 		p.Events = wire.AppendEvent(p.Events, q.Room, &got.Events[i])
 	}
 	return p, nil
+}
+
+// EventAt reads one event from the store; nil: it is not there.
+// Errors: unavailable (retryable).
+func (h *Hub) EventAt(ctx context.Context, id room.ID, seq room.Seq) (*room.Event, error) {
+	got, err := h.read(ctx, ReadHistory, room.Query{Room: id, Anchor: room.After, Seq: seq - 1, Limit: 1})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if len(got.Events) == 0 || got.Events[0].Seq != seq {
+		return nil, nil
+	}
+	return &got.Events[0], nil
 }

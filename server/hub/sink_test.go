@@ -291,13 +291,15 @@ type reader struct {
 	asked  map[int64]*Join
 	next   int64
 	events int
-	order  []room.ID // of a stream
-	forked bool      // resets may come at any time
+	order  []room.ID                 // of a stream
+	forked bool                      // resets may come at any time
+	pruned bool                      // resets may come to one who stands below the floor
+	given  map[room.ID]room.Position // of a stream: where it was to begin, until that is answered
 }
 
 func newReader(t testing.TB, h *Hub, m *model, f wire.Framing) *reader {
 	t.Helper()
-	r := &reader{store: m, at: make(map[room.ID]room.Position), asked: make(map[int64]*Join)}
+	r := &reader{store: m, at: make(map[room.ID]room.Position), asked: make(map[int64]*Join), given: make(map[room.ID]room.Position)}
 	r.peer = newPeer(f, r.see)
 	conn, err := h.Attach(r.peer, f)
 	if err != nil {
@@ -338,7 +340,7 @@ func (r *reader) joined(f frame) error {
 	delete(r.asked, f.ID)
 	if f.Reset != nil {
 		r.resets = append(r.resets, f.Reset.Reason)
-		if j.Replay < 0 && !r.forked {
+		if j.Replay < 0 && !r.forked && !r.below(j.Position, *f.Reset, f.Floor) {
 			return fmt.Errorf("joined %s at %s: reset %s", j.Room, j.Position, f.Reset.Reason)
 		}
 	}
@@ -357,14 +359,22 @@ func (r *reader) ready(f frame) error {
 			return err
 		}
 		r.at[placed.Room] = p
+		if placed.Reason == "" {
+			delete(r.given, placed.Room)
+		}
 	}
 	return r.id(f)
 }
 
 func (r *reader) reset(f frame) error {
 	r.resets = append(r.resets, f.Reason)
-	if !r.forked {
-		return fmt.Errorf("reset %s of %s at %s", f.Reason, f.Room, r.at[f.Room])
+	at, begins := r.given[f.Room]
+	if !begins {
+		at = r.at[f.Room]
+	}
+	delete(r.given, f.Room)
+	if !r.forked && !r.below(at, f, f.Floor) {
+		return fmt.Errorf("reset %s of %s at %s, floor %d, head %d", f.Reason, f.Room, at, f.Floor, f.Head)
 	}
 	delete(r.at, f.Room)
 	if r.peer.framing == wire.EventStream { // its id is the position before the latest page (SSE-7)
@@ -375,6 +385,11 @@ func (r *reader) reset(f frame) error {
 		r.at[f.Room] = ps[f.Room]
 	}
 	return nil
+}
+
+// below reports whether a reset is that of one who stands where events are gone (RET-2).
+func (r *reader) below(at room.Position, reset frame, floor room.Seq) bool {
+	return r.pruned && reset.Reason == room.ResetPruned && at.Seq < floor-1
 }
 
 func (r *reader) page(f *frame, id room.ID, epoch room.Epoch) error {
@@ -442,13 +457,16 @@ func (r *reader) follow(t testing.TB, joins []Join) error {
 	r.peer.mu.Lock()
 	for _, j := range joins {
 		r.order = append(r.order, j.Room)
+		if j.HasPosition {
+			r.given[j.Room] = j.Position
+		}
 	}
 	r.peer.mu.Unlock()
 	return r.conn.Follow(t.Context(), joins, func(rooms []Followed) []byte {
 		placed := []frame{}
 		var at []wire.NamedPosition
 		for _, f := range rooms {
-			placed = append(placed, frame{Room: f.Head.Room, Position: f.Position.String()})
+			placed = append(placed, frame{Room: f.Head.Room, Position: f.Position.String(), Reason: f.Reset})
 			at = append(at, wire.NamedPosition{Room: f.Head.Room, Position: f.Position})
 		}
 		id := wire.AppendStreamID(nil, at)

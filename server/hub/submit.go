@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -17,6 +18,10 @@ type Submit struct {
 	// Refuse is why the transport already refuses the send. It is not stored, but takes part in the
 	// order: a permanent refusal uses up its N, a retryable one holds it.
 	Refuse *room.Error
+	// Ask is asked before the send is queued, once its tag is known not to be stored; nil: nobody is. It gives
+	// the send as it is to be stored, or refuses it: retryably, and its N is held, or for good. It may block, in
+	// a goroutine of its own, until ctx ends.
+	Ask func(ctx context.Context) (room.Send, *room.Error)
 	// Permit is asked when the batch of the send is formed, and may refuse it then; nil: it is not.
 	Permit Permit
 }
@@ -37,15 +42,21 @@ type pending struct {
 	n      int64
 	since  time.Time
 	done   func(Outcome) // nil once answered; guarded by the appender's lock
+	conn   *Conn         // nil without order
+	ask    func(context.Context) (room.Send, *room.Error)
 
-	// Guarded by the sender's lock.
-	void  bool        // an earlier send of the sender has to be sent again first
-	final *room.Error // refused before it was queued; told when those before it are answered
+	// Guarded by the sender's lock, where there is a sender; else of whoever decides about it.
+	void   bool     // an earlier send of the sender has to be sent again first
+	held   *Outcome // known before it was queued; told when those before it are answered
+	asking bool     // asked about: those after it wait
+	queued bool     // the appender has it, or whoever answers it
+	asks   *asks    // where it has a place; nil: none
+	weight int64    // of its data, as the place was taken
 }
 
 // Submit queues a send. done is called exactly once, maybe before Submit returns, and must not block.
 func (h *Hub) Submit(s Submit, done func(Outcome)) {
-	p := &pending{Send: s.Send, permit: s.Permit, n: s.N, done: done, since: time.Now()}
+	p := &pending{Send: s.Send, permit: s.Permit, n: s.N, done: done, since: time.Now(), conn: s.Conn, ask: s.Ask}
 	refuse := s.Refuse
 	switch {
 	case s.Conn != nil:
@@ -54,7 +65,12 @@ func (h *Hub) Submit(s Submit, done func(Outcome)) {
 		} else {
 			refuse = tooManyRooms()
 		}
-	case refuse == nil:
+	case refuse != nil:
+	case s.Ask != nil:
+		if refuse = h.asks.enter(p); refuse == nil {
+			h.asks.begin(p)
+		}
+	default:
 		refuse = h.appender.admit(p)
 	}
 	if refuse != nil {
@@ -124,9 +140,7 @@ func (a *appender) answer(p *pending, o Outcome) {
 		o, next = p.sender.settle(p, o)
 	}
 	done(o)
-	for _, q := range next {
-		q.done(Outcome{Err: q.final})
-	}
+	tell(next)
 }
 
 func (a *appender) refuse(batch []*pending, err *room.Error) {

@@ -21,6 +21,7 @@ const (
 	CodeUnknownOp            Code = "unknown_op"
 	CodeUnknownRoom          Code = "unknown_room"
 	CodeForbidden            Code = "forbidden"
+	CodeRefused              Code = "refused"
 	CodeUnauthenticated      Code = "unauthenticated"
 	CodeAuthTimeout          Code = "auth_timeout"
 	CodeTokenExpired         Code = "token_expired"
@@ -51,7 +52,7 @@ const (
 var retryable = map[Code]bool{
 	CodeBadRequest: false, CodeBadRoom: false, CodeBadPosition: false, CodeBadTag: false,
 	CodeBadType: false, CodeBadData: false, CodeMessageTooLarge: false, CodeUnknownOp: false,
-	CodeUnknownRoom: false, CodeForbidden: false, CodeUnauthenticated: false, CodeAuthTimeout: true,
+	CodeUnknownRoom: false, CodeForbidden: false, CodeRefused: false, CodeUnauthenticated: false, CodeAuthTimeout: true,
 	CodeTokenExpired: false, CodeRevoked: false, CodeTagConflict: false, CodeOutOfOrder: true,
 	CodeRateLimited: true, CodeOverloaded: true, CodeUnavailable: true, CodeOutcomeUnknown: true,
 	CodeStorageFull: true, CodeLimitExceeded: false, CodeReset: false, CodeOriginNotAllowed: false,

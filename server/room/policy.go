@@ -12,6 +12,11 @@ type Policy struct {
 	Retention Retention
 	// RoomsPerUser is how many rooms of the kind one user may have created; 0: no limit.
 	RoomsPerUser int
+	// Types are the types of events that the rooms take, each with the schema of its data, nil for any data.
+	// nil: every type is taken, with any data.
+	Types map[string]Schema
+	// Before is asked about each send; nil: nobody is.
+	Before Gate
 }
 
 // Retention is how much of the log layer is kept at least. What lies outside either bound may be pruned,

@@ -12,11 +12,14 @@ type Store interface {
 	// Append stores a batch in one transaction and returns once it is durable. It is the one
 	// place where seqs are made. Under each room's row lock, rooms in sorted order: look the tag
 	// up, bump, insert; then commit. The order of a room's sends in the batch is their order in
-	// the log. A room that does not exist is created by its first stored send.
+	// the log. A room that does not exist is created by its first stored send, if its author's
+	// RoomLimit allows it.
 	//
 	// Each send gets its own verdict: a tag already stored by the same author in the same room,
 	// or earlier in this batch, is answered with the first result (Duplicate), or refused as
-	// `tag_conflict` if type or data differ; neither takes a seq.
+	// `tag_conflict` if type or data differ; neither takes a seq. So is one whose event was pruned, for
+	// as long as its tag is remembered. Where an event was rewritten before it was stored (Send.Sent), what
+	// its author sent is compared.
 	//
 	// An error is for the whole batch. errors.Is(err, ErrOutcomeUnknown): the transaction may or
 	// may not have committed, or may still; run the same batch again. A *Error of a retryable
@@ -75,6 +78,12 @@ type Send struct {
 	// Repeat asks only for the first result of this tag: a tag that is not stored is answered
 	// with Verdict.NotStored instead of being stored (rule SEND-6).
 	Repeat bool
+	// Sent is the fingerprint of what the author sent, where Type and Data may be something else: a webhook
+	// rewrote it (rule HOOK-6). Zero: nobody did.
+	Sent Fingerprint
+	// RoomLimit is how many rooms of this kind the author may have created: a send that would create one
+	// more is refused as `limit_exceeded`. 0 is no limit.
+	RoomLimit int
 }
 
 // Verdict answers one send of a batch. Refused is nil where the event is stored.
@@ -84,7 +93,7 @@ type Verdict struct {
 	At        time.Time
 	Duplicate bool   // the event had been stored before; Seq, Mark and At are the first result's
 	NotStored bool   // a Repeat whose tag is not stored
-	Refused   *Error // why this send is refused for good, such as `tag_conflict`
+	Refused   *Error // why this send is refused for good: `tag_conflict`, `limit_exceeded`
 }
 
 // TagConflict refuses a send whose tag its author used in this room for another event (rule TAG-4).

@@ -62,9 +62,17 @@ type held struct {
 }
 
 func (h *held) Append(ctx context.Context, batch []room.Send) (room.Appended, error) {
-	h.waits <- struct{}{}
-	<-h.goes
-	return h.Store.Append(ctx, batch)
+	select {
+	case h.waits <- struct{}{}:
+	case <-ctx.Done():
+		return room.Appended{}, ctx.Err()
+	}
+	select {
+	case <-h.goes:
+		return h.Store.Append(ctx, batch)
+	case <-ctx.Done():
+		return room.Appended{}, ctx.Err()
+	}
 }
 
 // ACC-5: a send that waits behind a slow store when access is taken back is not stored; one that was on its way
@@ -72,19 +80,22 @@ func (h *held) Append(ctx context.Context, batch []room.Send) (room.Appended, er
 func TestQueuedSendsAreNotStored(t *testing.T) {
 	for _, act := range []string{"PUT /v1/rooms/chat:a/bans/u1", "POST /v1/users/u1/revoke"} {
 		t.Run(act, func(t *testing.T) {
-			slow := &held{waits: make(chan struct{}), goes: make(chan struct{})}
-			f := start(t, options{hub: func(c *hub.Config) {
-				slow.Store, c.Store = c.Store, slow
-				c.UnknownAfter = time.Hour
-			}})
+			slow := &held{waits: make(chan struct{}, 16), goes: make(chan struct{})}
+			f := start(t, options{
+				hub: func(c *hub.Config) {
+					slow.Store, c.Store = c.Store, slow
+					c.UnknownAfter = time.Hour
+				},
+				server: func(c *Config) { c.AccessEvery = time.Hour },
+			})
 			method, path, _ := strings.Cut(act, " ")
 			p := f.login("u1")
 			p.sendf(`{"op":"send","id":1,"n":1,"room":"chat:a","tag":%q,"type":"message","data":"in flight"}`, tagOf(1))
 			<-slow.waits
 			p.sendf(`{"op":"send","id":2,"n":2,"room":"chat:a","tag":%q,"type":"message","data":"canary"}`, tagOf(2))
-			posted := make(chan answer, 1)
+			posted, token := make(chan answer, 1), f.token("u1")
 			go func() {
-				posted <- f.request("POST", "/v1/rooms/chat:a/events", f.token("u1"), `{"tag":"`+tagOf(3)+`","type":"message","data":"canary"}`)
+				posted <- f.request("POST", "/v1/rooms/chat:a/events", token, `{"tag":"`+tagOf(3)+`","type":"message","data":"canary"}`)
 			}()
 			eventually(t, "both wait", func() bool { return f.hub.Stats().Queued == 2 })
 			f.srv.changeWithin = time.Second // the batch in flight is not answered within it
@@ -93,9 +104,11 @@ func TestQueuedSendsAreNotStored(t *testing.T) {
 			}
 			f.srv.changeWithin = patience
 			answered := make(chan answer, 1)
-			go func() { answered <- f.order(method, path, "", 200) }()
+			go func() { answered <- f.request(method, path, f.token("admin"), "") }()
 			slow.goes <- struct{}{}
-			<-answered
+			if a := <-answered; a.status != 200 {
+				t.Errorf("%d %s", a.status, a.text)
+			}
 			want := room.CodeUnknownRoom
 			if method == "POST" {
 				want = room.CodeRevoked
@@ -142,7 +155,10 @@ type slowReads struct {
 
 func (s *slowReads) Read(ctx context.Context, q room.Query) (room.Page, error) {
 	if q.Room == s.id {
-		<-s.goes
+		select {
+		case <-s.goes:
+		case <-ctx.Done():
+		}
 	}
 	return s.Store.Read(ctx, q)
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -67,30 +68,22 @@ func numbered(id room.ID, n int64) room.Send {
 	return room.Send{Room: id, Author: "writer", Tag: tag, Type: "message", Data: fmt.Appendf(nil, `{"n":%d,"pad":%q}`, n, strings.Repeat("x", 400))}
 }
 
-// victim reads one room by one transport until it is refused, reports the number of each event it is given,
-// and returns the code that refused it. other is a room that it reads as well, where the transport can: a
-// page of it says that all that was to come has come.
-type victim func(f *fixture, user string, id, other room.ID, saw func(n int64) bool) (room.Code, error)
+// victim lets a user in by one transport, and returns what reads a room by it until it is refused: that reports
+// the number of each event it is given, and returns the code that refused it. other is a room that it reads as
+// well, where the transport can: a page of it says that all that was to come has come.
+type victim func(f *fixture, user string, id, other room.ID) follow
+
+type follow func(saw func(n int64) bool) (room.Code, error)
 
 var victims = map[string]victim{
-	"socket live": func(f *fixture, u string, id, o room.ID, saw func(int64) bool) (room.Code, error) {
-		return f.victimSocket(u, id, o, false, saw)
+	"socket live":   func(f *fixture, u string, id, o room.ID) follow { return f.victimSocket(u, id, o, false) },
+	"socket replay": func(f *fixture, u string, id, o room.ID) follow { return f.victimSocket(u, id, o, true) },
+	"stream live":   func(f *fixture, u string, id, _ room.ID) follow { return f.victimStream(u, id, false) },
+	"stream resume": func(f *fixture, u string, id, _ room.ID) follow { return f.victimStream(u, id, true) },
+	"history": func(f *fixture, u string, id, _ room.ID) follow {
+		return f.victimPoll(u, id, "before=9007199254740991&limit=20")
 	},
-	"socket replay": func(f *fixture, u string, id, o room.ID, saw func(int64) bool) (room.Code, error) {
-		return f.victimSocket(u, id, o, true, saw)
-	},
-	"stream live": func(f *fixture, u string, id, o room.ID, saw func(int64) bool) (room.Code, error) {
-		return f.victimStream(u, id, false, saw)
-	},
-	"stream resume": func(f *fixture, u string, id, o room.ID, saw func(int64) bool) (room.Code, error) {
-		return f.victimStream(u, id, true, saw)
-	},
-	"history": func(f *fixture, u string, id, o room.ID, saw func(int64) bool) (room.Code, error) {
-		return f.victimPoll(u, id, "before=9007199254740991&limit=20", saw)
-	},
-	"poll": func(f *fixture, u string, id, o room.ID, saw func(int64) bool) (room.Code, error) {
-		return f.victimPoll(u, id, "wait=50", saw)
-	},
+	"poll": func(f *fixture, u string, id, _ room.ID) follow { return f.victimPoll(u, id, "wait=50") },
 }
 
 type page struct {
@@ -114,113 +107,121 @@ func (p *page) report(saw func(int64) bool) error {
 
 var errCanary = errors.New("I17: an event was given that was begun after the answer")
 
-func (f *fixture) victimSocket(user string, id, other room.ID, replay bool, saw func(int64) bool) (code room.Code, err error) {
+func (f *fixture) victimSocket(user string, id, other room.ID, replay bool) follow {
 	token, position := f.token(user), ""
 	p := f.login(user)
 	if replay {
 		position = `,"position":"0"`
 	}
 	p.sendf(`{"op":"join","room":%q}`, other)
-	p.sendf(`{"op":"join","room":%q%s}`, id, position)
-	for {
-		op, payload, err := p.read()
-		if replay && errors.Is(err, io.EOF) {
-			// It was full when it was cut, and could be told nothing (CLOSE-3): it hears why when it comes back.
-			return room.Code(f.request("GET", "/v1/rooms/"+string(id)+"/events", token, "").code()), nil
-		}
-		if err != nil {
-			return code, err
-		}
-		if op == 0x88 {
-			if binary.BigEndian.Uint16(payload) != closeRevoked || string(payload[2:]) != string(code) {
-				return code, fmt.Errorf("close %q after %s", payload, code)
+	p.expect("joined")
+	return func(saw func(int64) bool) (code room.Code, err error) {
+		// Where the connection is cut already, reading says so.
+		_, _ = p.nc.Write(frame(0x81, fmt.Appendf(nil, `{"op":"join","room":%q%s}`, id, position)))
+		for {
+			op, payload, err := p.read()
+			if replay && err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				// It was full when it was cut, maybe within a frame, and could be told nothing (CLOSE-3): it hears why when it comes back.
+				return room.Code(f.request("GET", "/v1/rooms/"+string(id)+"/events", token, "").code()), nil
 			}
-			return code, nil
-		}
-		var frame page
-		if err := json.Unmarshal(payload, &frame); err != nil {
-			return code, err
-		}
-		switch {
-		case frame.Op == "error":
-			code = room.Code(frame.Code)
-		case frame.Op == "page" && frame.Room == string(other):
-			return code, nil
-		default:
-			if err := frame.report(saw); err != nil {
+			if err != nil {
 				return code, err
+			}
+			if op == 0x88 {
+				if binary.BigEndian.Uint16(payload) != closeRevoked || string(payload[2:]) != string(code) {
+					return code, fmt.Errorf("close %q after %s", payload, code)
+				}
+				return code, nil
+			}
+			var frame page
+			if err := json.Unmarshal(payload, &frame); err != nil {
+				return code, err
+			}
+			switch {
+			case frame.Op == "error":
+				code = room.Code(frame.Code)
+			case frame.Op == "page" && frame.Room == string(other):
+				return code, nil
+			default:
+				if err := frame.report(saw); err != nil {
+					return code, err
+				}
 			}
 		}
 	}
 }
 
 // victimStream reads a stream; with resume it hangs up after each page and comes back with its id.
-func (f *fixture) victimStream(user string, id room.ID, resume bool, saw func(int64) bool) (room.Code, error) {
+func (f *fixture) victimStream(user string, id room.ID, resume bool) follow {
 	token, last := f.token(user), ""
-	for {
-		r, err := http.NewRequest("GET", f.http.URL+"/v1/sse?room="+string(id), nil)
-		if err != nil {
-			return "", err
-		}
-		r.Header.Set("Authorization", "Bearer "+token)
-		if last != "" {
-			r.Header.Set("Last-Event-ID", last)
-		}
-		resp, err := http.DefaultTransport.RoundTrip(r)
-		if errors.Is(err, io.EOF) {
-			continue // cut between the placing of its cursors and the first byte: come back
-		}
-		if err != nil {
-			return "", err
-		}
-		if resp.StatusCode != http.StatusOK {
-			var problem struct{ Code room.Code }
-			err := json.NewDecoder(resp.Body).Decode(&problem)
-			return problem.Code, errors.Join(err, resp.Body.Close())
-		}
-		lines := newReader(resp.Body)
-		for hungUp := false; !hungUp; {
-			line, err := lines.ReadString('\n')
+	return func(saw func(int64) bool) (room.Code, error) {
+		for {
+			r, err := http.NewRequest("GET", f.http.URL+"/v1/sse?room="+string(id), nil)
 			if err != nil {
-				break // it has ended: come back
+				return "", err
 			}
-			if text, ok := strings.CutPrefix(line, "id: "); ok {
-				last = strings.TrimSpace(text)
+			r.Header.Set("Authorization", "Bearer "+token)
+			if last != "" {
+				r.Header.Set("Last-Event-ID", last)
 			}
-			if text, ok := strings.CutPrefix(line, "data: {\"room\""); ok {
-				var p page
-				if err := json.Unmarshal([]byte(`{"room"`+text), &p); err != nil {
-					return "", err
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if errors.Is(err, io.EOF) {
+				continue // cut between the placing of its cursors and the first byte: come back
+			}
+			if err != nil {
+				return "", err
+			}
+			if resp.StatusCode != http.StatusOK {
+				var problem struct{ Code room.Code }
+				err := json.NewDecoder(resp.Body).Decode(&problem)
+				return problem.Code, errors.Join(err, resp.Body.Close())
+			}
+			lines := newReader(resp.Body)
+			for hungUp := false; !hungUp; {
+				line, err := lines.ReadString('\n')
+				if err != nil {
+					break // it has ended: come back
 				}
-				if err := p.report(saw); err != nil {
-					return "", errors.Join(err, resp.Body.Close())
+				if text, ok := strings.CutPrefix(line, "id: "); ok {
+					last = strings.TrimSpace(text)
 				}
-				hungUp = resume
+				if text, ok := strings.CutPrefix(line, "data: {\"room\""); ok {
+					var p page
+					if err := json.Unmarshal([]byte(`{"room"`+text), &p); err != nil {
+						return "", err
+					}
+					if err := p.report(saw); err != nil {
+						return "", errors.Join(err, resp.Body.Close())
+					}
+					hungUp = resume
+				}
 			}
+			_ = resp.Body.Close()
 		}
-		_ = resp.Body.Close()
 	}
 }
 
-func (f *fixture) victimPoll(user string, id room.ID, query string, saw func(int64) bool) (room.Code, error) {
+func (f *fixture) victimPoll(user string, id room.ID, query string) follow {
 	token, after := f.token(user), "after=0&"
 	if strings.Contains(query, "before") {
 		after = ""
 	}
-	for {
-		a := f.request("GET", "/v1/rooms/"+string(id)+"/events?"+after+query, token, "")
-		if a.status != http.StatusOK {
-			return room.Code(a.code()), nil
-		}
-		var p page
-		if err := json.Unmarshal([]byte(a.text), &p); err != nil {
-			return "", err
-		}
-		if err := p.report(saw); err != nil {
-			return "", err
-		}
-		if after != "" {
-			after = "after=" + p.Position + "&"
+	return func(saw func(int64) bool) (room.Code, error) {
+		for {
+			a := f.request("GET", "/v1/rooms/"+string(id)+"/events?"+after+query, token, "")
+			if a.status != http.StatusOK {
+				return room.Code(a.code()), nil
+			}
+			var p page
+			if err := json.Unmarshal([]byte(a.text), &p); err != nil {
+				return "", err
+			}
+			if err := p.report(saw); err != nil {
+				return "", err
+			}
+			if after != "" {
+				after = "after=" + p.Position + "&"
+			}
 		}
 	}
 }
@@ -266,8 +267,10 @@ func (f *fixture) keepOut(t *testing.T, at, act string, read victim, after int64
 		err  error
 	}
 	ended := make(chan end, 1)
+	reads := read(f, user, id, other) // it is let in before access is taken back
 	go func() {
-		code, err := read(f, user, id, other, func(n int64) bool {
+		defer close(ended)
+		code, err := reads(func(n int64) bool {
 			last.Store(max(last.Load(), n))
 			return n <= fence.Load()
 		})
@@ -294,7 +297,10 @@ func (f *fixture) keepOut(t *testing.T, at, act string, read victim, after int64
 	w.reach(fence.Load() + 15)
 	w.stop()
 	(&flow{f: f, room: other}).write()
-	e := <-ended
+	e, ok := <-ended
+	if !ok {
+		t.Errorf("round %s: the victim gave up", at)
+	}
 	if e.err != nil {
 		t.Errorf("round %s: %v", at, e.err)
 	}

@@ -41,6 +41,7 @@ var meanings = map[room.Code]meaning{
 	room.CodeUnknownOp:            {status: http.StatusBadRequest},
 	room.CodeUnknownRoom:          {status: http.StatusNotFound},
 	room.CodeForbidden:            {status: http.StatusForbidden},
+	room.CodeRefused:              {status: http.StatusUnprocessableEntity},
 	room.CodeUnauthenticated:      {status: http.StatusUnauthorized, close: closeUnauthenticated},
 	room.CodeAuthTimeout:          {status: http.StatusUnauthorized, close: closeUnauthenticated},
 	room.CodeTokenExpired:         {status: http.StatusUnauthorized, close: closeUnauthenticated},

@@ -65,7 +65,7 @@ func start(t *testing.T, o options) *fixture {
 	must(t, err)
 	cfg := Config{
 		Hub: h, Verifier: verifier, DevSigner: signer, TokenInURL: true, Limits: DevLimits(),
-		Origins: []string{"https://app.example.com"}, Version: "test", Store: store.Info, Access: store,
+		Origins: []string{"https://app.example.com"}, Version: "test", Store: store.Info, Access: store, Rooms: store,
 	}
 	if o.server != nil {
 		o.server(&cfg)

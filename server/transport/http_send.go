@@ -43,45 +43,48 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 	if err := s.quotas.rates.sendTo(id); err != nil {
 		return err
 	}
-	out, err := s.submit(r.Context(), send, s.permitOf(who))
+	out, err := s.submit(r.Context(), &send, s.permitOf(who))
 	if err != nil {
 		return err
 	}
-	v := out.Verdict
-	status := http.StatusCreated
-	if v.Duplicate {
+	status, duplicate := http.StatusCreated, out.Verdict.Duplicate
+	if duplicate {
 		status = http.StatusOK
 	}
 	// A repeat is the same event as the first, or it would have been refused as a conflict.
-	e := room.Event{Seq: v.Seq, Mark: v.Mark, Type: send.Type, Author: send.Author, Tag: send.Tag, At: v.At, Data: send.Data}
-	writeJSON(w, status, wire.AppendStored(nil, id, out.Epoch, &e, v.Duplicate))
+	e, err := s.stored(r.Context(), send, out)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, status, wire.AppendStored(nil, id, out.Epoch, &e, duplicate))
 	return nil
 }
 
 // parseSend judges what a send carries, in this order: tag, type, data. The first fault is told.
 func (s *Server) parseSend(id room.ID, author, tag, typ string, data []byte) (room.Send, error) {
-	send := room.Send{Room: id, Author: author, Type: typ}
+	policy, _ := s.cfg.Kinds.Policy(id.Kind())
+	send := room.Send{Room: id, Author: author, Type: typ, RoomLimit: policy.RoomsPerUser}
 	var err error
 	if send.Tag, err = room.ParseTag(tag); err != nil {
 		return send, err
 	}
-	if err = room.CheckType(typ); err != nil {
-		return send, err
-	}
-	send.Data, err = room.CompactData(data, s.cfg.Limits.EventBytes)
+	send.Data, err = s.judgeEvent(id, typ, data)
 	return send, err
 }
 
 // submit waits for the outcome of a send. The hub answers in bounded time: what it does not know by
-// then is outcome_unknown. A client that goes away meanwhile has an event that may be stored.
-func (s *Server) submit(ctx context.Context, send room.Send, p hub.Permit) (hub.Outcome, error) {
+// then is outcome_unknown. A client that goes away meanwhile has an event that may be stored. send becomes what
+// was stored, where it was rewritten.
+func (s *Server) submit(ctx context.Context, send *room.Send, p hub.Permit) (hub.Outcome, error) {
 	answered := make(chan hub.Outcome, 1)
-	s.cfg.Hub.Submit(hub.Submit{Send: send, Permit: p}, func(o hub.Outcome) { answered <- o })
+	as := *send
+	s.cfg.Hub.Submit(hub.Submit{Send: *send, Permit: p, Ask: s.asking(*send, &as)}, func(o hub.Outcome) { answered <- o })
 	select {
 	case o := <-answered:
 		if o.Err != nil {
 			return o, o.Err
 		}
+		*send = as
 		return o, nil
 	case <-ctx.Done():
 		return hub.Outcome{}, &room.Error{Code: room.CodeOutcomeUnknown, Title: "The client went away before the outcome was known."}

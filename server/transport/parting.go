@@ -26,9 +26,8 @@ func (s *Server) comeBack() time.Duration {
 	return time.Millisecond + rand.N(s.spread)
 }
 
-// parted says of going_away when to come back, where that is not said yet. The server is stopping: its first call
-// settles over how long its clients are spread.
-func (s *Server) parted(e *room.Error) *room.Error {
+// dated is e, with the time to come back where the server goes away and e does not say one.
+func (s *Server) dated(e *room.Error) *room.Error {
 	if e.Code != room.CodeGoingAway || e.RetryAfter != 0 {
 		return e
 	}
@@ -48,6 +47,6 @@ func (t *stream) farewell() []byte {
 	if why.err.Code != room.CodeGoingAway {
 		return nil
 	}
-	wait := t.srv.parted(why.err).RetryAfter
+	wait := t.srv.dated(why.err).RetryAfter
 	return append(strconv.AppendInt([]byte("retry: "), wait.Milliseconds(), 10), "\n\n"...)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"roomlog/server/room"
+	"roomlog/server/transport/auth"
 )
 
 // LIM-1: an address that sends tokens that are no good is not listened to for a while, others are; expired
@@ -114,6 +115,27 @@ func TestReadsOfAUser(t *testing.T) {
 	}
 	if a := f.request("GET", "/v1/rooms/chat:a/events", f.token("u2"), ""); a.status != 200 {
 		t.Error("another user:", a.text)
+	}
+	stranger := f.token("u3", grant("chat:other", auth.Read))
+	for i, path := range []string{"/v1/rooms", "/v1/rooms/chat:other", "/v1/rooms/chat:a", "/v1/rooms/chat:b"} {
+		a := f.request("GET", path, stranger, "")
+		if want := []int{200, 200, 404, 429}[i]; a.status != want { // whether a room exists is asked for at this rate, too
+			t.Errorf("GET %s: %d %s, want %d", path, a.status, a.text, want)
+		}
+	}
+}
+
+// SEND-9: rooms are created and deleted at the rate of sends.
+func TestRoomsAreMadeAtTheRateOfSends(t *testing.T) {
+	f := start(t, options{server: func(c *Config) { c.Limits.SendsPerSecond, c.Limits.SendBurst = 0.001, 3 }})
+	for i, request := range []string{"PUT", "DELETE", "PUT", "DELETE", "PUT"} {
+		a := f.request(request, "/v1/rooms/chat:a", f.token("u1"), "")
+		if want := []int{201, 200, 201, 429, 429}[i]; a.status != want {
+			t.Errorf("%d, %s: %d %s, want %d", i, request, a.status, a.text, want)
+		}
+	}
+	if a := f.request("GET", "/v1/rooms/chat:a", f.token("u1"), ""); a.body["created_at"] == nil {
+		t.Errorf("SEND-9: a deletion that was refused: %s", a.text)
 	}
 }
 

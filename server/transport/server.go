@@ -25,6 +25,7 @@ import (
 	"roomlog/server/hub"
 	"roomlog/server/room"
 	"roomlog/server/transport/auth"
+	"roomlog/server/webhook"
 )
 
 // Config is what a server needs.
@@ -40,6 +41,10 @@ type Config struct {
 	// Kinds are the kinds of rooms that exist; rooms of others are unknown. Nil: every kind exists.
 	Kinds  *room.Kinds
 	Limits Limits // zero fields mean the defaults
+	// Webhooks delivers to webhooks; nil: there are no routes about them.
+	Webhooks *webhook.Engine
+	// Rooms says which rooms exist, creates and deletes them; nil: there are no routes for that.
+	Rooms room.Rooms
 	// TrustedProxies are the addresses of the proxies in front, whose X-Forwarded-For says who the client
 	// is. None: the peer of a connection is the client.
 	TrustedProxies []netip.Prefix
@@ -116,6 +121,7 @@ type Server struct {
 
 	mux     http.Handler
 	told    map[room.Code]*atomic.Int64 // errors that clients were told; the map never changes
+	deleted atomic.Int64                // rooms
 	nothing http.Handler                // for paths that name nothing
 
 	ctx    context.Context // of joins, and of the wheel
@@ -177,7 +183,9 @@ func (s *Server) routes() (http.Handler, error) {
 		http.MethodPost: s.postEvent,
 		http.MethodGet:  s.getEvents,
 	}))
+	s.routeRooms(mux)
 	s.accessRoutes(mux)
+	s.webhookRoutes(mux)
 	mux.Handle("/v1/sse", s.api(methods{http.MethodGet: s.getStream}))
 	mux.Handle("/v1/connections/{connection}", s.api(s.connectionMethods()))
 	mux.Handle("/v1/tickets", s.api(methods{http.MethodPost: s.postTicket}))

@@ -214,6 +214,8 @@ func (t *stream) send(ctx context.Context, req *wire.Request, fault error) reply
 	s := hub.Submit{Send: send, Conn: t.hub, N: req.N, Permit: t.srv.permitOf(who)}
 	if fault != nil {
 		s.Refuse = room.AsError(fault)
+	} else {
+		s.Ask = t.srv.asking(send, new(room.Send)) // an ack does not say what was stored
 	}
 	answered := make(chan hub.Outcome, 1)
 	t.srv.cfg.Hub.Submit(s, func(o hub.Outcome) { answered <- o })

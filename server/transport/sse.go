@@ -179,7 +179,7 @@ func (t *stream) serve(joins []hub.Join, h http.Header) {
 		if why := t.why.Load(); why != nil && why.err != nil {
 			err = why.err // it was cut before it began
 		}
-		e := t.srv.parted(room.AsError(err))
+		e := t.srv.dated(room.AsError(err))
 		t.srv.tell(e.Code)
 		if e.Cause != nil || e.Code == room.CodeInternal {
 			t.srv.log.Warn("stream refused", "request", h.Get(requestID), "code", string(e.Code), "error", err)

@@ -138,7 +138,7 @@ func (c *socket) words(err error) []byte {
 	case why == nil || why.err == nil:
 		return appendClose(nil, closeNormal, "")
 	}
-	e := c.srv.parted(why.err)
+	e := c.srv.dated(why.err)
 	c.srv.tellOnce(why)
 	frame := wire.AppendText(nil, wire.Failure{Err: e}.Append(nil))
 	return appendClose(frame, closeOf(e), string(e.Code))

@@ -76,7 +76,7 @@ func (c *socket) hello(req *wire.Request) error {
 	}
 	conn, err := c.srv.cfg.Hub.Attach(c, wire.WebSocket)
 	if err != nil {
-		return c.refuse(req, c.srv.parted(room.AsError(err)))
+		return c.refuse(req, err)
 	}
 	c.hub, c.who, c.permit = conn, who, c.srv.permitOf(who)
 	c.srv.roster.enter(&c.listed, who)
@@ -101,7 +101,7 @@ func (c *socket) refuse(req *wire.Request, err error) error {
 }
 
 func (c *socket) failure(req *wire.Request, err error) []byte {
-	e := room.AsError(err)
+	e := c.srv.dated(room.AsError(err))
 	c.srv.tell(e.Code)
 	if e.Code == room.CodeInternal {
 		c.srv.log.Error("request failed", "connection", c.id, "op", string(req.Op), "error", err)
@@ -221,6 +221,8 @@ func (c *socket) send(req *wire.Request, fault error) error {
 	s := hub.Submit{Send: send, Conn: c.hub, N: req.N, Permit: c.permit}
 	if fault != nil {
 		s.Refuse = room.AsError(fault)
+	} else {
+		s.Ask = c.srv.asking(send, new(room.Send)) // an ack does not say what was stored
 	}
 	reqID, hasID, tag := req.ID, req.HasID, req.Tag // the request's data is gone when the answer comes
 	c.srv.cfg.Hub.Submit(s, func(o hub.Outcome) {

@@ -50,6 +50,9 @@ func appendEventRest(dst []byte, e *room.Event) []byte {
 	return append(dst, '}')
 }
 
+// Time is a time as it stands on the wire (rule ROOM-6).
+func Time(t time.Time) string { return string(AppendTime(nil, t)) }
+
 // AppendTime appends a time as events have it (rule ROOM-6): UTC, six digits of a second, without quotes.
 func AppendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, timeLayout) }
 

@@ -13,6 +13,7 @@ export const ERROR_CODES = [
   'unknown_op',
   'unknown_room',
   'forbidden',
+  'refused',
   'unauthenticated',
   'auth_timeout',
   'token_expired',

@@ -4,15 +4,18 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"roomlog/server/room"
 )
 
-// model is what a store must do, in memory and without concurrency: the simplest thing that is right.
+// model is what a store must do, in memory and without concurrency: the simplest thing that is right. What
+// is pruned stays in rooms, for its tags, below the floor.
 type model struct {
-	rooms map[room.ID][]room.Event
+	rooms  map[room.ID][]room.Event
+	floors map[room.ID]room.Seq // one less than the floor
 }
 
 // append gives the verdicts that a store must give; marks and times are the store's to choose.
@@ -42,7 +45,7 @@ func testModel(t *testing.T, f Factory) {
 	run := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		run++ // rooms of its own, so that each run begins with empty ones
-		m := model{rooms: map[room.ID][]room.Event{}}
+		m := model{rooms: map[room.ID][]room.Event{}, floors: map[room.ID]room.Seq{}}
 		ids := []room.ID{room.ID(fmt.Sprintf("chat:%d.a", run)), room.ID(fmt.Sprintf("chat:%d.b", run)), room.ID(fmt.Sprintf("chat:%d.c", run))}
 		for range rapid.IntRange(1, 6).Draw(rt, "steps") {
 			batch := rapid.SliceOfN(drawSend(ids), 1, 12).Draw(rt, "batch")
@@ -57,11 +60,33 @@ func testModel(t *testing.T, f Factory) {
 					rt.Fatalf("send %d of %+v is answered with %+v, not %+v", i, batch, out.Verdicts[i], want[i])
 				}
 			}
+			m.prune(rt, s, ids)
 			for _, id := range ids {
-				compare(rt, s, id, m.rooms[id])
+				compare(rt, s, id, m.rooms[id], m.floors[id])
 			}
 		}
 	})
+}
+
+// prune prunes or deletes some room of the model and the store.
+func (m model) prune(rt *rapid.T, s room.Store, ids []room.ID) {
+	id := rapid.SampledFrom(ids).Draw(rt, "pruned")
+	switch rapid.IntRange(0, 4).Draw(rt, "end") {
+	case 0:
+		_, deleted, err := s.(room.Rooms).Delete(rt.Context(), id)
+		if had := len(m.rooms[id]) > 0; err != nil || deleted != had {
+			rt.Fatalf("delete %s: %v, %v, where it had %d events", id, deleted, err, len(m.rooms[id]))
+		}
+		delete(m.rooms, id)
+		delete(m.floors, id)
+	case 1, 2:
+		keep, limit := rapid.Int64Range(1, 6).Draw(rt, "keep"), rapid.IntRange(1, 6).Draw(rt, "limit")
+		out, err := s.(room.Pruner).Prune(rt.Context(), id, room.Retention{Events: keep}, time.Hour, limit)
+		gone := max(0, min(int64(limit), int64(len(m.rooms[id]))-m.floors[id]-keep))
+		if m.floors[id] += gone; err != nil || int64(out.Events) != gone || out.Head.Floor != m.floors[id]+1 {
+			rt.Fatalf("prune %s to %d, at most %d: %+v, %v; %d should go", id, keep, limit, out, err, gone)
+		}
+	}
 }
 
 // drawSend draws from few authors, tags and bodies, so that repeats and conflicts are common.
@@ -83,14 +108,15 @@ func sameVerdict(a, b room.Verdict) bool {
 		(a.Seq > 0) == (a.Mark != 0) && (a.Seq > 0) != a.At.IsZero()
 }
 
-// compare reads a room in pages and compares it with the model's log.
-func compare(rt *rapid.T, s room.Store, id room.ID, want []room.Event) {
+// compare reads a room and compares it with the model's log above pruned events.
+func compare(rt *rapid.T, s room.Store, id room.ID, log []room.Event, pruned room.Seq) {
+	want := log[pruned:]
 	p, err := s.Read(rt.Context(), room.Query{Room: id, Anchor: room.After, Limit: 1000})
 	if err != nil {
 		rt.Fatalf("read: %v", err)
 	}
-	if len(p.Events) != len(want) || p.Head.Seq != room.Seq(len(want)) {
-		rt.Fatalf("%s has %d events and head %d, not %d", id, len(p.Events), p.Head.Seq, len(want))
+	if len(p.Events) != len(want) || p.Head.Seq != room.Seq(len(log)) || p.Prev != pruned {
+		rt.Fatalf("%s has %d events after %d and head %d, not %d and %d", id, len(p.Events), p.Prev, p.Head.Seq, len(want), len(log))
 	}
 	for i, e := range p.Events {
 		e.Mark, e.At = 0, want[i].At

@@ -123,7 +123,7 @@ func testSpansAbovePruned(t *testing.T, f Factory) {
 		fill(t, s, id, 3)
 	}
 	log := mustLog(t, s, id)
-	f.Prune(t, id, 6)
+	mustPrune(t, s, id, room.Retention{Events: 13}, 100)
 	checkSpans(t, s, id, log[5:], log[4].Mark, 0, 25)
 	next := mustAppend(t, s, say(id, "u1", "next"))
 	if v := next.Verdicts[0]; v.Seq != 19 || next.Rooms[0].Head.Floor != 6 || next.Rooms[0].Head.FloorMark != log[4].Mark {

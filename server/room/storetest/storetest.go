@@ -25,9 +25,11 @@ type Factory struct {
 	Open func(t *testing.T) room.Store
 	// Single is the reason why the database takes one handle at a time; empty where it takes several.
 	Single string
-	// Prune removes what is below floor from a room that has it, as retention will, and moves the
-	// room's floor and floor mark. It is called with no append under way.
-	Prune func(t *testing.T, id room.ID, floor room.Seq)
+	// Backdate makes the events of a room in [from, below) older by so much, as if they had been stored then.
+	Backdate func(t *testing.T, id room.ID, from, below room.Seq, by time.Duration)
+	// Rows counts what the database holds of all rooms, those that were deleted included: events, and beside
+	// them tags of events that were pruned, what was sent of those that were rewritten, and cursors of hooks.
+	Rows func(t *testing.T) (events, tags int64)
 	// Count counts the rows of a room directly in the database, beside any handle, and gives the largest
 	// seq among them and the number of different (author, tag) pairs.
 	Count func(t *testing.T, id room.ID) (rows, maxSeq, tags int64)
@@ -67,6 +69,23 @@ func Run(t *testing.T, make func(t *testing.T) Factory) {
 		{"Reopen", testReopen},
 		{"ClockJumps", testClockJumps},
 		{"Model", testModel},
+		{"PruneByNumber", testPruneByNumber},
+		{"PruneByAge", testPruneByAge},
+		{"PruneEverything", testPruneEverything},
+		{"PrunedTags", testPrunedTags},
+		{"TagWindow", testTagWindow},
+		{"Overdue", testOverdue},
+		{"PruneUnderLoad", testPruneUnderLoad},
+		{"CreateRoom", testCreateRoom},
+		{"ListRooms", testListRooms},
+		{"DeleteRoom", testDeleteRoom},
+		{"DeleteUnderLoad", testDeleteUnderLoad},
+		{"RoomLimit", testRoomLimit},
+		{"RoomLimitUnderLoad", testRoomLimitUnderLoad},
+		{"HookBegins", testHookBegins},
+		{"HookMoves", testHookMoves},
+		{"HooksBehind", testHooksBehind},
+		{"Rewritten", testRewritten},
 		{"Bans", testBans},
 		{"Revocations", testRevocations},
 		{"AccessLasts", testAccessLasts},

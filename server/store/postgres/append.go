@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // appendSQL takes a batch as arrays: however many sends, one statement and one round trip.
-const appendSQL = `select * from roomlog.append($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[])`
+const appendSQL = `select * from roomlog.append($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::integer[])`
 
 // Append is [room.Store.Append]. If ctx ends after the batch was sent, the outcome is unknown.
 func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, error) {
@@ -27,11 +28,18 @@ func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, e
 		return room.Appended{}, refusal("connect", err)
 	}
 	defer s.release(ctx, conn)
-	rows, err := conn.Query(ctx, appendSQL, columns(batch)...)
+	query, args := appendSQL, columns(batch)
+	if sent := rewritten(batch); sent != nil {
+		query, args = appendRewrittenSQL, append(args, sent)
+	}
+	rows, err := conn.Query(ctx, query, args...)
 	if err != nil {
 		return room.Appended{}, appendFailure(err, false)
 	}
 	out, err := collect(rows, batch)
+	if err == nil {
+		err = resent(ctx, conn.Conn(), batch, out.Verdicts)
+	}
 	if err == nil {
 		s.ground.note(out)
 	}
@@ -47,7 +55,21 @@ func columns(batch []room.Send) []any {
 		rooms[i], authors[i], types[i] = string(s.Room), s.Author, s.Type
 		tags[i], datas[i], repeats[i] = s.Tag, s.Data, s.Repeat
 	}
-	return []any{rooms, authors, tags, types, datas, repeats}
+	return []any{rooms, authors, tags, types, datas, repeats, limits(batch)}
+}
+
+// limits are the room limits of a batch; nil where it has none.
+func limits(batch []room.Send) []int32 {
+	var most []int32
+	for i, s := range batch {
+		if s.RoomLimit > 0 && most == nil {
+			most = make([]int32, len(batch))
+		}
+		if s.RoomLimit > 0 {
+			most[i] = int32(min(s.RoomLimit, math.MaxInt32))
+		}
+	}
+	return most
 }
 
 // collect reads the answer. It is an answer only once the server is ready again, which is when the
@@ -62,7 +84,7 @@ func collect(rows pgx.Rows, batch []room.Send) (room.Appended, error) {
 			break // Scan has closed rows; Err has the error
 		}
 		i := int(a.send) - 1
-		out.Verdicts[i] = a.verdict()
+		out.Verdicts[i] = a.verdict(batch[i].RoomLimit)
 		if a.epoch != nil {
 			out.Rooms = append(out.Rooms, a.growth(batch[i].Room))
 		}
@@ -88,14 +110,17 @@ type answer struct {
 	at                                                   *time.Time
 	epoch                                                *string
 	before, beforeMark, head, headMark, floor, floorMark *int64
+	room                                                 *int64 // its id
 }
 
 func (a *answer) fields() []any {
-	return []any{&a.send, &a.outcome, &a.seq, &a.mark, &a.at, &a.epoch, &a.before, &a.beforeMark, &a.head, &a.headMark, &a.floor, &a.floorMark}
+	return []any{&a.send, &a.outcome, &a.seq, &a.mark, &a.at, &a.epoch, &a.before, &a.beforeMark, &a.head, &a.headMark, &a.floor, &a.floorMark, &a.room}
 }
 
-func (a *answer) verdict() room.Verdict {
+func (a *answer) verdict(roomLimit int) room.Verdict {
 	switch a.outcome {
+	case "limit_exceeded":
+		return room.Verdict{Refused: room.TooManyRooms(roomLimit)}
 	case "tag_conflict":
 		return room.Verdict{Refused: room.TagConflict()}
 	case "not_stored":

@@ -15,22 +15,29 @@ import (
 //go:embed migrations/*.sql
 var embedded embed.FS
 
-const firstFile = "migrations/00001_log.sql"
-
 // mutants are faults that the store suite must catch, as edits of the schema: `make mutants` runs it
 // against each. They exist only in builds with the tag mutant.
 var mutants = map[string][]string{
 	// Seqs from max(seq) + 1, with neither the row lock nor the unique keys that would stop two of the same.
 	"max_seq": {
-		"  perform from roomlog.rooms r where r.name = any (p_rooms) order by r.name for update;\n", "",
+		"where r.name = any (p_rooms) order by r.name for update", "where r.name = any (p_rooms) order by r.name",
 		"r.generation, r.head,", "r.generation, coalesce((select max(x.seq) from roomlog.events x where x.room = r.id), 0) as head,",
-		"primary key (room, seq)", "check (seq > 0)",
+		"data   text collate \"C\" not null,      -- not json: it is given back byte by byte\n  primary key (room, seq)",
+		"data   text collate \"C\" not null, check (seq > 0)",
 		"create unique index events_tag", "create index events_tag",
 	},
 	// The counter moves for every send, before its tag is looked up: a retry burns a seq.
 	"bump_first": {
 		"count(*) filter (where j.n = j.storer) over room as stored_so_far", "row_number() over room as stored_so_far",
 		"count(*) filter (where j.n = j.storer) over (partition by j.room) as added", "count(*) over (partition by j.room) as added",
+	},
+	// A tag belongs to the room, not to its author: whoever repeats another's tag is given, or refused by, an event
+	// that is not theirs.
+	"no_author": {
+		"e.tag = s.tag and e.room = r.id and e.author = s.author limit 1", "e.tag = s.tag and e.room = r.id limit 1",
+		"over (partition by f.room, f.tag, f.author) as storer", "over (partition by f.room, f.tag) as storer",
+		"over (partition by p.room, p.tag, p.author) as new_seq", "over (partition by p.room, p.tag) as new_seq",
+		"create unique index events_tag on roomlog.events (tag, room, author)", "create unique index events_tag on roomlog.events (tag, room)",
 	},
 }
 
@@ -52,9 +59,9 @@ func migrations() (fs.FS, error) {
 	}
 	edits, known := mutants[name]
 	if !known {
-		return nil, fmt.Errorf("ROOMLOG_MUTANT=%q is no mutant of this store: max_seq, bump_first, epoch_kept", name)
+		return nil, fmt.Errorf("ROOMLOG_MUTANT=%q is no mutant of this store: max_seq, bump_first, no_author, epoch_kept", name)
 	}
-	files := fstest.MapFS{}
+	files, made := fstest.MapFS{}, make([]bool, len(edits))
 	all, err := fs.Glob(embedded, "migrations/*.sql")
 	if err != nil {
 		return nil, err
@@ -65,13 +72,19 @@ func migrations() (fs.FS, error) {
 			return nil, err
 		}
 		text := string(data)
-		for i := 0; file == firstFile && i < len(edits); i += 2 {
-			if strings.Count(text, edits[i]) != 1 {
-				return nil, fmt.Errorf("mutant %s: %q is not once in the schema", name, edits[i])
+		for i := 0; i < len(edits); i += 2 { // a later file may have the function anew
+			if n := strings.Count(text, edits[i]); n > 1 {
+				return nil, fmt.Errorf("mutant %s: %q is more than once in %s", name, edits[i], file)
+			} else if n == 1 {
+				text, made[i] = strings.Replace(text, edits[i], edits[i+1], 1), true
 			}
-			text = strings.Replace(text, edits[i], edits[i+1], 1)
 		}
 		files[path.Base(file)] = &fstest.MapFile{Data: []byte(text)}
+	}
+	for i := 0; i < len(edits); i += 2 {
+		if !made[i] {
+			return nil, fmt.Errorf("mutant %s: %q is not in the schema", name, edits[i])
+		}
 	}
 	return files, nil
 }

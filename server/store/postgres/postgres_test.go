@@ -32,15 +32,21 @@ func TestStore(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			Prune: func(t *testing.T, id room.ID, floor room.Seq) {
+			Backdate: func(t *testing.T, id room.ID, from, below room.Seq, by time.Duration) {
 				conn := direct(t, dsn)
-				if _, err := conn.Exec(t.Context(), `with r as (
-						update roomlog.rooms r set floor = $2::bigint,
-							floor_mark = (select mark from roomlog.events where room = r.id and seq = $2::bigint - 1)
-						where name = $1 returning id)
-					delete from roomlog.events e using r where e.room = r.id and e.seq < $2::bigint`, string(id), floor); err != nil {
+				if _, err := conn.Exec(t.Context(), `update roomlog.events e set at = at - $4::interval from roomlog.rooms r
+					where r.name = $1 and e.room = r.id and e.seq >= $2 and e.seq < $3`, string(id), from, below, by); err != nil {
 					t.Fatal(err)
 				}
+			},
+			Rows: func(t *testing.T) (events, tags int64) {
+				conn := direct(t, dsn)
+				err := conn.QueryRow(t.Context(), `select (select count(*) from roomlog.events),
+					(select count(*) from roomlog.tags) + (select count(*) from roomlog.rewrites) + (select count(*) from roomlog.hook_cursors)`).Scan(&events, &tags)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return events, tags
 			},
 			Count: func(t *testing.T, id room.ID) (rows, maxSeq, tags int64) {
 				conn := direct(t, dsn)

@@ -105,51 +105,17 @@ func (s *Store) ForgetAccess(ctx context.Context, now time.Time) (int64, error) 
 		return 0, err
 	}
 	revoked, err := s.change(ctx, `delete from revocations where until <= ?`, now.UnixMicro())
-	return bans + revoked, err
+	return int64(bans + revoked), err
 }
 
 // change runs one statement in a turn of the writer, durable when it returns, and says how many rows it
 // touched. ctx bounds the wait for the turn.
-func (s *Store) change(ctx context.Context, query string, args ...any) (rows int64, err error) {
-	leave, err := s.enter()
-	if err != nil {
-		return 0, err
-	}
-	defer leave()
-	if err := ctx.Err(); err != nil {
-		return 0, unavailable(err)
-	}
-	select {
-	case w := <-s.writers:
-		defer func() { s.writers <- w }()
-		if err := s.inPlace(); err != nil {
-			return 0, err
-		}
-		return w.change(query, args)
-	case <-ctx.Done():
-		return 0, unavailable(ctx.Err())
-	}
-}
-
-func (w *writer) change(query string, args []any) (int64, error) {
-	if w.failed != nil {
-		return 0, unavailable(w.failed)
-	}
-	if _, err := w.begin.ExecContext(background); err != nil {
-		return 0, classify("begin", err)
-	}
-	var rows int64
-	res, err := w.conn.ExecContext(background, query, args...)
-	if err == nil {
-		rows, err = res.RowsAffected()
-	}
-	if err != nil {
-		return 0, w.undo(classify("change", err))
-	}
-	if _, err := w.commit.ExecContext(background); err != nil {
-		return 0, w.torn(err)
-	}
-	return rows, nil
+func (s *Store) change(ctx context.Context, query string, args ...any) (rows int, err error) {
+	err = s.transact(ctx, "change", func(w *writer) error {
+		rows, err = affected(w.conn.ExecContext(background, query, args...))
+		return err
+	})
+	return rows, err
 }
 
 var _ room.AccessStore = (*Store)(nil)

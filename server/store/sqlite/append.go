@@ -20,11 +20,14 @@ import (
 type writer struct {
 	session
 	begin, commit, rollback *sql.Stmt
-	room, create, bump      *sql.Stmt
-	insert, find            *sql.Stmt
-	failed                  error  // why the file is no longer written; nil while it is
-	broken                  func() // called when it is not
-	unfolded                int64  // bytes of the log that the last fold had to leave
+	room, bump              *sql.Stmt
+	insert, stored          *sql.Stmt
+	rewritten, asSent       *sql.Stmt
+	creating
+	retaining
+	failed   error  // why the file is no longer written; nil while it is
+	broken   func() // called when it is not
+	unfolded int64  // bytes of the log that the last fold had to leave
 }
 
 func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
@@ -38,27 +41,44 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 		w.prepare(ctx, `commit`, &w.commit),
 		w.prepare(ctx, `rollback`, &w.rollback),
 		w.prepare(ctx, selectHead, &w.room),
-		w.prepare(ctx, `insert into rooms (name) values (?) returning id`, &w.create),
 		w.prepare(ctx, `update rooms set head = ?, head_mark = ? where id = ?`, &w.bump),
 		// The tag check and the insert are one statement: with one writer nothing can come between.
 		// A clash of (room, seq) is no repeat but a damaged log, and stays an error.
 		w.prepare(ctx, `insert into events (room, seq, mark, at, type, author, tag, data)
 			values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (tag, room, author) do nothing`, &w.insert),
 		w.prepare(ctx, `select seq, mark, at, type = ? and data = ? from events
-			where tag = ? and room = ? and author = ?`, &w.find),
+			where tag = ? and room = ? and author = ?`, &w.stored),
+		w.prepare(ctx, `insert or replace into rewrites (tag, room, author, sent) values (?, ?, ?, ?)`, &w.rewritten),
+		w.prepare(ctx, `select e.type, e.data, w.sent from events e
+			left join rewrites w on w.tag = e.tag and w.room = e.room and w.author = e.author
+			where e.tag = ? and e.room = ? and e.author = ?`, &w.asSent),
+		w.prepareRooms(ctx),
+		w.prepareRetention(ctx),
 	)
 }
 
 // Append is [room.Store.Append]. ctx bounds the wait for a turn; a batch that has its turn is carried
 // through, so its outcome is known unless the disk fails while it commits.
-func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, error) {
+func (s *Store) Append(ctx context.Context, batch []room.Send) (out room.Appended, err error) {
+	err = s.turn(ctx, func(w *writer) error {
+		out, err = w.append(batch, s.clock())
+		if err == nil {
+			s.grown(out)
+		}
+		return err
+	})
+	return out, err
+}
+
+// turn runs f with the writer. ctx bounds the wait for it.
+func (s *Store) turn(ctx context.Context, f func(*writer) error) error {
 	leave, err := s.enter()
 	if err != nil {
-		return room.Appended{}, err
+		return err
 	}
 	defer leave()
 	if err := ctx.Err(); err != nil {
-		return room.Appended{}, unavailable(err)
+		return unavailable(err)
 	}
 	select {
 	case w := <-s.writers:
@@ -67,15 +87,11 @@ func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, e
 			s.writers <- w
 		}()
 		if err := s.inPlace(); err != nil {
-			return room.Appended{}, err
+			return err
 		}
-		out, err := w.append(batch, s.clock())
-		if err == nil {
-			s.grown(out)
-		}
-		return out, err
+		return f(w)
 	case <-ctx.Done():
-		return room.Appended{}, unavailable(ctx.Err())
+		return unavailable(ctx.Err())
 	}
 }
 
@@ -87,6 +103,7 @@ func (w *writer) append(batch []room.Send, now time.Time) (room.Appended, error)
 	if w.failed != nil {
 		return room.Appended{}, unavailable(w.failed)
 	}
+	w.mutateBegin()
 	if _, err := w.begin.ExecContext(background); err != nil {
 		return room.Appended{}, classify("begin", err)
 	}
@@ -94,6 +111,9 @@ func (w *writer) append(batch []room.Send, now time.Time) (room.Appended, error)
 	out, err := a.run(batch)
 	if err != nil {
 		return room.Appended{}, w.undo(classify("append", err))
+	}
+	if w.mutateCommit() { // mutant ack_memory
+		return out, nil
 	}
 	if _, err := w.commit.ExecContext(background); err != nil {
 		return room.Appended{}, w.torn(err)
@@ -140,7 +160,7 @@ type appending struct {
 // growing is a room of the batch.
 type growing struct {
 	room.Growth
-	id   int64     // 0 while the room has no row
+	row
 	mark room.Mark // of the events of this batch
 }
 
@@ -156,8 +176,8 @@ func (a *appending) run(batch []room.Send) (room.Appended, error) {
 		}
 	}
 	for _, g := range a.rooms {
-		if g.id == 0 {
-			continue // only asked about by repeats
+		if g.createdAt == 0 {
+			continue // only asked about by repeats, or refused
 		}
 		if g.Head.Seq > g.Before {
 			g.Head.Mark = g.mark
@@ -176,11 +196,11 @@ func (a *appending) open(id room.ID) (*growing, error) {
 	if g := a.rooms[id]; g != nil {
 		return g, nil
 	}
-	h, row, err := scanHead(a.room.QueryRowContext(background, string(id)), id)
+	h, row, err := a.find(id)
 	if err != nil {
 		return nil, fmt.Errorf("read room %s: %w", id, err)
 	}
-	g := &growing{Growth: room.Growth{Head: h, Before: h.Seq, BeforeMark: h.Mark}, id: row}
+	g := &growing{Growth: room.Growth{Head: h, Before: h.Seq, BeforeMark: h.Mark}, row: row}
 	for g.mark == 0 {
 		g.mark = room.Mark(rand.Uint32())
 	}
@@ -191,18 +211,21 @@ func (a *appending) open(id room.ID) (*growing, error) {
 // judge stores one send, or finds what its tag stored before.
 func (a *appending) judge(g *growing, s *room.Send) (room.Verdict, error) {
 	if s.Repeat {
-		if g.id == 0 {
-			return room.Verdict{NotStored: true}, nil
-		}
-		v, err := a.first(g, s)
-		if errors.Is(err, sql.ErrNoRows) {
-			return room.Verdict{NotStored: true}, nil
-		}
-		return v, err
+		return a.first(g, s)
 	}
-	if g.id == 0 {
-		if err := a.create.QueryRowContext(background, string(s.Room)).Scan(&g.id); err != nil {
+	if g.createdAt == 0 {
+		r, created, err := a.create(s.Room, g.row, s.Author, s.RoomLimit, a.at)
+		if err != nil {
 			return room.Verdict{}, fmt.Errorf("create room %s: %w", s.Room, err)
+		}
+		if !created {
+			return room.Verdict{Refused: room.TooManyRooms(s.RoomLimit)}, nil
+		}
+		g.row = r
+	}
+	if g.Head.Floor > 1 { // some were pruned
+		if v, found, err := a.remembered(g.id, s); found || err != nil {
+			return v, err
 		}
 	}
 	seq := g.Head.Seq + 1
@@ -217,6 +240,11 @@ func (a *appending) judge(g *growing, s *room.Send) (room.Verdict, error) {
 	if stored == 0 {
 		return a.first(g, s)
 	}
+	if s.Rewritten() {
+		if err := a.remember(g.id, s); err != nil {
+			return room.Verdict{}, fmt.Errorf("remember what was sent for %s/%d: %w", s.Room, seq, err)
+		}
+	}
 	g.Head.Seq = seq
 	return room.Verdict{Seq: seq, Mark: g.mark, At: a.at}, nil
 }
@@ -226,9 +254,19 @@ func (a *appending) first(g *growing, s *room.Send) (room.Verdict, error) {
 	var at int64
 	var same bool
 	v := room.Verdict{Duplicate: true}
-	err := a.find.QueryRowContext(background, s.Type, string(s.Data), s.Tag[:], g.id, s.Author).Scan(&v.Seq, &v.Mark, &at, &same)
+	err := a.stored.QueryRowContext(background, s.Type, string(s.Data), s.Tag[:], g.id, s.Author).Scan(&v.Seq, &v.Mark, &at, &same)
+	if errors.Is(err, sql.ErrNoRows) {
+		v, found, err := a.remembered(g.id, s)
+		v.NotStored = !found && err == nil
+		return v, err
+	}
 	if err != nil {
 		return room.Verdict{}, fmt.Errorf("find tag %s in %s: %w", s.Tag, s.Room, err)
+	}
+	if !same {
+		if same, err = a.resent(g.id, s); err != nil {
+			return room.Verdict{}, fmt.Errorf("compare what was sent as %s in %s: %w", s.Tag, s.Room, err)
+		}
 	}
 	if !same {
 		return room.Verdict{Refused: room.TagConflict()}, nil

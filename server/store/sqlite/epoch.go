@@ -103,6 +103,14 @@ func (s *Store) grown(out room.Appended) {
 	}
 }
 
+// shrunk records that a room with so many events was deleted, which leaves a generation behind instead. The
+// caller holds the writer. A crash before it leaves a record of fewer generations, which is behind.
+func (s *Store) shrunk(head room.Seq) {
+	s.record.heads -= head
+	s.record.generations++
+	_ = s.record.write(s.lock)
+}
+
 // inPlace refuses to write a file that is no longer the one at its path: what is stored in a file that was
 // moved away or replaced is gone with the next start.
 func (s *Store) inPlace() error {

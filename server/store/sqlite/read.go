@@ -12,11 +12,12 @@ import (
 	"roomlog/server/room"
 )
 
-// selectHead joins a room by name to the store's epoch; a room that has no row has the head of an
-// empty one.
-const selectHead = `select m.epoch, coalesce(r.generation, 0), coalesce(r.floor, 1), coalesce(r.floor_mark, 0),
-	coalesce(r.head, 0), coalesce(r.head_mark, 0), coalesce(r.id, 0)
-	from meta m left join rooms r on r.name = ?`
+// headColumns are a room's head and row, of r beside the store's meta m; without a room, those of an empty one.
+const headColumns = `m.epoch, coalesce(r.generation, 0), coalesce(r.floor, 1), coalesce(r.floor_mark, 0),
+	coalesce(r.head, 0), coalesce(r.head_mark, 0), coalesce(r.id, 0), coalesce(r.created_at, 0), coalesce(r.created_by, '')`
+
+// selectHead joins a room by name to the store's epoch.
+const selectHead = `select ` + headColumns + ` from meta m left join rooms r on r.name = ?`
 
 // selectEvents reads the events in (prev, last]. The order puts those first that stay when bytes run short.
 const selectEvents = `select seq, mark, at, type, author, tag, data from events
@@ -28,6 +29,7 @@ type reader struct {
 	begin, commit            *sql.Stmt
 	head, heads, mark        *sql.Stmt
 	upward, downward, around *sql.Stmt
+	list, overdue            *sql.Stmt
 }
 
 // newReader makes a reader. Its cache is a small one: what it reads once, the hub keeps, and the system has the
@@ -45,9 +47,10 @@ func newReader(ctx context.Context, db *sql.DB) (*reader, error) {
 		r.prepare(ctx, `begin`, &r.begin),
 		r.prepare(ctx, `commit`, &r.commit),
 		r.prepare(ctx, selectHead, &r.head),
-		r.prepare(ctx, `select m.epoch, coalesce(r.generation, 0), coalesce(r.floor, 1), coalesce(r.floor_mark, 0),
-			coalesce(r.head, 0), coalesce(r.head_mark, 0), coalesce(r.id, 0)
+		r.prepare(ctx, `select `+headColumns+`
 			from meta m, json_each(?) j left join rooms r on r.name = j.value order by j.key`, &r.heads),
+		r.prepare(ctx, selectList, &r.list),
+		r.prepare(ctx, selectOverdue, &r.overdue),
 		r.prepare(ctx, `select mark from events where room = ? and seq = ?`, &r.mark),
 		r.prepare(ctx, selectEvents+`seq`, &r.upward),
 		r.prepare(ctx, selectEvents+`seq desc`, &r.downward),
@@ -122,20 +125,20 @@ func (s *Store) Heads(ctx context.Context, ids []room.ID) ([]room.Head, error) {
 }
 
 func (r *reader) page(q room.Query) (room.Page, error) {
-	head, id, err := scanHead(r.head.QueryRowContext(background, string(q.Room)), q.Room)
+	head, row, err := scanHead(r.head.QueryRowContext(background, string(q.Room)), q.Room)
 	if err != nil {
 		return room.Page{}, fmt.Errorf("head of %s: %w", q.Room, err)
 	}
 	prev, last, center := q.Span(head.Floor, head.Seq)
 	p := room.Page{Head: head, Prev: prev}
 	if last > prev {
-		p.Events, err = r.events(q, id, prev, last, center)
+		p.Events, err = r.events(q, row.id, prev, last, center)
 		if err != nil {
 			return room.Page{}, fmt.Errorf("events of %s: %w", q.Room, err)
 		}
 		p.Prev = p.Events[0].Seq - 1
 	}
-	p.PrevMark, err = r.markAt(head, id, p.Prev)
+	p.PrevMark, err = r.markAt(head, row.id, p.Prev)
 	return p, err
 }
 
@@ -197,15 +200,16 @@ func (r *reader) markAt(h room.Head, id int64, seq room.Seq) (m room.Mark, err e
 	return m, nil
 }
 
-// scanHead reads a row of selectHead, and the room's row id (0 where it has none).
-func scanHead(row interface{ Scan(...any) error }, name room.ID) (room.Head, int64, error) {
+// scanHead reads a row of headColumns.
+func scanHead(from interface{ Scan(...any) error }, name room.ID) (room.Head, row, error) {
 	var epoch string
-	var generation, id int64
+	var generation int64
+	var r row
 	h := room.Head{Room: name}
-	err := row.Scan(&epoch, &generation, &h.Floor, &h.FloorMark, &h.Seq, &h.Mark, &id)
+	err := from.Scan(&epoch, &generation, &h.Floor, &h.FloorMark, &h.Seq, &h.Mark, &r.id, &r.createdAt, &r.createdBy)
 	h.Epoch = room.Epoch(epoch)
 	if generation > 0 {
 		h.Epoch = room.Epoch(fmt.Sprintf("%s-%d", epoch, generation))
 	}
-	return h, id, err
+	return h, r, err
 }

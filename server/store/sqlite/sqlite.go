@@ -66,7 +66,7 @@ type Store struct {
 	log     string       // the file of the write-ahead log
 	foldAt  int64        // its size, in bytes, at which it is folded
 	failed  chan struct{}
-	clock   func() time.Time // dates events, and nothing else
+	clock   func() time.Time // dates events, and says how old they are
 
 	mu     sync.Mutex
 	closed bool

@@ -30,12 +30,19 @@ func TestStore(t *testing.T) {
 			},
 			Jump:   func(_ *testing.T, by time.Duration) { jump.Store(int64(by)) },
 			Single: "one process owns the file; TestSecondHandle proves that another is refused",
-			Prune: func(t *testing.T, id room.ID, floor room.Seq) {
+			Backdate: func(t *testing.T, id room.ID, from, below room.Seq, by time.Duration) {
 				direct(t, path, func(db *sql.DB) error {
-					_, err := db.Exec(`update rooms set floor = ?2, floor_mark = (select mark from events where room = rooms.id and seq = ?2 - 1) where name = ?1;
-						delete from events where seq < ?2 and room = (select id from rooms where name = ?1)`, string(id), floor)
+					_, err := db.Exec(`update events set at = at - ? where seq >= ? and seq < ? and room = (select id from rooms where name = ?)`,
+						by.Microseconds(), from, below, string(id))
 					return err
 				})
+			},
+			Rows: func(t *testing.T) (events, tags int64) {
+				direct(t, path, func(db *sql.DB) error {
+					return db.QueryRow(`select (select count(*) from events),
+						(select count(*) from tags) + (select count(*) from rewrites) + (select count(*) from hook_cursors)`).Scan(&events, &tags)
+				})
+				return events, tags
 			},
 			Count: func(t *testing.T, id room.ID) (rows, maxSeq, tags int64) {
 				direct(t, path, func(db *sql.DB) error {

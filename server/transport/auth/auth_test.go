@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -189,23 +188,28 @@ func FuzzVerify(f *testing.F) {
 	token, _, _ := s.Sign("u1", Everything(), time.Hour)
 	f.Add(token)
 	f.Add("..")
-	p := privates()
+	p := quick()
 	keys := Keys{Secret: key}
-	for _, one := range []struct {
-		method  jwt.SigningMethod
-		private crypto.Signer
-	}{{jwt.SigningMethodRS256, p.rsa}, {jwt.SigningMethodES256, p.ec}, {jwt.SigningMethodEdDSA, p.ed}} {
-		public, err := publicKey(one.private.Public())
+	for _, one := range []any{p.rsa, &p.ec.PublicKey, p.ed.Public()} {
+		public, err := publicKey(one)
 		if err != nil {
 			f.Fatal(err)
 		}
 		keys.Public = append(keys.Public, public)
-		signed, err := jwt.NewWithClaims(one.method, jwt.MapClaims{"sub": "u1", "exp": time.Now().Add(time.Hour).Unix()}).SignedString(one.private)
+	}
+	claims := jwt.MapClaims{"sub": "u1", "exp": time.Now().Add(time.Hour).Unix()}
+	for method, private := range map[jwt.SigningMethod]any{jwt.SigningMethodES256: p.ec, jwt.SigningMethodEdDSA: p.ed} {
+		signed, err := jwt.NewWithClaims(method, claims).SignedString(private)
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(signed)
 	}
+	unsigned, err := jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SigningString()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(unsigned + "." + strings.Repeat("A", 342))
 	v, _ := New(keys)
 	f.Fuzz(func(t *testing.T, text string) {
 		who, err := v.Verify(text)
