@@ -17,9 +17,10 @@ type sink struct {
 	hub  *hub.Conn // set by the reading goroutine before anything else may need it
 
 	mu      sync.Mutex
-	partial bool // the peer has part of a frame: only the rest of it may follow
-	shut    bool // nothing more may follow
-	said    bool // the last words were taken whole
+	partial bool   // the peer has part of a frame: only the rest of it may follow
+	shut    bool   // nothing more may follow
+	said    bool   // the last words were taken whole
+	unsaid  []byte // what a full peer did not take of them
 
 	why     atomic.Pointer[ending]
 	waiting atomic.Int32 // how many goroutines wait for the peer to take replies
@@ -95,7 +96,24 @@ func (s *sink) last(words []byte) (said bool) {
 	}
 	n, err := s.pipe.tryWrite([][]byte{words})
 	s.said = err == nil && n == len(words)
+	if err == nil {
+		s.unsaid = words[n:]
+	}
 	return s.said
+}
+
+// lastOf gives a full peer a moment to take what it did not of the last words: one that floods or is slow is
+// to hear why as well. Called by the reading goroutine, when nobody else writes any more.
+func (s *sink) lastOf() (said bool) {
+	s.mu.Lock()
+	unsaid := s.unsaid
+	s.mu.Unlock()
+	if len(unsaid) == 0 {
+		return false
+	}
+	cut := time.AfterFunc(lingerFor, func() { _ = s.pipe.conn().Close() })
+	defer cut.Stop()
+	return s.pipe.writeAll(unsaid) == nil
 }
 
 const (
@@ -111,7 +129,7 @@ const (
 func (s *sink) end(words []byte) {
 	nc := s.pipe.conn()
 	defer s.pipe.close()
-	if !s.last(words) {
+	if !s.last(words) && !s.lastOf() {
 		return
 	}
 	s.pipe.finish()
