@@ -26,20 +26,34 @@ type claims struct {
 	Grants Grants `json:"grants"`
 }
 
-// UnmarshalJSON refuses times that are text, which the library would take.
+// UnmarshalJSON takes claims by their exact names (RFC 7519 section 10.1.1). encoding/json would take `Sub` for
+// `sub`, and issuers let users choose claims of their own. It refuses times that are text, which the library
+// would take.
 func (c *claims) UnmarshalJSON(text []byte) error {
-	var times struct{ Exp, Nbf, Iat json.RawMessage }
-	if err := json.Unmarshal(text, &times); err != nil {
+	var all map[string]json.RawMessage // of a name that comes twice the last, as RFC 7519 section 4 has it
+	if err := json.Unmarshal(text, &all); err != nil {
 		return err
 	}
-	for _, t := range []json.RawMessage{times.Exp, times.Nbf, times.Iat} {
-		if len(t) > 0 && t[0] == '"' {
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		if t := all[name]; len(t) > 0 && t[0] == '"' {
 			return errors.New("a time is a number of seconds")
 		}
 	}
+	for name := range all {
+		if !slices.Contains(claimNames, name) {
+			delete(all, name)
+		}
+	}
+	exact, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
 	type plain claims // without this method
-	return json.Unmarshal(text, (*plain)(c))
+	return json.Unmarshal(exact, (*plain)(c))
 }
+
+// claimNames are the claims that are looked at.
+var claimNames = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "grants"}
 
 // Validate runs after the signature and the times are found good.
 func (c claims) Validate() error {
