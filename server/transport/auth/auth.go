@@ -110,7 +110,7 @@ type Identity struct {
 	Grants   Grants
 	Until    time.Time // the token's exp and the leeway
 	ID       string    // the token's jti; "" where it has none
-	IssuedAt time.Time // the token's iat; zero where it has none
+	IssuedAt time.Time // the token's iat; zero where it has none, or one that is still to come
 }
 
 const maxUser = 128

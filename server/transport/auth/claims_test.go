@@ -47,3 +47,26 @@ func TestClaimsAreNamedExactly(t *testing.T) { // AUTH-2, AUTH-3, AUTH-4
 		}
 	}
 }
+
+// ACC-2: a token cannot have been issued after now. One that says so (in milliseconds, say) would outlast every
+// revocation of its user; it counts as the oldest, as one that does not say.
+func TestTimesOfIssueThatAreStillToCome(t *testing.T) {
+	v := verifier(t)
+	for name, c := range map[string]struct {
+		iat  any
+		want time.Time
+	}{
+		"a moment ago":     {clock.Add(-time.Second).Unix(), clock.Add(-time.Second)},
+		"of a clock ahead": {clock.Add(leeway).Unix(), clock.Add(leeway)},
+		"further ahead":    {clock.Add(leeway + time.Second).Unix(), time.Time{}},
+		"milliseconds":     {clock.UnixMilli(), time.Time{}},
+		"none":             {nil, time.Time{}},
+	} {
+		who, err := v.Verify(sign(t, jwt.SigningMethodHS256, key, map[string]any{"iat": c.iat}))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if !who.IssuedAt.Equal(c.want) {
+			t.Errorf("%s: issued at %v, want %v", name, who.IssuedAt, c.want)
+		}
+	}
+}

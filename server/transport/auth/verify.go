@@ -82,6 +82,7 @@ type Verifier struct {
 	keys   Keys
 	sets   map[string]*KeySet // by issuer
 	parser *jwt.Parser
+	now    func() time.Time
 }
 
 // NewVerifier makes a verifier of tokens signed by HS256 with one key. A key shorter than [MinKey] is an error.
@@ -97,7 +98,7 @@ func newVerifier(keys Keys, now func() time.Time) (*Verifier, error) {
 			return nil, err
 		}
 	}
-	v := &Verifier{keys: keys, sets: make(map[string]*KeySet)}
+	v := &Verifier{keys: keys, sets: make(map[string]*KeySet), now: now}
 	for _, s := range keys.Sets {
 		if v.sets[s.issuer] != nil || slices.Contains(keys.Issuers, s.issuer) {
 			return nil, fmt.Errorf("the issuer %s has two sources of keys", s.issuer)
@@ -154,9 +155,9 @@ func (v *Verifier) Verify(token string) (*Identity, error) {
 		return nil, refused("The token is not a JWT signed by a key that this server takes, with that key's algorithm.")
 	}
 	who := &Identity{User: c.Subject, Grants: c.Grants, Until: c.ExpiresAt.Add(leeway), ID: c.RegisteredClaims.ID}
-	if c.IssuedAt != nil {
+	if c.IssuedAt != nil && !c.IssuedAt.After(v.now().Add(leeway)) {
 		who.IssuedAt = c.IssuedAt.Time
-	}
+	} // else it says nothing: taken at its word, it would outlast every revocation
 	return who, nil
 }
 
