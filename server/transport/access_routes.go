@@ -106,6 +106,9 @@ func (s *Server) putBan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.quotas.rates.send(who.User); err != nil { // who has one room has all others wait for these changes
+		return err
+	}
 	user := r.PathValue("user")
 	if err := auth.CheckUser(user); err != nil {
 		return err
@@ -165,6 +168,9 @@ func (s *Server) deleteBan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.quotas.rates.send(who.User); err != nil {
+		return err
+	}
 	user := r.PathValue("user")
 	if err := auth.CheckUser(user); err != nil {
 		return err
@@ -199,8 +205,11 @@ func parseLimit(n int) int {
 
 // getBans is GET /v1/rooms/{room}/bans?after=USER&limit=N: in the order of users.
 func (s *Server) getBans(w http.ResponseWriter, r *http.Request) error {
-	_, id, err := s.adminOf(r)
+	who, id, err := s.adminOf(r)
 	if err != nil {
+		return err
+	}
+	if err := s.quotas.rates.read(who.User); err != nil {
 		return err
 	}
 	q, err := parseQuery(r.URL.RawQuery, "after", "limit")
