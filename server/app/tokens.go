@@ -49,7 +49,7 @@ func (c Config) openDoors() (*doors, error) {
 	if d.verifier, err = auth.New(keys); err != nil {
 		return nil, configErrorf("%v", err)
 	}
-	if d.services, err = c.serviceKeys(); err != nil {
+	if d.services, err = c.serviceKeys(string(keys.Secret)); err != nil {
 		return nil, err
 	}
 	if c.Dev {
@@ -126,8 +126,9 @@ type service struct {
 	Grants auth.Grants `yaml:"grants"`
 }
 
-// serviceKeys reads the file of services, a mapping of their names. No error holds any part of a key.
-func (c Config) serviceKeys() (auth.Services, error) {
+// serviceKeys reads the file of services, a mapping of their names; secret is the key of tokens, which is none
+// of theirs. No error holds any part of a key.
+func (c Config) serviceKeys(secret string) (auth.Services, error) {
 	if c.ServiceKeysFile == "" {
 		return nil, nil
 	}
@@ -142,14 +143,14 @@ func (c Config) serviceKeys() (auth.Services, error) {
 	}
 	var all auth.Services
 	for name, s := range listed {
-		if _, err := checkKey([]byte(s.Key), "the service "+name+" in "+c.ServiceKeysFile); err != nil {
-			return nil, err
-		}
 		one, err := auth.NewService(name, s.Key, s.Grants)
 		if err != nil {
 			return nil, configErrorf("%s of --service-keys-file: %v", c.ServiceKeysFile, err)
 		}
-		if all.Find(s.Key) != nil || s.Key == c.Key {
+		if _, err := checkKey([]byte(s.Key), "the service "+name+" in "+c.ServiceKeysFile); err != nil {
+			return nil, err
+		}
+		if all.Find(s.Key) != nil || s.Key == secret {
 			return nil, configErrorf("%s of --service-keys-file: the service %s has the key of another", c.ServiceKeysFile, name)
 		}
 		all = append(all, one)

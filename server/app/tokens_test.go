@@ -62,6 +62,10 @@ func TestTokenConfigIsRefusedInOneSentence(t *testing.T) {
 			c.ServiceKeysFile = file("two", "a: {key: CANARY"+testKey+"}\nb: {key: CANARY"+testKey+"}")
 		}, "the key of another"},
 		{"the signing key for a service", func(c *Config) { c.ServiceKeysFile = file("signing", "a: {key: "+testKey+"}") }, "the key of another"},
+		{"the signing key of a file for a service", func(c *Config) {
+			c.Key, c.KeyFile, c.ServiceKeysFile = "", file("key", testKey+"\n"), file("signing", "a: {key: "+testKey+"}")
+		}, "the key of another"},
+		{"a key where a name is due", func(c *Config) { c.ServiceKeysFile = file("name", "CANARY"+testKey+": {key: x}") }, "is not named by"},
 		{"no services", func(c *Config) { c.ServiceKeysFile = file("empty", "") }, "names no service"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

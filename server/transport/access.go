@@ -63,12 +63,12 @@ func (a *access) banned(id room.ID, user string) bool {
 	return some && (b.Until.IsZero() || b.InForce(time.Now()))
 }
 
-// set takes over what the store says, and returns the users for whom it says more than was known.
+// set takes over what the store says, and returns the users for whom it says more than was known. The caller
+// holds changing: nobody else changes the maps meanwhile, so that requests, which read them, wait for two
+// pointers and not for all that is kept.
 func (a *access) set(all room.Access) (concerned []string) {
 	bans := make(map[banKey]room.Ban, len(all.Bans))
 	tokens := make(map[tokenKey]room.Revocation, len(all.Revocations))
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	for _, b := range all.Bans {
 		k := banKey{b.Room, b.User}
 		if bans[k] = b; a.bans[k] != b {
@@ -81,6 +81,8 @@ func (a *access) set(all room.Access) (concerned []string) {
 			concerned = append(concerned, r.User)
 		}
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.bans, a.tokens = bans, tokens
 	return concerned
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -211,4 +212,48 @@ func TestTicketsAndCommandsOfWhoIsKeptOut(t *testing.T) {
 	p.sendf(`{"op":"hello"}`)
 	p.expectError(room.CodeRevoked)
 	p.expectClose(4503)
+}
+
+// slowRooms are rooms that are looked for slowly: each look waits until it is let go.
+type slowRooms struct {
+	room.Rooms
+	came, goes chan struct{}
+}
+
+func (s *slowRooms) wait() { s.came <- struct{}{}; <-s.goes }
+
+func (s *slowRooms) Find(ctx context.Context, id room.ID) (room.Record, error) {
+	s.wait()
+	return s.Rooms.Find(ctx, id)
+}
+
+func (s *slowRooms) List(ctx context.Context, prefix string, after room.ID, limit int) ([]room.Record, room.ID, error) {
+	s.wait()
+	return s.Rooms.List(ctx, prefix, after, limit)
+}
+
+// ACC-4: what was being looked for when access was taken back is not told.
+func TestRoomsAreJudgedAgain(t *testing.T) {
+	slow := &slowRooms{came: make(chan struct{}), goes: make(chan struct{})}
+	f := start(t, options{server: func(c *Config) { slow.Rooms, c.Rooms = c.Rooms, slow }})
+	f.post("u1", "chat:a", 1, `1`, 201)
+	for i, row := range []struct {
+		act, path string
+		want      room.Code
+	}{
+		{"PUT /v1/rooms/chat:a/bans/USER", "/v1/rooms/chat:a", room.CodeUnknownRoom},
+		{"POST /v1/users/USER/revoke", "/v1/rooms/chat:a", room.CodeRevoked},
+		{"POST /v1/users/USER/revoke", "/v1/rooms", room.CodeRevoked},
+	} {
+		user := fmt.Sprint("reader", i)
+		token, answered := f.token(user), make(chan answer, 1)
+		go func() { answered <- f.request("GET", row.path, token, "") }()
+		<-slow.came
+		method, path, _ := strings.Cut(strings.Replace(row.act, "USER", user, 1), " ")
+		f.order(method, path, "", 200)
+		slow.goes <- struct{}{}
+		if a := <-answered; a.code() != string(row.want) {
+			t.Errorf("%s, then %s: %d %s, want %s", row.path, row.act, a.status, a.text, row.want)
+		}
+	}
 }

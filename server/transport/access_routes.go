@@ -106,13 +106,16 @@ func (s *Server) putBan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.quotas.rates.send(who.User); err != nil { // who has one room has all others wait for these changes
+		return err
+	}
 	user := r.PathValue("user")
 	if err := auth.CheckUser(user); err != nil {
 		return err
 	}
 	var body struct {
-		For    string `json:"for"`
-		Reason string `json:"reason"`
+		For    *string `json:"for"`
+		Reason string  `json:"reason"`
 	}
 	if err := s.readOrder(w, r, &body); err != nil {
 		return err
@@ -129,7 +132,7 @@ func (s *Server) putBan(w http.ResponseWriter, r *http.Request) error {
 }
 
 // newBan makes a ban that begins now.
-func newBan(by *auth.Identity, id room.ID, user, lasts, reason string) (room.Ban, error) {
+func newBan(by *auth.Identity, id room.ID, user string, lasts *string, reason string) (room.Ban, error) {
 	b := room.Ban{Room: id, User: user, Reason: reason, By: by.User, At: now()}
 	d, err := parseFor(lasts)
 	if err != nil {
@@ -163,6 +166,9 @@ func lifting(id room.ID, user string) change {
 func (s *Server) deleteBan(w http.ResponseWriter, r *http.Request) error {
 	who, id, err := s.adminOf(r)
 	if err != nil {
+		return err
+	}
+	if err := s.quotas.rates.send(who.User); err != nil {
 		return err
 	}
 	user := r.PathValue("user")
@@ -199,8 +205,11 @@ func parseLimit(n int) int {
 
 // getBans is GET /v1/rooms/{room}/bans?after=USER&limit=N: in the order of users.
 func (s *Server) getBans(w http.ResponseWriter, r *http.Request) error {
-	_, id, err := s.adminOf(r)
+	who, id, err := s.adminOf(r)
 	if err != nil {
+		return err
+	}
+	if err := s.quotas.rates.read(who.User); err != nil {
 		return err
 	}
 	q, err := parseQuery(r.URL.RawQuery, "after", "limit")
@@ -251,7 +260,29 @@ func (s *Server) readOrder(w http.ResponseWriter, r *http.Request, into any) err
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return bad
 	}
+	if name, plain := plainFields(body); !plain {
+		bad.Field = name
+		return bad
+	}
 	return nil
+}
+
+// plainFields finds the field of an order that could mean two things. encoding/json takes `For` for `for`, the
+// last of two, and null for nothing at all: for a ban without end.
+func plainFields(body []byte) (name string, plain bool) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	_, _ = d.Token() // the brace: the body was read before
+	seen := make(map[string]bool)
+	for d.More() {
+		key, _ := d.Token()
+		name, _ := key.(string)
+		var value json.RawMessage
+		if d.Decode(&value) != nil || seen[name] || string(value) == "null" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") != "" {
+			return name, false
+		}
+		seen[name] = true
+	}
+	return "", true
 }
 
 // fieldOf is the field that a decoder stumbled over, where it says so.
@@ -271,13 +302,13 @@ func fieldOf(err error) string {
 // maxField bounds the name of a foreign field in an error.
 const maxField = 64
 
-// parseFor reads how long something lasts; "" is 0: until it is undone.
-func parseFor(text string) (time.Duration, error) {
-	if text == "" {
+// parseFor reads how long something lasts; nil is 0: until it is undone.
+func parseFor(text *string) (time.Duration, error) {
+	if text == nil {
 		return 0, nil
 	}
 	const most = 10 * 365 * 24 * time.Hour
-	d, err := time.ParseDuration(text)
+	d, err := time.ParseDuration(*text)
 	if err != nil || d < time.Second || d > most {
 		return 0, badQuery("for", "For is how long it lasts, such as 90m or 24h, from 1s to 87600h.")
 	}

@@ -242,6 +242,14 @@ func TestOrdersAreReadStrictly(t *testing.T) {
 		{"POST /v1/users/u2/revoke", `{"blok":true}`, "blok", 400},
 		{"POST /v1/users/u2/revoke", `{"jti":"t","block":true}`, "jti", 400},
 		{"POST /v1/users/u2/revoke", `{"jti":"` + strings.Repeat("t", 257) + `"}`, "jti", 400},
+		{"PUT /v1/rooms/chat:a/bans/u2", `{"for":""}`, "for", 400}, // what is empty is not what is absent: it would be for good
+		{"PUT /v1/rooms/chat:a/bans/u2", `{"for":null}`, "for", 400},
+		{"PUT /v1/rooms/chat:a/bans/u2", `{"For":"1h"}`, "For", 400}, // another field
+		{"PUT /v1/rooms/chat:a/bans/u2", `{"for":"1h","for":"2h"}`, "for", 400},
+		{"POST /v1/users/u2/revoke", `{"jti":""}`, "jti", 400}, // it would end every token
+		{"POST /v1/users/u2/revoke", `{"jti":null}`, "jti", 400},
+		{"POST /v1/users/u2/revoke", `{"jti":"a\u0000"}`, "jti", 400},
+		{"POST /v1/users/u2/revoke", `{"for":""}`, "for", 400},
 		{"POST /v1/users/%20%0A/revoke", ``, "user", 400},
 		{"GET /v1/connections?limit=0", ``, "limit", 400},
 		{"GET /v1/connections?user=", ``, "user", 400},

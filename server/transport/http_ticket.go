@@ -98,18 +98,21 @@ func (s *Server) identifyStream(r *http.Request, q url.Values) (entry, error) {
 			return entry{}, &room.Error{Code: room.CodeUnauthenticated, Title: "This server takes no token from a URL; get a ticket for it.", Field: "token"}
 		}
 		who, err := s.verify(s.addressOf(r), q.Get("token"))
+		if err == nil {
+			err = actsAlone(r)
+		}
 		return entry{who: who}, err
 	}
 	who, err := s.identify(r)
 	return entry{who: who}, err
 }
 
-// aloneTicket refuses a ticket beside another proof: which of them counts would have to be guessed.
+// aloneTicket refuses a ticket beside another proof or name: which of them counts would have to be guessed.
 func aloneTicket(r *http.Request, q url.Values) error {
 	if q.Has("token") || r.Header.Get("Authorization") != "" {
 		return badQuery("ticket", "A request has a ticket or a token, not both.")
 	}
-	return nil
+	return actsAlone(r)
 }
 
 // resume judges a request that takes up the stream of a used ticket (rule TICK-5): it names the same

@@ -57,8 +57,8 @@ func (s *Server) identify(r *http.Request) (*auth.Identity, error) {
 	service := s.cfg.Services.Find(key)
 	if service == nil {
 		who, err := s.verify(s.addressOf(r), key)
-		if err == nil && len(names) > 0 { // who sends it believes to act for another
-			return nil, &room.Error{Code: room.CodeForbidden, Title: "Only the key of a service may act for a user.", Field: userHeader}
+		if err == nil {
+			err = actsAlone(r)
 		}
 		return who, err
 	}
@@ -70,4 +70,12 @@ func (s *Server) identify(r *http.Request) (*auth.Identity, error) {
 		return nil, &room.Error{Code: room.CodeBadRequest, Title: "The header names one user, percent-encoded where it is not plain ASCII.", Field: userHeader}
 	}
 	return s.actsAs(service, name)
+}
+
+// actsAlone refuses the name of a user beside what is not a service's key: who sends it believes to act for another.
+func actsAlone(r *http.Request) error {
+	if len(r.Header.Values(userHeader)) > 0 {
+		return &room.Error{Code: room.CodeForbidden, Title: "Only the key of a service may act for a user.", Field: userHeader}
+	}
+	return nil
 }

@@ -53,6 +53,12 @@ func TestServicesActForUsers(t *testing.T) {
 			t.Errorf("%s: %d %s", c.name, a.status, a.text)
 		}
 	}
+	// So it is for what a URL has, too.
+	for name, proof := range map[string]string{"a token": "token=" + f.token("u1"), "a ticket": "ticket=" + f.pass(f.token("u1"), "")} {
+		if a := f.request("GET", "/v1/sse?room=chat:a&"+proof, "", "", "Roomlog-User: mira"); a.status != 403 || a.body["field"] != "Roomlog-User" {
+			t.Errorf("%s in the URL beside a name: %d %s", name, a.status, a.text)
+		}
+	}
 	// Its tickets are the user's.
 	l := f.opensStream("/v1/sse?room=chat:a&ticket=" + f.pass(key, `{"grants":[{"rooms":"chat:a","can":["read"]}]}`, "Roomlog-User: mira"))
 	ready := l.event()

@@ -316,3 +316,27 @@ func TestForwardedAddress(t *testing.T) {
 		}
 	}
 }
+
+// SEND-9, LIM-4: whoever may administer a single room bans and lists bans at the rates of any user, since the server
+// keeps them all in memory and makes one change after the other.
+func TestBansHaveARate(t *testing.T) {
+	f := start(t, options{server: func(c *Config) {
+		c.Limits.SendsPerSecond, c.Limits.SendBurst = 0.001, 2
+		c.Limits.ReadsPerSecond, c.Limits.ReadBurst = 0.001, 1
+	}})
+	token := f.token("moderator", grant("chat:a", auth.Read, auth.Admin))
+	for _, row := range []struct {
+		method, path string
+		status       int
+	}{
+		{"PUT", "/u1", 200}, {"DELETE", "/u1", 204}, {"PUT", "/u2", 429}, {"DELETE", "/u2", 429}, {"GET", "", 200}, {"GET", "", 429},
+	} {
+		a := f.request(row.method, "/v1/rooms/chat:a/bans"+row.path, token, "")
+		if a.status != row.status || a.status == 429 && a.body["retry_after_ms"] == nil {
+			t.Errorf("%s %s: %d %s, want %d", row.method, row.path, a.status, a.text, row.status)
+		}
+	}
+	if bans, _ := f.srv.access.bansOf("chat:a", "", 9); len(bans) != 0 {
+		t.Error("refused, and made nevertheless:", bans)
+	}
+}

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"roomlog/server/room"
@@ -23,10 +24,10 @@ type revokedJSON struct {
 
 // revokeBody is what POST /v1/users/{user}/revoke takes.
 type revokeBody struct {
-	JTI    string `json:"jti"`
-	Block  bool   `json:"block"`
-	For    string `json:"for"`
-	Reason string `json:"reason"`
+	JTI    *string `json:"jti"`
+	Block  bool    `json:"block"`
+	For    *string `json:"for"`
+	Reason string  `json:"reason"`
 }
 
 // maxTokenID bounds the jti of a token that is to be revoked.
@@ -63,7 +64,7 @@ func (s *Server) postRevoke(w http.ResponseWriter, r *http.Request) error {
 	if err := s.takeBack(r.Context(), user, changes...); err != nil {
 		return err
 	}
-	s.log.Info("user revoked", "user", user, "by", who.User, "one_token", body.JTI != "", "blocked", block.User != "", "until", timeText(block.Until))
+	s.log.Info("user revoked", "user", user, "by", who.User, "one_token", body.JTI != nil, "blocked", block.User != "", "until", timeText(block.Until))
 	answer := revokedOf(revocation, block)
 	answer.User, answer.Blocked = user, block.User != ""
 	return answerJSON(w, answer)
@@ -72,16 +73,21 @@ func (s *Server) postRevoke(w http.ResponseWriter, r *http.Request) error {
 // parseRevoke makes a revocation of a body, and the block that comes with it; without user: none.
 func (s *Server) parseRevoke(who *auth.Identity, user string, body revokeBody) (room.Revocation, room.Ban, error) {
 	at := now()
-	v := room.Revocation{User: user, Token: body.JTI, Until: at.Add(s.cfg.RevocationsKept), Reason: body.Reason, By: who.User, At: at}
-	blocks := body.Block || body.For != ""
+	v := room.Revocation{User: user, Until: at.Add(s.cfg.RevocationsKept), Reason: body.Reason, By: who.User, At: at}
+	blocks := body.Block || body.For != nil
 	switch {
-	case len(body.JTI) > maxTokenID:
-		return v, room.Ban{}, &room.Error{Code: room.CodeBadRequest, Title: "The id of a token is not as long as this.", Field: "jti", Limit: maxTokenID}
-	case body.JTI != "" && blocks:
-		return v, room.Ban{}, badQuery("jti", "To block a user ends every token; to end a single one does not block.")
-	case body.JTI == "":
+	case body.JTI == nil:
 		// Times of issue are whole seconds: a token of this second may be older than the revocation.
 		v.Before = at.Truncate(time.Second).Add(time.Second)
+	case *body.JTI == "" || len(*body.JTI) > maxTokenID || strings.ContainsRune(*body.JTI, 0):
+		return v, room.Ban{}, &room.Error{
+			Code: room.CodeBadRequest, Field: "jti", Limit: maxTokenID,
+			Title: "The id of a token is neither empty nor as long as this, and has no NUL; without jti all tokens are meant.",
+		}
+	case blocks:
+		return v, room.Ban{}, badQuery("jti", "To block a user ends every token; to end a single one does not block.")
+	default:
+		v.Token = *body.JTI
 	}
 	if !blocks {
 		return v, room.Ban{}, checkReason(body.Reason)

@@ -78,6 +78,9 @@ func (s *Server) getRoom(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	found, err := s.cfg.Rooms.Find(r.Context(), id)
+	if refused := s.allowed(who, id, auth.Read); refused != nil { // again: access may have been taken back meanwhile
+		return refused
+	}
 	if err != nil {
 		return err
 	}
@@ -155,9 +158,13 @@ func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
 		return badQuery("prefix", "prefix and after are what a room id may begin with.")
 	}
 	list, err := s.list(r, who, prefix, room.ID(after), min(limit, listMost))
+	if refused := s.admitted(who); refused != nil { // again, as each of the rooms
+		return refused
+	}
 	if err != nil {
 		return err
 	}
+	list.Rooms = slices.DeleteFunc(list.Rooms, func(at roomInfo) bool { return s.allowed(who, at.Room, auth.Read) != nil })
 	return writeRoom(w, http.StatusOK, list)
 }
 

@@ -110,20 +110,22 @@ type Identity struct {
 	Grants   Grants
 	Until    time.Time // the token's exp and the leeway
 	ID       string    // the token's jti; "" where it has none
-	IssuedAt time.Time // the token's iat; zero where it has none
+	IssuedAt time.Time // the token's iat; zero where it has none, or one that is still to come
 }
 
 const maxUser = 128
 
 // CheckUser checks the grammar of a user name, the `sub` of a token (rule AUTH-2): 1 to 128 bytes of
-// UTF-8 without control characters that do not begin with `service:`. Anything else is `bad_request`.
+// UTF-8 without control characters that do not begin with `service:`. U+FFFD is refused, since JSON that is
+// not Unicode is read as if it had that, and two users would be one; `.` and `..` are, since clients and
+// proxies take them for steps, so that no path could name their user. Anything else is `bad_request`.
 func CheckUser(name string) error {
-	bad := name == "" || len(name) > maxUser || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) ||
-		strings.HasPrefix(name, servicePrefix)
+	bad := name == "" || len(name) > maxUser || strings.ContainsRune(name, utf8.RuneError) || strings.ContainsFunc(name, unicode.IsControl) ||
+		strings.HasPrefix(name, servicePrefix) || name == "." || name == ".."
 	if bad {
 		return &room.Error{
 			Code: room.CodeBadRequest, Field: "user", Limit: maxUser,
-			Title: "A user is 1 to 128 bytes of text without control characters, not beginning with service:.",
+			Title: "A user is 1 to 128 bytes of text without control characters, not beginning with service:, and neither . nor .. alone.",
 		}
 	}
 	return nil

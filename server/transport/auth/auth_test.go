@@ -44,6 +44,17 @@ func sign(t *testing.T, method jwt.SigningMethod, with any, change map[string]an
 	return s
 }
 
+// signRaw makes a token of claims as they are written.
+func signRaw(t *testing.T, claims string) string {
+	t.Helper()
+	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	sum, err := jwt.SigningMethodHS256.Sign(text, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(sum)
+}
+
 func TestSignedTokensAreTaken(t *testing.T) { // AUTH-1, AUTH-2
 	s, err := NewSigner(key)
 	if err != nil {
@@ -108,6 +119,10 @@ func TestVerifyRefuses(t *testing.T) {
 		{"AUTH-2 long sub", sign(t, hs, key, map[string]any{"sub": strings.Repeat("x", 129)}), room.CodeUnauthenticated},
 		{"AUTH-2 control in sub", sign(t, hs, key, map[string]any{"sub": "a\nb"}), room.CodeUnauthenticated},
 		{"AUTH-2 C1 control in sub", sign(t, hs, key, map[string]any{"sub": "a\u0085b"}), room.CodeUnauthenticated},
+		{"AUTH-2 dot", sign(t, hs, key, map[string]any{"sub": "."}), room.CodeUnauthenticated},                     // no path can name them: clients
+		{"AUTH-2 dots", sign(t, hs, key, map[string]any{"sub": ".."}), room.CodeUnauthenticated},                   // and proxies take them for steps
+		{"AUTH-2 half of a character", signRaw(t, `{"sub":"a\ud83d","exp":1795435200}`), room.CodeUnauthenticated}, // read like any other half
+		{"AUTH-2 not UTF-8", signRaw(t, "{\"sub\":\"a\xff\",\"exp\":1795435200}"), room.CodeUnauthenticated},
 		{"AUTH-4 star inside", sign(t, hs, key, map[string]any{"grants": Grants{{"chat:*x", nil}}}), room.CodeUnauthenticated},
 		{"AUTH-4 no pattern", sign(t, hs, key, map[string]any{"grants": Grants{{"", nil}}}), room.CodeUnauthenticated},
 		{"AUTH-4 unknown action", sign(t, hs, key, map[string]any{"grants": Grants{{"*", []Action{"fly"}}}}), room.CodeUnauthenticated},

@@ -3,6 +3,7 @@ package auth
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -25,7 +26,8 @@ type Service struct {
 // shorter than [MinKey] or holds white space, or the grants are malformed.
 func NewService(name, key string, grants Grants) (Service, error) {
 	if !serviceName.MatchString(name) {
-		return Service{}, fmt.Errorf("the service %.40q is not named by a-z, 0-9 and -, beginning with a letter, at most 32", name)
+		// Without what stands there: it may be the key.
+		return Service{}, errors.New("a service is not named by a-z, 0-9 and -, beginning with a letter, at most 32")
 	}
 	if len(key) < MinKey || len(key) > maxToken {
 		return Service{}, fmt.Errorf("the key of the service %s has %d bytes; it needs at least %d", name, len(key), MinKey)

@@ -26,20 +26,34 @@ type claims struct {
 	Grants Grants `json:"grants"`
 }
 
-// UnmarshalJSON refuses times that are text, which the library would take.
+// UnmarshalJSON takes claims by their exact names (RFC 7519 section 10.1.1). encoding/json would take `Sub` for
+// `sub`, and issuers let users choose claims of their own. It refuses times that are text, which the library
+// would take.
 func (c *claims) UnmarshalJSON(text []byte) error {
-	var times struct{ Exp, Nbf, Iat json.RawMessage }
-	if err := json.Unmarshal(text, &times); err != nil {
+	var all map[string]json.RawMessage // of a name that comes twice the last, as RFC 7519 section 4 has it
+	if err := json.Unmarshal(text, &all); err != nil {
 		return err
 	}
-	for _, t := range []json.RawMessage{times.Exp, times.Nbf, times.Iat} {
-		if len(t) > 0 && t[0] == '"' {
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		if t := all[name]; len(t) > 0 && t[0] == '"' {
 			return errors.New("a time is a number of seconds")
 		}
 	}
+	for name := range all {
+		if !slices.Contains(claimNames, name) {
+			delete(all, name)
+		}
+	}
+	exact, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
 	type plain claims // without this method
-	return json.Unmarshal(text, (*plain)(c))
+	return json.Unmarshal(exact, (*plain)(c))
 }
+
+// claimNames are the claims that are looked at.
+var claimNames = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "grants"}
 
 // Validate runs after the signature and the times are found good.
 func (c claims) Validate() error {
@@ -68,6 +82,7 @@ type Verifier struct {
 	keys   Keys
 	sets   map[string]*KeySet // by issuer
 	parser *jwt.Parser
+	now    func() time.Time
 }
 
 // NewVerifier makes a verifier of tokens signed by HS256 with one key. A key shorter than [MinKey] is an error.
@@ -83,7 +98,7 @@ func newVerifier(keys Keys, now func() time.Time) (*Verifier, error) {
 			return nil, err
 		}
 	}
-	v := &Verifier{keys: keys, sets: make(map[string]*KeySet)}
+	v := &Verifier{keys: keys, sets: make(map[string]*KeySet), now: now}
 	for _, s := range keys.Sets {
 		if v.sets[s.issuer] != nil || slices.Contains(keys.Issuers, s.issuer) {
 			return nil, fmt.Errorf("the issuer %s has two sources of keys", s.issuer)
@@ -140,9 +155,9 @@ func (v *Verifier) Verify(token string) (*Identity, error) {
 		return nil, refused("The token is not a JWT signed by a key that this server takes, with that key's algorithm.")
 	}
 	who := &Identity{User: c.Subject, Grants: c.Grants, Until: c.ExpiresAt.Add(leeway), ID: c.RegisteredClaims.ID}
-	if c.IssuedAt != nil {
+	if c.IssuedAt != nil && !c.IssuedAt.After(v.now().Add(leeway)) {
 		who.IssuedAt = c.IssuedAt.Time
-	}
+	} // else it says nothing: taken at its word, it would outlast every revocation
 	return who, nil
 }
 
