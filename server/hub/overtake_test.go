@@ -41,3 +41,31 @@ func TestNothingOvertakesARefusalOfTheQueue(t *testing.T) {
 		}
 	})
 }
+
+// SEND-4, SEND-8: sends that waited too long for a store that does not answer have voided those behind them
+// before the next batch is formed, though it answers while they are refused.
+func TestNothingOvertakesAnExpiredSend(t *testing.T) {
+	bubble(t, Config{UnknownAfter: time.Second}, func(t *testing.T, h *Hub, m *model, g gate) {
+		o := newOrdered(t, h)
+		h.Submit(Submit{Send: send("chat:b")}, o.out.done("in flight"))
+		synctest.Wait()
+		h.Submit(Submit{Send: send("chat:b")}, func(out Outcome) {
+			o.out.done("expired")(out)
+			o.send("2", 2)
+			g.open()
+			synctest.Wait()
+		})
+		o.send("1", 1)
+		time.Sleep(time.Second + 2*overdueEvery)
+		synctest.Wait()
+		o.out.want("expired", room.CodeUnavailable)
+		o.out.want("1", room.CodeUnavailable)
+		o.out.want("2", room.CodeOutOfOrder)
+		if head := m.headOf("chat:a").Seq; head != 0 {
+			t.Errorf("head %d: the second is stored before the first", head)
+		}
+		o.send("1 again", 1)
+		synctest.Wait()
+		o.out.want("1 again", "")
+	})
+}
