@@ -200,6 +200,14 @@ func TestValidationOfAWholeServer(t *testing.T) {
 	if err != nil || !strings.Contains(string(metrics), `roomlog_webhook_calls_total{hook="search",result="ok"}`) || !strings.Contains(string(metrics), `hook="before_append:chat"`) {
 		t.Errorf("%v %.0s", err, metrics)
 	}
+	chat.BeforeAppend = BeforeConfig{}
+	open.Kinds = Kinds{"chat": chat}
+	if waiting, err := a.Reload(open); err != nil || len(waiting) != 0 {
+		t.Fatalf("reload: %v, waiting %v", err, waiting)
+	}
+	if got := send(3, "message", `{"text":"darn"}`, 200); !got.Duplicate || string(got.Data) != `{"text":"***"}` {
+		t.Errorf("HOOK-6: a repeat of what was rewritten, after the hook is gone: %+v", got)
+	}
 	http.DefaultClient.CloseIdleConnections()
 	stopped = true
 	if err := a.Stop(context.Background()); err != nil {
