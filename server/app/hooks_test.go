@@ -200,6 +200,25 @@ func TestValidationOfAWholeServer(t *testing.T) {
 	if err != nil || !strings.Contains(string(metrics), `roomlog_webhook_calls_total{hook="search",result="ok"}`) || !strings.Contains(string(metrics), `hook="before_append:chat"`) {
 		t.Errorf("%v %.0s", err, metrics)
 	}
+	chat.BeforeAppend = BeforeConfig{}
+	open.Kinds = Kinds{"chat": chat}
+	if waiting, err := a.Reload(open); err != nil || len(waiting) != 0 {
+		t.Fatalf("reload: %v, waiting %v", err, waiting)
+	}
+	if got := send(3, "message", `{"text":"darn"}`, 200); !got.Duplicate || string(got.Data) != `{"text":"***"}` {
+		t.Errorf("HOOK-6: a repeat of what was rewritten, after the hook is gone: %+v", got)
+	}
+	if s := ask(t, "DELETE", url+"/v1/rooms/chat:a", made.Token, "", nil); s != 200 {
+		t.Errorf("ROOM-10: %d", s)
+	}
+	for told := false; !told; {
+		select {
+		case body := <-r.delivered:
+			told = strings.Contains(body, `"type":"reset"`) && strings.Contains(body, `"reason":"epoch","floor":1,"head":0,"seq":0}`)
+		case <-time.After(20 * time.Second):
+			t.Fatal("HOOK-14: the webhook is not told that the room is deleted")
+		}
+	}
 	http.DefaultClient.CloseIdleConnections()
 	stopped = true
 	if err := a.Stop(context.Background()); err != nil {

@@ -33,6 +33,7 @@ type appender struct {
 	flying   []*pending
 	flight   int64 // numbers the batches in flight
 	overdue  bool  // the flying batch has been unanswered for UnknownAfter
+	expiring int   // calls that refuse sends taken off the queue: none behind them is batched yet
 	deadline *time.Timer
 	closed   bool
 	woken    chan struct{}
@@ -77,6 +78,9 @@ func (a *appender) run(ctx context.Context) {
 func (a *appender) next() []*pending {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.expiring > 0 {
+		return nil
+	}
 	n, size := 0, 0
 	for n < len(a.queue) && n < batchSends && (n == 0 || size+len(a.queue[n].Data) <= batchBytes) {
 		size += len(a.queue[n].Data)

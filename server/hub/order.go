@@ -90,36 +90,52 @@ func (s *sender) place(a *appender, p *pending) *room.Error {
 	return a.hub.asks.enter(p)
 }
 
-// decided takes what became of a send that was asked about: as what it is to be stored, or its outcome.
+// decided takes what became of a send that was asked about: as what it is to be stored, or its outcome. A
+// retryable refusal voids those behind it under the lock that it is found under: what is decided meanwhile must
+// not be queued past it.
 func (s *sender) decided(a *appender, p *pending, send room.Send, o *Outcome) {
 	s.mu.Lock()
 	p.asking = false
 	p.leave()
 	p.Send = send
-	var stuck *pending
-	var refuse *room.Error
 	var next []*pending
 	switch {
 	case p.void:
 		if o == nil {
 			o = &Outcome{Err: outOfOrder()}
 		}
+		s.mu.Unlock()
+		a.answer(p, *o)
+		return
 	case o != nil && o.Err != nil && o.Err.Retryable():
-		p.queued = true // it is answered below, by nobody else
+		next = s.drop(p, *o)
 	default:
 		p.held = o
-		o = nil
-		stuck, refuse = s.advance(a)
+		stuck, refuse := s.advance(a)
 		next = s.held()
+		if stuck != nil {
+			next = append(next, s.drop(stuck, Outcome{Err: refuse})...)
+		}
 	}
 	s.mu.Unlock()
-	if o != nil {
-		a.answer(p, *o)
-	}
 	tell(next)
-	if stuck != nil {
-		a.answer(stuck, Outcome{Err: refuse})
-	}
+}
+
+// drop takes a send that nobody else answers, and is refused retryably, off with those behind it, and returns
+// those that are to be told. The caller holds the lock.
+func (s *sender) drop(p *pending, o Outcome) []*pending {
+	p.held = &o
+	return append([]*pending{p}, s.cut(p)...)
+}
+
+// cut makes it the turn of p again, and voids those behind it; see voidAll. The caller holds the lock.
+func (s *sender) cut(p *pending) (next []*pending) {
+	at := slices.Index(s.under, p)
+	s.turn = p.n
+	next = voidAll(s.under[at+1:])
+	clear(s.under[at:])
+	s.under = s.under[:at]
+	return next
 }
 
 // advance queues what waits behind nothing that is asked about any more. It stops at the first that the
@@ -165,15 +181,10 @@ func (s *sender) settle(p *pending, o Outcome) (Outcome, []*pending) {
 	if p.void {
 		return voided(o), nil
 	}
-	at := slices.Index(s.under, p)
 	if o.Err != nil && o.Err.Retryable() {
-		s.turn = p.n
-		next := voidAll(s.under[at+1:])
-		clear(s.under[at:])
-		s.under = s.under[:at]
-		return o, next
+		return o, s.cut(p)
 	}
-	if at == 0 {
+	if at := slices.Index(s.under, p); at == 0 {
 		s.under[0] = nil
 		s.under = s.under[1:]
 	} else {

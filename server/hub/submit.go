@@ -162,10 +162,15 @@ func (a *appender) late(flight int64) {
 	a.troubled("The store has not answered an append for " + a.hub.cfg.UnknownAfter.String() + ".")
 	flying := a.flying
 	expired := a.expire(time.Now().Add(-a.hub.cfg.UnknownAfter))
+	a.expiring++
 	a.deadline.Reset(overdueEvery)
 	a.mu.Unlock()
 	a.refuse(flying, outcomeUnknown())
 	a.refuse(expired, &room.Error{Code: room.CodeUnavailable, Title: "The store does not answer; the event was not stored.", RetryAfter: retryMax})
+	a.mu.Lock()
+	a.expiring--
+	a.mu.Unlock()
+	a.wake()
 }
 
 // expire takes the sends off the queue that came before t. The caller holds a.mu.

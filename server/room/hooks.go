@@ -24,8 +24,8 @@ type HookStore interface {
 	MoveHookCursor(ctx context.Context, hook string, id ID, from *Position, to Position) (moved bool, err error)
 
 	// HooksBehind looks at rooms of a kind in the order of their names, from the one after `after` on, at most
-	// limit of them, and lists those that hold something the hook has not been given. next is the last that it
-	// looked at, to go on from; empty: there are no more.
+	// limit of them, and lists those that hold something the hook has not been given, or not any more what it was
+	// given. next is the last that it looked at, to go on from; empty: there are no more.
 	HooksBehind(ctx context.Context, hook, kind string, after ID, limit int) (behind []ID, next ID, err error)
 }
 

@@ -14,12 +14,14 @@ import (
 //
 // A number of more than 40 characters or 3 digits of exponent. The validator compares exactly, and writing
 // out 1e999999 takes a megabyte and its time for each of the thousands that fit into an event.
-func decode(data []byte) (value any, fault string) {
+//
+// values is how many there are, the outer ones counted.
+func decode(data []byte) (value any, values int, fault string) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	r := reader{Decoder: d}
 	value = r.value()
-	return value, r.fault
+	return value, r.values, r.fault
 }
 
 const (
@@ -29,7 +31,8 @@ const (
 
 type reader struct {
 	*json.Decoder
-	fault string
+	fault  string
+	values int
 }
 
 func (r *reader) fail(fault string) {
@@ -39,6 +42,7 @@ func (r *reader) fail(fault string) {
 }
 
 func (r *reader) value() any {
+	r.values++
 	token, err := r.Token()
 	if err != nil {
 		r.fail("The data is not valid JSON.")

@@ -1,7 +1,7 @@
 // Package schema checks the data of events against JSON Schemas that an operator wrote.
 //
-// A schema is compiled once, when the configuration is read; checking does bounded work: regular expressions
-// are RE2, the depth and size of data are bounded before, and so are numbers here.
+// A schema is read when the configuration is; checking does bounded work: regular expressions are RE2, the depth
+// and size of data are bounded before, and so are numbers and the steps of a check here.
 package schema
 
 import (
@@ -19,8 +19,8 @@ import (
 
 // Schema checks the data of one type of events. It may be used concurrently.
 type Schema struct {
-	compiled *jsonschema.Schema
-	names    map[string]bool // properties that the schema itself names
+	pool  pool
+	names map[string]bool // properties that the schema itself names
 }
 
 // maxFile bounds a schema file, so that a path such as /dev/zero ends.
@@ -33,14 +33,19 @@ func Load(path string) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := &files{names: make(map[string]bool)}
-	c := jsonschema.NewCompiler()
-	c.UseLoader(files)
-	compiled, err := c.Compile((&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String())
+	files := &files{names: make(map[string]bool), read: make(map[string]any)}
+	s := &Schema{names: files.names}
+	s.pool.compile = func() (*jsonschema.Schema, error) {
+		c := jsonschema.NewCompiler()
+		c.UseLoader(files)
+		return c.Compile((&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String())
+	}
+	first, err := s.pool.take()
 	if err != nil {
 		return nil, broken(err)
 	}
-	return &Schema{compiled: compiled, names: files.names}, nil
+	s.pool.give(first)
+	return s, nil
 }
 
 // broken is a compiler's error in one line, without the scheme of file names.
@@ -58,11 +63,17 @@ func broken(err error) error {
 
 func plainPath(u string) string { return strings.TrimSuffix(strings.TrimPrefix(u, "file://"), "#") }
 
-// files loads the files of a schema, and notes the names of properties in them.
-type files struct{ names map[string]bool }
+// files loads the files of a schema once, and notes the names of properties in them.
+type files struct {
+	names map[string]bool
+	read  map[string]any // by address; complete, and not changed, once the schema was compiled
+}
 
 // Load implements jsonschema.URLLoader.
 func (f *files) Load(address string) (any, error) {
+	if value, read := f.read[address]; read {
+		return value, nil
+	}
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "file" || u.Host != "" {
 		return nil, errors.New("a $ref names a file beside it; nothing is fetched")
@@ -84,6 +95,7 @@ func (f *files) Load(address string) (any, error) {
 		return nil, errors.New("it is not JSON")
 	}
 	f.note(value)
+	f.read[address] = value
 	return value, nil
 }
 
@@ -118,12 +130,20 @@ func (f *files) note(value any) {
 // Check checks compacted data. What does not fit is `bad_data`, with the place in Field as a JSON pointer
 // below data; neither it nor the sentence repeats anything of the data but names that the schema has too.
 func (s *Schema) Check(data []byte) *room.Error {
-	value, fault := decode(data)
+	value, values, fault := decode(data)
 	if fault != "" {
 		return &room.Error{Code: room.CodeBadData, Field: "data", Title: fault}
 	}
+	c, err := s.pool.take()
+	if err != nil {
+		return room.AsError(err) // it was compiled before
+	}
+	enough, err := c.validate(value, values)
+	s.pool.give(c)
 	var v *jsonschema.ValidationError
-	switch err := s.compiled.Validate(value); {
+	switch {
+	case !enough:
+		return &room.Error{Code: room.CodeBadData, Field: "data", Title: "The data takes too long to be checked against the schema of this type."}
 	case err == nil:
 		return nil
 	case !errors.As(err, &v):

@@ -39,16 +39,16 @@ func (s *Server) judgeEvent(id room.ID, typ string, data []byte) ([]byte, error)
 	return compacted, policy.CheckEvent(typ, compacted)
 }
 
-// stored is the event of an outcome. A repeat of what was rewritten is read back: what was sent is not what is
-// stored (rule HOOK-6).
+// stored is the event of an outcome. A repeat is read back: where it was rewritten, what was sent is not what is
+// stored (rule HOOK-6), and the hook that did so may be gone from the policy.
 func (s *Server) stored(ctx context.Context, send room.Send, o hub.Outcome) (room.Event, error) {
 	v := o.Verdict
 	e := room.Event{Seq: v.Seq, Mark: v.Mark, Type: send.Type, Author: send.Author, Tag: send.Tag, At: v.At, Data: send.Data}
-	if policy, _ := s.cfg.Kinds.Policy(send.Room.Kind()); policy.Before == nil || !v.Duplicate {
+	if !v.Duplicate {
 		return e, nil
 	}
 	found, err := s.cfg.Hub.EventAt(ctx, send.Room, v.Seq)
-	if err != nil || found == nil { // pruned: what was sent is the best that is known
+	if err != nil || found == nil || found.Mark != v.Mark { // pruned or deleted: what was sent is the best that is known
 		return e, err
 	}
 	return *found, nil

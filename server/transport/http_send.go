@@ -51,7 +51,6 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 	if duplicate {
 		status = http.StatusOK
 	}
-	// A repeat is the same event as the first, or it would have been refused as a conflict.
 	e, err := s.stored(r.Context(), send, out)
 	if err != nil {
 		return err

@@ -123,6 +123,9 @@ func (s *Server) deleteRoom(w http.ResponseWriter, r *http.Request) error {
 	}
 	if deleted {
 		s.cfg.Hub.Notice(head)
+		if s.cfg.Webhooks != nil {
+			s.cfg.Webhooks.Grew(id) // by a reset: those who keep a copy have to let go of it (rule HOOK-14)
+		}
 		s.deleted.Add(1)
 		s.log.Info("room deleted", "room", id, "by", who.User, "epoch", head.Epoch)
 	}

@@ -297,3 +297,16 @@ func dnsAnswer(query []byte, next func() []string) []byte {
 	}
 	return out
 }
+
+// HOOK-10: Retry-After is taken in both of its forms (RFC 9110, 10.2.3), however much it asks for.
+func TestRetryAfter(t *testing.T) {
+	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	for asked, want := range map[string]time.Duration{
+		"120": 2 * time.Minute, "0": 0, "-5": 0, "": 0, "soon": 0, "86400": maxPause, "99999999999999999999": maxPause,
+		"Sat, 28 Nov 2026 12:02:00 GMT": 2 * time.Minute, "Sat, 28 Nov 2026 11:00:00 GMT": 0, "Sun, 29 Nov 2026 12:00:00 GMT": maxPause,
+	} {
+		if got := retryAfter(asked, at); got != want {
+			t.Errorf("%q: %v, want %v", asked, got, want)
+		}
+	}
+}

@@ -127,7 +127,7 @@ func (c *caller) exchange(ctx context.Context, id string, body []byte, most int)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		// The connection is good for another call only when the answer is at its end.
 		_, _ = io.CopyN(io.Discard, resp.Body, maxHeader)
-		return nil, refused(resp)
+		return nil, refused(resp, c.now())
 	}
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	switch {
@@ -141,15 +141,26 @@ func (c *caller) exchange(ctx context.Context, id string, body []byte, most int)
 
 // refused is a status that is not 2xx. A redirect is one of them: whoever may choose where we are sent may
 // choose an address behind our walls.
-func refused(resp *http.Response) *failure {
+func refused(resp *http.Response, at time.Time) *failure {
 	f := &failure{words: "it answered with status " + strconv.Itoa(resp.StatusCode)}
 	if resp.StatusCode >= 300 && resp.StatusCode <= 399 {
 		f.words += "; redirects are not followed"
 	}
-	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
-		f.after = time.Duration(min(s, int(maxPause/time.Second))) * time.Second
-	}
+	f.after = retryAfter(resp.Header.Get("Retry-After"), at)
 	return f
+}
+
+// retryAfter is how long a Retry-After (RFC 9110, 10.2.3) that came at a time asks to be left alone: seconds or
+// a date; 0: it does not say. More than maxPause is that.
+func retryAfter(text string, at time.Time) time.Duration {
+	if s, err := strconv.ParseUint(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(s, uint64(maxPause/time.Second))) * time.Second
+	}
+	until, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return min(max(until.Sub(at), 0), maxPause)
 }
 
 // explain says what went wrong with a call without the URL, which net/http would name.

@@ -130,9 +130,11 @@ func (g *Gate) call(ctx context.Context, s *room.Send) (verdict, *failure) {
 	return v, nil
 }
 
-// questionID is the same for every question about one event, so that the app can tell a repeat.
+// questionID is the same for every question about one event, so that the app can tell a repeat. What the event says
+// is part of it: before an event is stored, its author may send another one with its tag.
 func questionID(s *room.Send) string {
-	return "ask_" + digest(string(s.Room), s.Author, s.Tag.String())
+	content := room.FingerprintOf(s.Type, s.Data)
+	return "ask_" + digest(string(s.Room), s.Author, s.Tag.String(), hex.EncodeToString(content[:]))
 }
 
 // digest is 128 bits that stand for texts, none of which has a zero byte.

@@ -116,3 +116,28 @@ func TestGateAnswers(t *testing.T) {
 		}
 	}
 }
+
+// HOOK-15: another event under the tag of one that was asked about is another question. An app that has answered an
+// id before would else let pass what it never looked at.
+func TestQuestionsOfOneTag(t *testing.T) {
+	var ids []string
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		ids = append(ids, r.Header.Get("webhook-id"))
+	}))
+	defer s.Close()
+	g, err := NewGate(GateConfig{Endpoint: Endpoint{URL: s.URL, Secret: secret(t), Timeout: patience}}, loopback, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	data, typ := asked, asked
+	data.Data, typ.Type = []byte(`{"text":"other"}`), "note"
+	for _, e := range []room.Send{asked, asked, data, typ} {
+		if _, err := g.Ask(t.Context(), e, accepts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ids[0] != ids[1] || ids[0] == ids[2] || ids[0] == ids[3] || ids[2] == ids[3] {
+		t.Errorf("ids of an event, the same, one of other data and one of another type: %v", ids)
+	}
+}

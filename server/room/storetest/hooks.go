@@ -141,6 +141,36 @@ func testHooksBehind(t *testing.T, f Factory) {
 			t.Errorf("HOOK-13: by %d: behind in %v after %d calls, want %v after %d", limit, got, calls, want, 10/limit)
 		}
 	}
+	testDeletedIsBehind(t, s)
+}
+
+// HOOK-14: a hook that was given something of a room that is deleted lacks the news of it, before anybody writes
+// there again; one that was given nothing lacks none.
+func testDeletedIsBehind(t *testing.T, s room.HookStore) {
+	behind := func() []room.ID {
+		t.Helper()
+		got, _, err := s.HooksBehind(within(t), "app", "gone", "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for _, id := range []room.ID{"gone:told", "gone:untold"} {
+		fill(t, s, id, 2)
+	}
+	if err := s.BeginHook(within(t), "app", "none", false); err != nil { // it is known
+		t.Fatal(err)
+	}
+	moveHook(t, s, "app", "gone:told", nil, mustHead(t, s, "gone:told").Position(), true)
+	mustDelete(t, s, "gone:told")
+	mustDelete(t, s, "gone:untold")
+	if got := behind(); !slices.Equal(got, []room.ID{"gone:told"}) {
+		t.Errorf("HOOK-14: behind in %v, want the room that it was told of", got)
+	}
+	moveHook(t, s, "app", "gone:told", nil, mustHead(t, s, "gone:told").Position(), true)
+	if got := behind(); len(got) != 0 {
+		t.Errorf("HOOK-14: behind in %v after it was told", got)
+	}
 }
 
 // HOOK-6: what was rewritten is known by what its author sent, in any batch and on any node.

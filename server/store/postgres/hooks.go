@@ -61,7 +61,7 @@ func (s *Store) MoveHookCursor(ctx context.Context, hook string, id room.ID, fro
 
 // hooksBehindSQL looks at a stretch of the rooms of a kind; a cursor whose mark is not known is only compared
 // by its seq.
-const hooksBehindSQL = `select r.name, r.head > 0 and (c.room is null or c.seq <> r.head
+const hooksBehindSQL = `select r.name, (r.head > 0 or coalesce(c.seq, 0) > 0) and (c.room is null or c.seq <> r.head
 		or c.epoch <> ` + epochOf + ` or c.mark <> 0 and c.mark <> r.head_mark)
 	from (select * from roomlog.rooms where name > $3 and name > $2 || ':' and name < $2 || ';' order by name limit $4) r
 	cross join roomlog.meta m left join roomlog.hook_cursors c on c.hook = $1 and c.room = r.id order by r.name`
