@@ -1,10 +1,12 @@
 package transport
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"roomlog/server/room"
 	"roomlog/server/transport/auth"
@@ -117,7 +119,10 @@ func (s *Server) deleteRoom(w http.ResponseWriter, r *http.Request) error {
 	if err := s.quotas.rates.send(who.User); err != nil {
 		return err
 	}
-	head, deleted, err := s.cfg.Rooms.Delete(r.Context(), id)
+	// A client that leaves meanwhile takes nothing back: who follows the room is to hear of its end.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), deleteWithin)
+	defer cancel()
+	head, deleted, err := s.cfg.Rooms.Delete(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -134,6 +139,9 @@ func (s *Server) deleteRoom(w http.ResponseWriter, r *http.Request) error {
 		Deleted bool `json:"deleted"`
 	}{s.describe(room.Record{Head: head}), deleted})
 }
+
+// deleteWithin bounds how long a deletion may wait for the store.
+const deleteWithin = 10 * time.Second
 
 // Deleted is how many rooms were deleted by requests since the start.
 func (s *Server) Deleted() int64 { return s.deleted.Load() }

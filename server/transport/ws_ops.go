@@ -241,18 +241,18 @@ func (c *socket) send(req *wire.Request, fault error) error {
 	return nil
 }
 
-// admit judges a send: grants, what it carries, and the user's rate. The send names room and author also
-// where it is refused.
+// admit judges a send: grants, the user's rate, and what it carries, which may cost more to judge than to
+// store. The send names room and author also where it is refused.
 func (s *Server) admit(who *auth.Identity, id room.ID, req *wire.Request) (room.Send, error) {
 	if err := s.allowed(who, id, auth.Send); err != nil {
 		return room.Send{Room: id, Author: who.User}, err
 	}
+	if refused := s.quotas.rates.send(who.User); refused != nil {
+		return room.Send{Room: id, Author: who.User}, refused
+	}
 	send, err := s.parseSend(id, who.User, req.Tag, req.Type, req.Data)
 	if err != nil {
 		return send, err
-	}
-	if refused := s.quotas.rates.send(who.User); refused != nil {
-		return send, refused
 	}
 	if refused := s.quotas.rates.sendTo(id); refused != nil {
 		return send, refused
