@@ -28,8 +28,11 @@ func (s *Server) Local(routes map[string]func(http.ResponseWriter, *http.Request
 
 // localRequest reports whether a request is from this machine to localhost. The address says that it
 // comes from here; the Host header, that the browser meant to come here: a foreign name that resolves
-// to this machine is refused.
+// to this machine is refused. What a proxy on this machine has passed on may come from anywhere.
 func localRequest(r *http.Request) bool {
+	if r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
+		return false
+	}
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !from.Addr().Unmap().IsLoopback() {
 		return false

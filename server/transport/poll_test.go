@@ -274,6 +274,11 @@ func TestDevToken(t *testing.T) { // AUTH-11
 			t.Errorf("%s: %s", host, a.text)
 		}
 	}
+	for _, by := range []string{"X-Forwarded-For: 192.0.2.7", "Forwarded: for=192.0.2.7"} { // a proxy on this machine
+		if a := f.request("GET", "/v1/dev/token?user=ann", "", "", by); a.status != 403 || a.code() != "forbidden" {
+			t.Errorf("with %s: %d", by, a.status)
+		}
+	}
 	for _, host := range []string{"localhost", "localhost:1", "127.0.0.1:9", "[::1]:9"} {
 		if a := f.request("GET", "/v1/dev/token?user=ann", "", "", "Host: "+host); a.status != 200 {
 			t.Errorf("%s: %s", host, a.text)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -34,8 +35,10 @@ func newWheel(now func() time.Time) *wheel {
 	return w
 }
 
+// slotOf is the slot of a time; all that is further than any slot is in the farthest, as a token may say.
 func slotOf(t time.Time) int64 {
-	return t.Unix()*int64(time.Second/tick) + int64(t.Nanosecond())/int64(tick)
+	const perSecond = int64(time.Second / tick)
+	return min(t.Unix(), math.MaxInt64/perSecond-2)*perSecond + int64(t.Nanosecond())/int64(tick)
 }
 
 // set moves d to a time, when its connection ends with code; a time that is past means the next tick.

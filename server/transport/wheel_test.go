@@ -88,3 +88,19 @@ func TestWheelAfterTheClockWasSet(t *testing.T) {
 		}
 	}
 }
+
+// A token may be good for longer than any clock counts: its connection is not ended for that.
+func TestWheelOfTheFarthestTime(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	w := newWheel(func() time.Time { return now })
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	d := deadline{sink: &sink{pipe: newPlainPipe(a, time.Second)}}
+	w.set(&d, time.Unix(1<<62, 0), room.CodeTokenExpired)
+	now = now.Add(time.Hour)
+	w.turn()
+	if d.sink.why.Load() != nil {
+		t.Error("ended as soon as it began")
+	}
+}
