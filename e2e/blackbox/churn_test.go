@@ -315,7 +315,7 @@ func TestRoomsUnderChurn(t *testing.T) {
 			if err := c.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 				t.Error(err)
 			}
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond) // between changes: each is to be in force for a while
 		}
 	})
 	writers.Wait()
