@@ -78,6 +78,14 @@ type body struct {
 // Whatever it can read of the id is in the Request even when the frame is refused, so that the
 // error can name it.
 func ParseRequest(frame []byte) (Request, error) {
+	if r, hasRoom, ok := scan(frame); ok {
+		return r, r.check(hasRoom)
+	}
+	return decode(frame)
+}
+
+// decode is ParseRequest for any JSON.
+func decode(frame []byte) (Request, error) {
 	if len(bytes.TrimSpace(frame)) == 0 {
 		return Request{}, badRequest("", "A frame is one JSON object; this one is empty.")
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -173,4 +174,55 @@ func FuzzParseStreamID(f *testing.F) {
 			t.Fatalf("%q came back as %v, %v", id, again, err)
 		}
 	})
+}
+
+// frames that clients of ours write, and near misses of them.
+var scanned = []string{
+	`{"op":"send","id":2,"n":1,"room":"chat:a","tag":"6f1c0000-0000-7000-8000-000000000001","type":"message","data":{"text":"a \"b\" \\","n":[1,{}]}}`,
+	`{"op":"join","id":1,"room":"chat:a","position":"k3f9:400:6f1c0a2b","limit":100,"replay":5000}`,
+	`{"op":"hello","token":"a.b.c","client":"web/1.2","version":1}`, `{"op":"pong"}`, `{"op":"leave","id":3,"room":""}`,
+	`{"op":"join","room":"chat:a","position":""}`, `{"op":"join","room":"chat:a","replay":-1}`, `{"OP":"ping"}`, `{"op":"ping","op":"pong"}`,
+	`{"op":"send","n":01,"room":"chat:a","data":{}}`, `{"op":"send","n":1e3,"room":"chat:a","data":{}}`, `{"op":"send","n":1,"room":"chat:a","data":{]}}`,
+	`{"op":"send","n":9007199254740993,"room":"chat:a","data":[]}`, `{"op":"ping"} `, `{"op":"ping"},`, `{"op":"ping",}`, `{}`, `{"data":{"a":"\\"}}`, `{"op":"p\u0069ng"}`,
+	`{"op":"send","n":1,"room":"chat:é","data":{"é":"\ud800"}}`, `{"op":"ping","id":null}`, `{"op":"ping","limit":2147483648}`,
+}
+
+// FuzzScan: what the scanner takes, the decoder of any JSON takes as the same request, or refuses alike.
+func FuzzScan(f *testing.F) {
+	for _, s := range scanned {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		got, hasRoom, ok := scan(frame)
+		if !ok {
+			return
+		}
+		want, wantErr := decode(frame)
+		if err := got.check(hasRoom); !reflect.DeepEqual(room.AsError(err), room.AsError(wantErr)) || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q is scanned as %+v, %v and decoded as %+v, %v", frame, got, err, want, wantErr)
+		}
+	})
+}
+
+// TestScanTakesWhatClientsWrite: the frames that are read all day do not go to the decoder.
+func TestScanTakesWhatClientsWrite(t *testing.T) {
+	for i, want := range []bool{true, true, false, true, true} { // a version is not among what scan knows
+		if _, _, ok := scan([]byte(scanned[i])); ok != want {
+			t.Errorf("%s: scanned is %t", scanned[i], ok)
+		}
+	}
+}
+
+func BenchmarkParseRequest(b *testing.B) {
+	for name, parse := range map[string]func([]byte) (Request, error){"frame": ParseRequest, "any": decode} {
+		b.Run(name, func(b *testing.B) {
+			frame := []byte(scanned[0])
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := parse(frame); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

@@ -1,23 +1,28 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"roomlog/server/room"
 )
 
 // appendSQL takes a batch as arrays: however many sends, one statement and one round trip.
-const appendSQL = `select * from roomlog.append($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::integer[])`
+const appendSQL = `select * from roomlog.append($1::text[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::uuid[],
+	$7::text[], $8::text[], $9::boolean[], $10::integer[], $11::bytea[], $12::boolean)`
 
 // Append is [room.Store.Append]. If ctx ends after the batch was sent, the outcome is unknown.
 func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, error) {
+	if len(batch) == 0 {
+		return room.Appended{}, nil
+	}
 	leave, err := s.enter()
 	if err != nil {
 		return room.Appended{}, err
@@ -28,15 +33,12 @@ func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, e
 		return room.Appended{}, refusal("connect", err)
 	}
 	defer s.release(ctx, conn)
-	query, args := appendSQL, columns(batch)
-	if sent := rewritten(batch); sent != nil {
-		query, args = appendRewrittenSQL, append(args, sent)
-	}
-	rows, err := conn.Query(ctx, query, args...)
+	l := lay(batch)
+	a, err := l.run(ctx, conn)
 	if err != nil {
-		return room.Appended{}, appendFailure(err, false)
+		return room.Appended{}, err
 	}
-	out, err := collect(rows, batch)
+	out, err := l.appended(a)
 	if err == nil {
 		err = resent(ctx, conn.Conn(), batch, out.Verdicts)
 	}
@@ -46,79 +48,202 @@ func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, e
 	return out, err
 }
 
-// columns turns a batch into the arguments of appendSQL.
-func columns(batch []room.Send) []any {
-	n := len(batch)
-	rooms, authors, types := make([]string, n), make([]string, n), make([]string, n)
-	tags, datas, repeats := make([][16]byte, n), make([][]byte, n), make([]bool, n)
-	for i, s := range batch {
-		rooms[i], authors[i], types[i] = string(s.Room), s.Author, s.Type
-		tags[i], datas[i], repeats[i] = s.Tag, s.Data, s.Repeat
-	}
-	return []any{rooms, authors, tags, types, datas, repeats, limits(batch)}
-}
-
-// limits are the room limits of a batch; nil where it has none.
-func limits(batch []room.Send) []int32 {
-	var most []int32
-	for i, s := range batch {
-		if s.RoomLimit > 0 && most == nil {
-			most = make([]int32, len(batch))
-		}
-		if s.RoomLimit > 0 {
-			most[i] = int32(min(s.RoomLimit, math.MaxInt32))
+// run has the batch appended; where one of its rooms has no row yet, by a second call, which makes it.
+func (l *layout) run(ctx context.Context, conn *pgxpool.Conn) (answer, error) {
+	for _, create := range []bool{false, true} {
+		a, err := ask(ctx, conn, l.arguments(create))
+		if err != nil || a.heads != nil {
+			return a, err
 		}
 	}
-	return most
+	return answer{}, refusal("append", errors.New("a room's row that was just made is not there"))
 }
 
-// collect reads the answer. It is an answer only once the server is ready again, which is when the
-// transaction is committed: rows that came before an error mean nothing.
-func collect(rows pgx.Rows, batch []room.Send) (room.Appended, error) {
-	out := room.Appended{Verdicts: make([]room.Verdict, len(batch))}
+// ask calls the function once. There is an answer only once the server is ready again, which is when the
+// transaction is committed: a row that came before an error means nothing.
+func ask(ctx context.Context, conn *pgxpool.Conn, args []any) (answer, error) {
 	var a answer
-	fields := a.fields()
-	got := 0
-	for rows.Next() {
-		if err := rows.Scan(fields...); err != nil {
-			break // Scan has closed rows; Err has the error
-		}
-		i := int(a.send) - 1
-		out.Verdicts[i] = a.verdict(batch[i].RoomLimit)
-		if a.epoch != nil {
-			out.Rooms = append(out.Rooms, a.growth(batch[i].Room))
-		}
-		got++
+	rows, err := conn.Query(ctx, appendSQL, args...)
+	if err != nil {
+		return a, appendFailure(err, false)
+	}
+	answered := rows.Next()
+	if answered {
+		err = rows.Scan(a.fields()...)
 	}
 	rows.Close()
-	answered := got == len(batch)
 	if err := rows.Err(); err != nil {
-		return room.Appended{}, appendFailure(err, answered)
+		return a, appendFailure(err, answered)
 	}
-	if !answered {
-		return room.Appended{}, fmt.Errorf("append: %w: %w", room.ErrOutcomeUnknown, errShort)
+	if err == nil && !answered {
+		err = errShort
 	}
-	slices.SortFunc(out.Rooms, func(a, b room.Growth) int { return cmp.Compare(a.Head.Room, b.Head.Room) })
-	return out, nil
+	if err != nil {
+		return a, fmt.Errorf("append: %w: %w", room.ErrOutcomeUnknown, err)
+	}
+	return a, nil
 }
 
-// answer is a row of the function's answer.
+// answer is the row that the function gives (see its migration).
 type answer struct {
-	send                                                 int32
-	outcome                                              string
-	seq, mark                                            *int64
-	at                                                   *time.Time
-	epoch                                                *string
-	before, beforeMark, head, headMark, floor, floorMark *int64
-	room                                                 *int64 // its id
+	epoch                            *string
+	mark                             *int64
+	at                               *time.Time
+	generations, added               []int32
+	heads, marks, floors, floorMarks []int64
+	others                           []int32
+	outcomes                         []string
+	seqs, otherMarks                 []int64
+	ats                              []time.Time
 }
 
 func (a *answer) fields() []any {
-	return []any{&a.send, &a.outcome, &a.seq, &a.mark, &a.at, &a.epoch, &a.before, &a.beforeMark, &a.head, &a.headMark, &a.floor, &a.floorMark, &a.room}
+	return []any{
+		&a.epoch, &a.mark, &a.at, &a.generations, &a.heads, &a.marks, &a.floors, &a.floorMarks, &a.added,
+		&a.others, &a.outcomes, &a.seqs, &a.otherMarks, &a.ats,
+	}
 }
 
-func (a *answer) verdict(roomLimit int) room.Verdict {
-	switch a.outcome {
+// layout is a batch as the function takes it: its rooms in order, each once, and the sends that it has to judge.
+type layout struct {
+	batch   []room.Send
+	names   []string
+	counts  []int32     // sends of each room
+	sends   []int       // the places in the batch of the sends that the function is given
+	rooms   []int32     // of each of them, from 1
+	numbers []int32     // among those of its room, from 1
+	follows map[int]int // sends that repeat an earlier one of the batch, by that
+}
+
+// lay parts the sends that the function has to judge from those that only repeat another of the same batch.
+func lay(batch []room.Send) *layout {
+	l := &layout{batch: batch, sends: make([]int, 0, len(batch))}
+	place := make(map[room.ID]int32, 1)
+	first := make(map[key]int, len(batch))
+	for i := range batch {
+		s := &batch[i]
+		k := key{s.Room, s.Author, s.Tag}
+		if j, again := first[k]; again {
+			if l.follows == nil {
+				l.follows = make(map[int]int)
+			}
+			l.follows[i] = j
+			continue
+		}
+		if !s.Repeat {
+			first[k] = i
+		}
+		l.sends = append(l.sends, i)
+		if place[s.Room] == 0 {
+			l.names = append(l.names, string(s.Room))
+			place[s.Room] = 1
+		}
+	}
+	slices.Sort(l.names)
+	for i, name := range l.names {
+		place[room.ID(name)] = int32(i + 1)
+	}
+	l.counts = make([]int32, len(l.names))
+	l.rooms, l.numbers = make([]int32, len(l.sends)), make([]int32, len(l.sends))
+	for n, i := range l.sends {
+		at := place[batch[i].Room]
+		l.counts[at-1]++
+		l.rooms[n], l.numbers[n] = at, l.counts[at-1]
+	}
+	return l
+}
+
+// key is what is unique among the events that are stored.
+type key struct {
+	room   room.ID
+	author string
+	tag    room.Tag
+}
+
+// arguments are those of appendSQL. The last of the arrays are null where no send has what they are about.
+func (l *layout) arguments(create bool) []any {
+	n := len(l.sends)
+	authors, types := make([]string, n), make([]string, n)
+	tags, datas := make([][16]byte, n), make([][]byte, n)
+	var repeats []bool
+	var limits []int32
+	var sent [][]byte
+	for i, at := range l.sends {
+		s := &l.batch[at]
+		authors[i], types[i], tags[i], datas[i] = s.Author, s.Type, s.Tag, s.Data
+		if s.Repeat {
+			set(&repeats, n)[i] = true
+		}
+		if s.RoomLimit > 0 {
+			set(&limits, n)[i] = int32(min(s.RoomLimit, math.MaxInt32))
+		}
+		if s.Rewritten() {
+			set(&sent, n)[i] = s.Sent[:]
+		}
+	}
+	return []any{l.names, l.counts, l.rooms, l.numbers, authors, tags, types, datas, repeats, limits, sent, create}
+}
+
+// set makes a slice of n when its first element is set.
+func set[T any](list *[]T, n int) []T {
+	if *list == nil {
+		*list = make([]T, n)
+	}
+	return *list
+}
+
+// appended reads the answer.
+func (l *layout) appended(a answer) (room.Appended, error) {
+	if !a.fits(len(l.names), len(l.sends)) {
+		return room.Appended{}, fmt.Errorf("append: %w: %w", room.ErrOutcomeUnknown, errShort)
+	}
+	out := room.Appended{Verdicts: make([]room.Verdict, len(l.batch)), Rooms: make([]room.Growth, 0, len(l.names))}
+	for i, n := range a.others {
+		at := l.sends[n-1]
+		out.Verdicts[at] = a.verdict(i, l.batch[at].RoomLimit)
+	}
+	next := slices.Clone(a.heads)
+	mark, at := room.Mark(*a.mark), a.at.UTC()
+	for n, i := range l.sends {
+		if v := &out.Verdicts[i]; *v == (room.Verdict{}) {
+			next[l.rooms[n]-1]++
+			*v = room.Verdict{Seq: next[l.rooms[n]-1], Mark: mark, At: at}
+		}
+	}
+	for i, j := range l.follows {
+		out.Verdicts[i] = l.following(i, j, out.Verdicts[j])
+	}
+	for i, name := range l.names {
+		if a.generations[i] >= 0 {
+			out.Rooms = append(out.Rooms, a.growth(room.ID(name), i))
+		}
+	}
+	return out, nil
+}
+
+// fits reports whether an answer is about as many rooms and sends as were asked about.
+func (a *answer) fits(rooms, sends int) bool {
+	for _, n := range []int{len(a.generations), len(a.heads), len(a.marks), len(a.floors), len(a.floorMarks), len(a.added)} {
+		if n != rooms {
+			return false
+		}
+	}
+	for _, n := range []int{len(a.outcomes), len(a.seqs), len(a.otherMarks), len(a.ats)} {
+		if n != len(a.others) {
+			return false
+		}
+	}
+	for _, n := range a.others {
+		if n < 1 || int(n) > sends {
+			return false
+		}
+	}
+	return a.epoch != nil && a.mark != nil && a.at != nil
+}
+
+// verdict is that of other i, which was not stored.
+func (a *answer) verdict(i, roomLimit int) room.Verdict {
+	switch a.outcomes[i] {
 	case "limit_exceeded":
 		return room.Verdict{Refused: room.TooManyRooms(roomLimit)}
 	case "tag_conflict":
@@ -126,15 +251,39 @@ func (a *answer) verdict(roomLimit int) room.Verdict {
 	case "not_stored":
 		return room.Verdict{NotStored: true}
 	}
-	return room.Verdict{Seq: *a.seq, Mark: room.Mark(*a.mark), At: a.at.UTC(), Duplicate: a.outcome == "duplicate"}
+	return room.Verdict{Seq: a.seqs[i], Mark: room.Mark(a.otherMarks[i]), At: a.ats[i].UTC(), Duplicate: true}
 }
 
-func (a *answer) growth(id room.ID) room.Growth {
-	return room.Growth{
-		Head: room.Head{
-			Room: id, Epoch: room.Epoch(*a.epoch), Floor: *a.floor, FloorMark: room.Mark(*a.floorMark),
-			Seq: *a.head, Mark: room.Mark(*a.headMark),
-		},
-		Before: *a.before, BeforeMark: room.Mark(*a.beforeMark),
+// following is the verdict of send i, whose tag send j of the same batch had before it. Where the tag is that of an
+// older event, which of the two is its repeat is for [resent] to find out.
+func (l *layout) following(i, j int, first room.Verdict) room.Verdict {
+	a, b := &l.batch[i], &l.batch[j]
+	switch {
+	case first.Refused != nil && first.Refused.Code == room.CodeLimitExceeded:
+		if a.Repeat {
+			return room.Verdict{NotStored: true}
+		}
+		return first
+	case first.Refused != nil, a.Type != b.Type, string(a.Data) != string(b.Data):
+		return room.Verdict{Refused: room.TagConflict()}
 	}
+	first.Duplicate = true
+	return first
+}
+
+func (a *answer) growth(id room.ID, i int) room.Growth {
+	g := room.Growth{
+		Head: room.Head{
+			Room: id, Epoch: room.Epoch(*a.epoch), Floor: a.floors[i], FloorMark: room.Mark(a.floorMarks[i]),
+			Seq: a.heads[i] + room.Seq(a.added[i]), Mark: room.Mark(a.marks[i]),
+		},
+		Before: a.heads[i], BeforeMark: room.Mark(a.marks[i]),
+	}
+	if a.generations[i] > 0 {
+		g.Head.Epoch += room.Epoch("-" + strconv.Itoa(int(a.generations[i])))
+	}
+	if a.added[i] > 0 {
+		g.Head.Mark = room.Mark(*a.mark)
+	}
+	return g
 }

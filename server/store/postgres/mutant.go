@@ -20,23 +20,22 @@ var embedded embed.FS
 var mutants = map[string][]string{
 	// Seqs from max(seq) + 1, with neither the row lock nor the unique keys that would stop two of the same.
 	"max_seq": {
-		"where r.name = any (p_rooms) order by r.name for update", "where r.name = any (p_rooms) order by r.name",
-		"r.generation, r.head,", "r.generation, coalesce((select max(x.seq) from roomlog.events x where x.room = r.id), 0) as head,",
+		"where r.name = any (p_names) order by r.name for update) x", "where r.name = any (p_names) order by r.name) x",
+		"select r.id, r.ctid, r.generation, r.head,", "select r.id, r.ctid, r.generation, coalesce((select max(e.seq) from roomlog.events e where e.room = r.id), 0) as head,",
+		"if moved <> (", "if false and moved <> (",
 		"data   text collate \"C\" not null,      -- not json: it is given back byte by byte\n  primary key (room, seq)",
 		"data   text collate \"C\" not null, check (seq > 0)",
 		"create unique index events_tag", "create index events_tag",
 	},
 	// The counter moves for every send, before its tag is looked up: a retry burns a seq.
 	"bump_first": {
-		"count(*) filter (where j.n = j.storer) over room as stored_so_far", "row_number() over room as stored_so_far",
-		"count(*) filter (where j.n = j.storer) over (partition by j.room) as added", "count(*) over (partition by j.room) as added",
+		"case when s.stored then s.number end order by s.n", "case when s.stored then p_places[s.n] end order by s.n",
+		"where s.room = g.room and numbers[s.n] is not null)::integer", "where s.room = g.room)::integer",
 	},
 	// A tag belongs to the room, not to its author: whoever repeats another's tag is given, or refused by, an event
 	// that is not theirs.
 	"no_author": {
-		"e.tag = s.tag and e.room = r.id and e.author = s.author limit 1", "e.tag = s.tag and e.room = r.id limit 1",
-		"over (partition by f.room, f.tag, f.author) as storer", "over (partition by f.room, f.tag) as storer",
-		"over (partition by p.room, p.tag, p.author) as new_seq", "over (partition by p.room, p.tag) as new_seq",
+		"x.room = ids[s.room] and x.author = s.author limit 1) e", "x.room = ids[s.room] limit 1) e",
 		"create unique index events_tag on roomlog.events (tag, room, author)", "create unique index events_tag on roomlog.events (tag, room)",
 	},
 }

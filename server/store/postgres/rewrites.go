@@ -10,32 +10,6 @@ import (
 	"roomlog/server/room"
 )
 
-// appendRewrittenSQL appends a batch in which something was rewritten, and remembers in the same transaction
-// what was sent. The function has run by the time that its rows are looked at.
-const appendRewrittenSQL = `with a as materialized (
-	select * from roomlog.append($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::integer[])
-), kept as (
-	insert into roomlog.rewrites (room, author, tag, sent)
-	select a.room, ($2::text[])[a.send], ($3::uuid[])[a.send], ($8::bytea[])[a.send]
-	from a where a.outcome = 'stored' and ($8::bytea[])[a.send] is not null
-	on conflict (tag, room, author) do update set sent = excluded.sent
-) select * from a order by send`
-
-// rewritten is what was sent for each send that was rewritten, null for the others; nil: none was.
-func rewritten(batch []room.Send) [][]byte {
-	var sent [][]byte
-	for i := range batch {
-		if !batch[i].Rewritten() {
-			continue
-		}
-		if sent == nil {
-			sent = make([][]byte, len(batch))
-		}
-		sent[i] = batch[i].Sent[:]
-	}
-	return sent
-}
-
 // resentSQL finds the events of tags, also of those that were pruned, and whether their authors sent then what
 // they send now.
 const resentSQL = `with j as (
@@ -57,7 +31,7 @@ func resent(ctx context.Context, conn *pgx.Conn, batch []room.Send, verdicts []r
 	var tags [][16]byte
 	var sent [][]byte
 	for i := range verdicts {
-		if verdicts[i].Refused == nil {
+		if v := verdicts[i].Refused; v == nil || v.Code != room.CodeTagConflict {
 			continue
 		}
 		s, as := &batch[i], batch[i].AsSent()
