@@ -89,12 +89,12 @@ func TestOptions(t *testing.T) {
 }
 
 func TestProcFiles(t *testing.T) {
-	// Field 14 and 15 of proc(5), behind a name made to mislead.
-	cpu, err := parseCPU("42 (a) R 7 b) S 1 2 3 4 5 6 7 8 9 10 150 25 13 14 15")
-	if err != nil || cpu != 1750*time.Millisecond {
-		t.Errorf("the CPU time is %s: %v", cpu, err)
+	// Fields 4 and 14 to 17 of proc(5), behind a name made to mislead.
+	got, err := parseStat("42 (a) R 7 b) S 1 2 3 4 5 6 7 8 9 10 150 25 13 14 15")
+	if want := (stat{parent: 1, cpu: 1750 * time.Millisecond, ofEnded: 270 * time.Millisecond}); err != nil || got != want {
+		t.Errorf("the process is read as %+v: %v", got, err)
 	}
-	if _, err := parseCPU("42 (a) S 1 2"); err == nil {
+	if _, err := parseStat("42 (a) S 1 2"); err == nil {
 		t.Error("a short stat passes")
 	}
 	rss, err := parseRSS("Name:\tx\nVmRSS:\t   2048 kB\nThreads:\t1\n")

@@ -17,7 +17,7 @@ func idle(ctx context.Context, t *trial) ([]measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	clients, err := t.enterAll(ctx, t.Idle, sameUser, func(i int) string { return fmt.Sprintf("bench:idle-%d", i%1000) })
+	clients, err := t.enterAll(ctx, t.Idle, sameUser, func(i int) string { return fmt.Sprintf("bench:idle-%d", i%t.Rooms) })
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func snapshot(ctx context.Context, t *trial) ([]measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(senders)
+	defer closeSenders(senders)
 	free, err := t.rates(ctx, senders)
 	if err != nil {
 		return nil, err
@@ -51,12 +51,12 @@ func snapshot(ctx context.Context, t *trial) ([]measured, error) {
 }
 
 // rates sends to a new room for t.Duration, and gives the acked sends per second of each part of that time.
-func (t *trial) rates(ctx context.Context, senders []*client) ([]float64, error) {
+func (t *trial) rates(ctx context.Context, senders []*sender) ([]float64, error) {
 	t.step("sending", 0)
 	d := t.Duration
 	room := "bench:snapshot-" + newTag()
 	started := time.Now()
-	acks, err := sendAll(ctx, senders, func(int, int) string { return room }, d)
+	acks, err := sendAll(ctx, senders, load{room: func(int, int) string { return room }, d: d})
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func stalled(ctx context.Context, t *trial) ([]measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(senders)
+	defer closeSenders(senders)
 	before, err := s.usage()
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func stalled(ctx context.Context, t *trial) ([]measured, error) {
 	}
 	defer closeAll(stop)
 	t.step("filling the readers that stop", 0)
-	load := &pacedLoad{senders: senders, counts: make([]map[string]int64, len(senders))}
+	load := &pacedLoad{senders: senders}
 	timed := timeReaders(live, time.Now().Add(stallWithin+4*t.Duration+slack))
 	err = errors.Join(s.untilStalled(ctx, load, with, t.Stalled))
 	timed.clear()
