@@ -75,6 +75,8 @@ func TestOptions(t *testing.T) {
 		"stalled must":  func(o *Options) { o.Stalled = -1 },
 		"senders must":  func(o *Options) { o.Senders = -5 },
 		"duration must": func(o *Options) { o.Duration = -time.Second },
+		"streams must":  func(o *Options) { o.Streams = -1 },
+		"no peer is":    func(o *Options) { o.Peers = []string{"nobody"} },
 		"no row is":     func(o *Options) { o.Only = []string{"fanuot"} },
 	} {
 		o := Options{Binary: "/does/not/exist"}
@@ -123,30 +125,42 @@ func TestDense(t *testing.T) {
 	}
 }
 
-// TestRun measures a real server, briefly: every row but the idle one, which takes two rounds of pings.
+// TestRun measures a real server, briefly: every row that needs no PostgreSQL, but the idle one, which takes two
+// rounds of pings.
 func TestRun(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "roomlog")
 	if out, err := exec.Command("go", "build", "-o", binary, "roomlog/cmd/roomlog").CombinedOutput(); err != nil {
 		t.Fatalf("build the server: %v\n%s", err, out)
 	}
 	o := Options{
-		Binary: binary, Runs: 1, Duration: 200 * time.Millisecond, Readers: 20, Senders: 4, Stalled: 100, JSON: true,
-		Only: []string{"fanout", "sends-one-room", "sends-many-rooms", "stalled"},
+		Binary: binary, Runs: 1, Duration: 200 * time.Millisecond, Readers: 20, Streams: 20, Senders: 4, ManySenders: 8,
+		Rooms: 3, RoomsRate: 100, Rejoin: 30, Cold: 5, Missed: 120, Stalled: 100, JSON: true,
+	}
+	for _, s := range scenarios {
+		if s.name != "idle" && s.needs&onPostgres == 0 {
+			o.Only = append(o.Only, s.name)
+		}
 	}
 	var out bytes.Buffer
 	if err := Run(t.Context(), o, &out); err != nil {
 		t.Fatal(err)
 	}
 	var got Report
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil || len(got.Rows) != 4 {
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || len(got.Rows) != len(o.Only) || len(got.Rows) < 12 {
 		t.Fatalf("%d rows: %v", len(got.Rows), err)
 	}
 	for _, r := range got.Rows {
+		if r.Target != "roomlog on sqlite" || len(r.Figures) == 0 {
+			t.Errorf("%s of %s has %d figures", r.Name, r.Target, len(r.Figures))
+		}
 		for _, f := range r.Figures {
-			if len(f.Values) != 1 || !(f.Median() > 0) && f.Name != "server CPU" && !strings.Contains(f.Name, "CPU") && !strings.HasSuffix(f.Name, "that were cut") {
+			if len(f.Values) != 1 || !(f.Median() > 0) && !strings.Contains(f.Name, "CPU") && f.Name != "store reads" && !strings.HasSuffix(f.Name, "that were cut") {
 				t.Errorf("%s: %s is %v", r.Name, f.Name, f.Values)
 			}
 		}
+	}
+	if m := got.Machine; m.Cores < 1 || m.Go == "" {
+		t.Errorf("the machine is %+v", m)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

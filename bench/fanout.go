@@ -67,7 +67,7 @@ func (t *trial) fan(ctx context.Context, w crowd) ([]measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.step("sending", 0)
+	t.lasting("sending", t.Duration)
 	started := time.Now()
 	a := &audience{readers: readers, room: func(i int) int { return i % w.rooms }, want: make([]atomic.Int64, w.rooms)}
 	follow := a.follow(w.piece, started.Add(t.Duration+slack))

@@ -71,7 +71,7 @@ type part struct {
 
 // sendPart puts a load on new rooms, and checks the acks.
 func (t *trial) sendPart(ctx context.Context, senders []*sender, rooms int, l load) (part, error) {
-	t.step("sending", 0)
+	t.lasting("sending", l.d)
 	names := roomNames("sends", rooms)
 	l.room = func(i, turn int) string { return names[(i*15+turn)%rooms] }
 	started := time.Now()

@@ -57,7 +57,7 @@ func stalled(ctx context.Context, t *trial) ([]measured, error) {
 	timed := timeReaders(live, time.Now().Add(stallWithin+4*t.Duration+slack))
 	err = errors.Join(s.untilStalled(ctx, load, with, t.Stalled))
 	timed.clear()
-	t.step("timing those that read", 0)
+	t.lasting("timing those that read", 2*t.Duration)
 	memory := watchMemory(s)
 	began, sent := time.Now(), load.total()
 	for range phases {
