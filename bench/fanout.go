@@ -122,7 +122,7 @@ func (a *audience) follow(piece int, deadline time.Time) (wait func() error) {
 	}
 	return func() error {
 		wg.Wait()
-		return errors.Join(errs...)
+		return anyOf(errs)
 	}
 }
 
