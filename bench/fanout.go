@@ -63,6 +63,9 @@ func (t *trial) fan(ctx context.Context, w crowd) ([]measured, error) {
 		return nil, err
 	}
 	defer closeSenders(senders)
+	if err := t.settled(ctx); err != nil {
+		return nil, err
+	}
 	before, err := t.usage()
 	if err != nil {
 		return nil, err

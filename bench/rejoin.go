@@ -161,35 +161,6 @@ func (t *trial) restarted(ctx context.Context, clients []*client) error {
 	return nil
 }
 
-// quiet is how long a server must have used no CPU to have settled, restless how long that may take.
-const (
-	quiet    = 200 * time.Millisecond
-	restless = 20 * time.Second
-)
-
-// settled waits until the server has nothing to do any more, so that what comes next is measured alone.
-func (t *trial) settled(ctx context.Context) error {
-	t.step("waiting for the server to settle", 0)
-	look := time.NewTicker(quiet)
-	defer look.Stop()
-	deadline := time.Now().Add(restless)
-	for last := time.Duration(-1); ; {
-		u, err := t.usage()
-		if err != nil || u.CPU == last {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return errors.New("the server does not come to rest")
-		}
-		last = u.CPU
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // storeReads counts the reads of the store from now on, where the server tells; else it gives nil.
 func (t *trial) storeReads(ctx context.Context) (func() (float64, error), error) {
 	s, ok := t.server.(interface {
