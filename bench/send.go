@@ -1,69 +1,172 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
-	"sync"
 	"time"
 )
 
-// ack is a send that was acknowledged.
-type ack struct {
-	sender int
-	room   string
-	seq    int64
-	took   time.Duration
-	at     time.Time
+func sendsOneRoom(ctx context.Context, t *trial) ([]measured, error) {
+	return t.sends(ctx, t.Senders, 1)
 }
 
-func sendsOneRoom(ctx context.Context, s *server, o Options) ([]measured, error) {
-	return sends(ctx, s, o, 1)
+func sendsManyRooms(ctx context.Context, t *trial) ([]measured, error) {
+	return t.sends(ctx, t.Senders, t.Rooms)
 }
 
-func sendsManyRooms(ctx context.Context, s *server, o Options) ([]measured, error) {
-	return sends(ctx, s, o, 1000)
+func sendsOneRoomMany(ctx context.Context, t *trial) ([]measured, error) {
+	return t.sends(ctx, t.ManySenders, 1)
+}
+
+func sendsManyRoomsMany(ctx context.Context, t *trial) ([]measured, error) {
+	return t.sends(ctx, t.ManySenders, t.Rooms)
 }
 
 // sends: every sender sends to its rooms in turn, one outstanding. The clock and the CPU count from when
 // all are connected to when the last ack has come.
-func sends(ctx context.Context, s *server, o Options, rooms int) ([]measured, error) {
-	senders, err := enterSenders(ctx, s, o.Senders)
+func (t *trial) sends(ctx context.Context, n, rooms int) ([]measured, error) {
+	senders, err := t.enterSenders(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(senders)
-	run := newTag()
-	room := func(i, turn int) string { return fmt.Sprintf("bench:%s-%d", run, (i*15+turn)%rooms) }
-	before, err := s.usage()
+	defer closeSenders(senders)
+	if err := t.settled(ctx); err != nil {
+		return nil, err
+	}
+	database, err := t.databaseCPU(ctx)
 	if err != nil {
 		return nil, err
 	}
+	before, err := t.usage()
+	if err != nil {
+		return nil, err
+	}
+	p, err := t.sendPart(ctx, senders, rooms, load{d: t.Duration})
+	if err != nil {
+		return nil, err
+	}
+	after, err := t.usage()
+	if err != nil {
+		return nil, err
+	}
+	acks := float64(len(p.acks))
+	out := append([]measured{{"acked sends per second", "", p.rate()}}, p.latencies("")...)
+	out = append(out, measured{"server CPU per send", "µs", (after.CPU - before.CPU).Seconds() / acks * 1e6})
+	if database != nil {
+		cpu, err := database()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, measured{"database CPU per send", "µs", cpu.Seconds() / acks * 1e6})
+	}
+	return out, t.stored(ctx, p.acks)
+}
+
+// part is a load that ended well, and what it gave.
+type part struct {
+	acks []ack
+	took time.Duration
+}
+
+// sendPart puts a load on new rooms, and checks the acks.
+func (t *trial) sendPart(ctx context.Context, senders []*sender, rooms int, l load) (part, error) {
+	t.lasting("sending", l.d)
+	names := roomNames("sends", rooms)
+	l.room = func(i, turn int) string { return names[(i*15+turn)%rooms] }
 	started := time.Now()
-	acks, err := sendAll(ctx, senders, room, o.Duration)
-	elapsed := time.Since(started)
-	after, errAfter := s.usage()
-	if err := errors.Join(err, errAfter); err != nil {
-		return nil, err
-	}
-	if err := errors.Join(dense(acks), stored(ctx, s, acks)); err != nil {
-		return nil, err
-	}
-	took := make([]time.Duration, 0, len(acks))
-	for _, a := range acks {
+	acks, err := sendAll(ctx, senders, l)
+	p := part{acks: acks, took: time.Since(started)}
+	return p, errors.Join(err, dense(acks))
+}
+
+func (p part) rate() float64 { return float64(len(p.acks)) / p.took.Seconds() }
+
+func (p part) latencies(of string) []measured {
+	took := make([]time.Duration, 0, len(p.acks))
+	for _, a := range p.acks {
 		took = append(took, a.took)
 	}
 	slices.Sort(took)
-	n := float64(len(acks))
 	return []measured{
-		{"acked sends per second", "", n / elapsed.Seconds()},
-		{"p50", "ms", percentile(took, 50).Seconds() * 1000},
-		{"p99", "ms", percentile(took, 99).Seconds() * 1000},
-		{"server CPU per send", "µs", (after.CPU - before.CPU).Seconds() / n * 1e6},
-	}, nil
+		{"p50" + of, "ms", percentile(took, 50).Seconds() * 1000},
+		{"p99" + of, "ms", percentile(took, 99).Seconds() * 1000},
+	}
+}
+
+// alternations is how often two loads that are compared take turns, so that both meet the same disturbances.
+const alternations = 2
+
+// sendsRepeats: one in five sends is an earlier one again, in turn with none.
+func sendsRepeats(ctx context.Context, t *trial) ([]measured, error) {
+	senders, err := t.enterSenders(ctx, t.Senders)
+	if err != nil {
+		return nil, err
+	}
+	defer closeSenders(senders)
+	return t.alternate(ctx, "without repeats", "with repeats", func(turn int) (part, error) {
+		return t.sendPart(ctx, senders, 1, load{d: t.Duration / alternations, repeat: 5 * turn})
+	})
+}
+
+// sharedRooms is how many rooms three nodes append to.
+const sharedRooms = 20
+
+// sendsThreeNodes: three servers on one database, the same senders and rooms in all as with one of them, in turn.
+func sendsThreeNodes(ctx context.Context, t *trial) (out []measured, err error) {
+	nodes := []server{t.server}
+	defer func() {
+		for _, node := range nodes[1:] {
+			err = errors.Join(err, node.stop())
+		}
+	}()
+	for range 2 {
+		node, err := t.target.start(ctx)
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, node)
+	}
+	one, err := t.enterSenders(ctx, t.Senders)
+	if err != nil {
+		return nil, err
+	}
+	defer closeSenders(one)
+	three, err := t.enterSendersOn(ctx, t.Senders, func(i int) server { return nodes[i%len(nodes)] })
+	if err != nil {
+		return nil, err
+	}
+	defer closeSenders(three)
+	return t.alternate(ctx, "one process", "three processes", func(turn int) (part, error) {
+		return t.sendPart(ctx, [][]*sender{one, three}[turn], sharedRooms, load{d: t.Duration / alternations})
+	})
+}
+
+// alternate runs two loads in turn, 0 and 1, and compares them.
+func (t *trial) alternate(ctx context.Context, first, second string, run func(turn int) (part, error)) ([]measured, error) {
+	var sum [2]part
+	for range alternations {
+		for turn := range sum {
+			p, err := run(turn)
+			if err == nil {
+				err = t.stored(ctx, p.acks)
+			}
+			if err != nil {
+				return nil, err
+			}
+			sum[turn].acks = append(sum[turn].acks, p.acks...)
+			sum[turn].took += p.took
+		}
+	}
+	out := []measured{
+		{"acked sends per second, " + first, "", sum[0].rate()},
+		{"acked sends per second, " + second, "", sum[1].rate()},
+		{second + " by " + first, "%", 100 * sum[1].rate() / sum[0].rate()},
+	}
+	return slices.Concat(out, sum[0].latencies(", "+first), sum[1].latencies(", "+second)), nil
 }
 
 // percentile is the smallest value that p per cent of the sorted values do not exceed (nearest rank).
@@ -75,66 +178,14 @@ func percentile(sorted []time.Duration, p float64) time.Duration {
 	return sorted[max(rank, 1)-1]
 }
 
-// enterSenders connects n senders. They are n users, since a user may send only so fast.
-func enterSenders(ctx context.Context, s *server, n int) ([]*client, error) {
-	return enterAll(ctx, s, n, func(i int) string { return fmt.Sprintf("sender-%d", i) }, func(int) string { return "" })
-}
-
-// sendAll has each sender send to room(sender, turn) for d, each waiting for an ack before it sends again, and
-// returns all acks. Each sends at least once.
-func sendAll(ctx context.Context, senders []*client, room func(sender, turn int) string, d time.Duration) ([]ack, error) {
-	stop := time.Now().Add(d)
-	acks := make([][]ack, len(senders))
-	errs := make([]error, len(senders))
-	var wg sync.WaitGroup
-	for i, c := range senders {
-		wg.Go(func() {
-			if errs[i] = c.conn.SetDeadline(stop.Add(slack)); errs[i] != nil {
-				return
-			}
-			counts := make(map[string]int64)
-			scratch := make([]byte, 4096)
-			for turn := 0; turn == 0 || time.Now().Before(stop) && ctx.Err() == nil; turn++ {
-				room := room(i, turn)
-				counts[room]++
-				started := time.Now()
-				seq, err := c.sendAndWait(room, counts[room], scratch)
-				if err != nil {
-					errs[i] = fmt.Errorf("sender %d: %w", i, err)
-					return
-				}
-				now := time.Now()
-				acks[i] = append(acks[i], ack{sender: i, room: room, seq: seq, took: now.Sub(started), at: now})
-			}
-		})
-	}
-	wg.Wait()
-	return slices.Concat(acks...), errors.Join(append(errs, ctx.Err())...)
-}
-
-// sendAndWait sends the n-th event of this connection to the room and returns its seq once it is acked.
-func (c *client) sendAndWait(room string, n int64, scratch []byte) (seq int64, err error) {
-	if err := c.send(fmt.Sprintf(`{"op":"send","id":%d,"n":%d,"room":"%s","tag":"%s","type":"message","data":%s}`, n, n, room, newTag(), body)); err != nil {
-		return 0, err
-	}
-	for seq == 0 {
-		if err := c.read(scratch, func(frame []byte) (err error) {
-			if bytes.HasPrefix(frame, []byte(`{"op":"ack"`)) {
-				seq, _, err = field(frame, `"seq":`)
-				return err
-			}
-			return c.look(frame)
-		}); err != nil {
-			return 0, err
-		}
-	}
-	return seq, nil
-}
-
-// dense checks that the acks of each room are 1, 2, 3 … without hole or repeat: the rooms were new.
+// dense checks that the acks of each room are 1, 2, 3 … without hole or repeat: the rooms were new. A target that
+// does not number its events says 0 each time.
 func dense(acks []ack) error {
 	for room, seqs := range byRoom(acks) {
 		slices.Sort(seqs)
+		if seqs[len(seqs)-1] == 0 {
+			continue
+		}
 		for i, seq := range seqs {
 			if seq != int64(i)+1 {
 				return fmt.Errorf("%s: an ack has seq %d where %d is due: lost or doubled", room, seq, i+1)
@@ -144,28 +195,36 @@ func dense(acks []ack) error {
 	return nil
 }
 
-// stored checks that each room's log ends with its last ack: a send stored twice would make it longer.
-func stored(ctx context.Context, s *server, acks []ack) error {
-	token, err := s.token(ctx, "bench")
+// stored checks that each room's log ends with its last ack: a send stored twice would make it longer. A target
+// whose log cannot be asked is not checked by this.
+func (t *trial) stored(ctx context.Context, acks []ack) error {
+	log, ok := t.server.(interface {
+		heads(ctx context.Context, rooms []string) ([]int64, error)
+	})
+	if !ok {
+		return nil
+	}
+	seqs := byRoom(acks)
+	rooms := slices.Sorted(maps.Keys(seqs))
+	heads, err := log.heads(ctx, rooms)
 	if err != nil {
 		return err
 	}
-	for room, seqs := range byRoom(acks) {
-		head, err := s.head(ctx, token, room)
-		if err != nil {
-			return err
-		}
-		if head != int64(len(seqs)) {
-			return fmt.Errorf("%s: the log has %d events, %d were acked", room, head, len(seqs))
+	for i, room := range rooms {
+		if heads[i] != int64(len(seqs[room])) {
+			return fmt.Errorf("%s: the log has %d events, %d were acked", room, heads[i], len(seqs[room]))
 		}
 	}
 	return nil
 }
 
+// byRoom gives the seqs of each room, those of repeats left out.
 func byRoom(acks []ack) map[string][]int64 {
 	rooms := make(map[string][]int64)
 	for _, a := range acks {
-		rooms[a.room] = append(rooms[a.room], a.seq)
+		if !a.again {
+			rooms[a.room] = append(rooms[a.room], a.seq)
+		}
 	}
 	return rooms
 }
