@@ -19,6 +19,9 @@ const (
 	// frameBytes is about how many bytes of events a page holds. What an append brought at once is one page, whose
 	// head is most of what a page of a single small event weighs.
 	frameBytes = 8 << 10
+	// frameEvents is how many events must have come at once to be one page. Fewer stay a page each, as the
+	// transcripts of the protocol show them: there is little to save.
+	frameEvents = 4
 	// segmentCost is what an empty segment is charged against the byte budget: its own fields, its
 	// room's, and their places in maps and lists.
 	segmentCost = 1 << 10
@@ -83,6 +86,9 @@ func (s *segment) markAt(seq room.Seq) room.Mark {
 // many that were, and by how much the segment grew.
 func (s *segment) add(events []room.Event) (n int, grown int64) {
 	before := s.weight()
+	if len(events) < frameEvents {
+		events = events[:1]
+	}
 	encoded := make([]byte, 0, min(frameBytes, len(events)*(len(events[0].Data)+256)))
 	first := len(s.spans)
 	for n < len(events) && (n == 0 || len(encoded)+len(events[n].Data) < frameBytes && s.last()%segmentEvents != 0) {
