@@ -1,46 +1,51 @@
-// Package bench measures a Roomlog server from outside: it starts the same binary as a process of its
-// own, loads it over loopback, and reads what that cost from the operating system. Every row also
-// checks that nothing was lost, doubled or reordered.
+// Package bench measures servers from outside: it starts each as a process of its own, loads it over
+// loopback, and reads what that cost from the operating system. Every row also checks that nothing was
+// lost, doubled or reordered.
 //
-// CPU is that of the server's process alone: a PostgreSQL behind it is not in it, nor is the load. Load and
-// server share the machine: quote medians, and ratios within one run.
+// CPU is that of the server's process alone: a PostgreSQL behind it is a figure of its own, and the load is in
+// none. Load and server share the machine: quote medians, and ratios within one run.
 package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
 // Options say what to measure.
 type Options struct {
-	Binary   string        // the roomlog binary to start
-	Stores   []string      // "sqlite", or a Postgres URL; default sqlite
-	Only     []string      // names of rows to run; default all
-	Runs     int           // how often each row runs; default 3
-	Duration time.Duration // of each loaded row; default 5 s
-	Idle     int           // connections of the idle row; default 10,000
-	Readers  int           // readers of the fan-out row; default 1,000
-	Senders  int           // of the send rows; default 64
-	Stalled  int           // readers that stop, of the row of that name; default 1,000
-	JSON     bool          // print JSON instead of a table
-	Progress io.Writer     // one line per run; nil is silent
+	Binary    string        // the roomlog binary to start
+	Version   string        // of it, for the report
+	Stores    []string      // "sqlite", or a Postgres URL; default sqlite
+	Peers     []string      // names of servers to compare with; default none
+	AllPeers  bool          // compare with every peer that is built
+	Reference string        // the target that ratios are to; default floor
+	Only      []string      // names of rows to run; default all
+	Runs      int           // how often each row runs; default 3
+	Duration  time.Duration // of each loaded row; default 5 s
+	Idle      int           // connections of the idle row; default 10,000
+	Readers   int           // readers of the fan-out row; default 1,000
+	Senders   int           // of the send rows; default 64
+	Stalled   int           // readers that stop, of the row of that name; default 1,000
+	JSON      bool          // print JSON instead of a table
+	Progress  io.Writer     // one line per run, and one now and then while it lasts; nil is silent
 }
 
 func (o *Options) withDefaults() {
 	if len(o.Stores) == 0 {
 		o.Stores = []string{"sqlite"}
 	}
-	for v, def := range map[*int]int{&o.Runs: 3, &o.Idle: 10000, &o.Readers: 1000, &o.Senders: 64, &o.Stalled: 1000} {
-		if *v == 0 {
-			*v = def
+	for _, n := range o.numbers() {
+		if *n.value == 0 {
+			*n.value = n.def
 		}
+	}
+	if o.Reference == "" {
+		o.Reference = "floor"
 	}
 	if o.Duration == 0 {
 		o.Duration = 5 * time.Second
@@ -50,14 +55,27 @@ func (o *Options) withDefaults() {
 	}
 }
 
+type amount struct {
+	name      string
+	value     *int
+	def, most int
+}
+
+func (o *Options) numbers() []amount {
+	return []amount{
+		{"runs", &o.Runs, 3, 1000},
+		{"idle", &o.Idle, 10_000, 1_000_000},
+		{"readers", &o.Readers, 1000, 100_000},
+		{"senders", &o.Senders, 64, 10_000},
+		{"stalled", &o.Stalled, 1000, 10_000},
+	}
+}
+
 // validate says in one sentence what cannot be measured.
 func (o *Options) validate() error {
-	for _, c := range []struct {
-		name    string
-		n, most int
-	}{{"runs", o.Runs, 1000}, {"idle", o.Idle, 1_000_000}, {"readers", o.Readers, 100_000}, {"senders", o.Senders, 10_000}, {"stalled", o.Stalled, 10_000}} {
-		if c.n < 1 || c.n > c.most {
-			return fmt.Errorf("%s must be from 1 to %d, not %d", c.name, c.most, c.n)
+	for _, n := range o.numbers() {
+		if *n.value < 1 || *n.value > n.most {
+			return fmt.Errorf("%s must be from 1 to %d, not %d", n.name, n.most, *n.value)
 		}
 	}
 	if o.Duration < time.Millisecond || o.Duration > time.Hour {
@@ -66,59 +84,28 @@ func (o *Options) validate() error {
 	return known(o.Only)
 }
 
-// Figure is one measured quantity over the runs of a row.
-type Figure struct {
-	Name   string    `json:"name"`
-	Unit   string    `json:"unit"`
-	Values []float64 `json:"values"` // one per run
-}
-
-// Median is the middle value, or the mean of the two in the middle; 0 without values.
-func (f Figure) Median() float64 {
-	n := len(f.Values)
-	if n == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(f.Values))
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
-}
-
-// Row is the outcome of one scenario on one store.
-type Row struct {
-	Name    string   `json:"name"`
-	Store   string   `json:"store"`
-	Figures []Figure `json:"figures"`
-}
-
-// add notes the figures of one run.
-func (r *Row) add(run []measured) {
-	for i, m := range run {
-		if i == len(r.Figures) {
-			r.Figures = append(r.Figures, Figure{Name: m.name, Unit: m.unit})
-		}
-		r.Figures[i].Values = append(r.Figures[i].Values, m.value)
-	}
-}
-
-type measured struct {
-	name, unit string
-	value      float64
-}
-
 // scenario is one row of the table.
 type scenario struct {
 	name  string
 	about string
-	run   func(ctx context.Context, s *server, o Options) ([]measured, error)
+	needs ability // what a target must be able to do
+	run   func(ctx context.Context, t *trial) ([]measured, error)
+}
+
+// trial is one run of a row, on a server of its own.
+type trial struct {
+	Options
+	server
+	*progress
 }
 
 var scenarios = []scenario{
-	{"idle", "idle connections over 1,000 rooms", idle},
-	{"fanout", "one room, saturated: one send of each sender in flight", fanout},
-	{"sends-one-room", "acked sends, one outstanding each, one room", sendsOneRoom},
-	{"sends-many-rooms", "acked sends, one outstanding each, 1,000 rooms", sendsManyRooms},
-	{"snapshot", "one room under a snapshot that another session holds, against one without (PostgreSQL)", snapshot},
-	{"stalled", "readers that stop in a room of 1 MB/s, and others that read on", stalled},
+	{"idle", "idle connections over 1,000 rooms", 0, idle},
+	{"fanout", "one room, saturated: one send of each sender in flight", 0, fanout},
+	{"sends-one-room", "acked sends, one outstanding each, one room", 0, sendsOneRoom},
+	{"sends-many-rooms", "acked sends, one outstanding each, 1,000 rooms", 0, sendsManyRooms},
+	{"snapshot", "one room under a snapshot that another session holds, against one without (PostgreSQL)", onPostgres, snapshot},
+	{"stalled", "readers that stop in a room of 1 MB/s, and others that read on", tells, stalled},
 }
 
 // Names lists the rows, with what each of them does.
@@ -130,33 +117,6 @@ func Names() []string {
 	return names
 }
 
-// Run measures and prints. It stops at the first row that fails or loses an event, or when ctx ends.
-func Run(ctx context.Context, o Options, out io.Writer) error {
-	o.withDefaults()
-	if err := o.validate(); err != nil {
-		return err
-	}
-	var rows []Row
-	for _, store := range o.Stores {
-		for _, sc := range scenarios {
-			if len(o.Only) > 0 && !slices.Contains(o.Only, sc.name) {
-				continue
-			}
-			row, err := measure(ctx, sc, store, o)
-			if err != nil {
-				return fmt.Errorf("%s on %s: %w", sc.name, storeName(store), err)
-			}
-			rows = append(rows, row)
-		}
-	}
-	if o.JSON {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(rows)
-	}
-	return table(out, rows)
-}
-
 func known(names []string) error {
 	for _, name := range names {
 		if !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == name }) {
@@ -166,53 +126,73 @@ func known(names []string) error {
 	return nil
 }
 
-// storeName keeps a database's password out of what is printed.
-func storeName(store string) string {
-	name, _, _ := strings.Cut(store, ":")
-	return name
+// Run measures and prints. It stops at the first row that fails or loses an event, or when ctx ends.
+func Run(ctx context.Context, o Options, out io.Writer) error {
+	o.withDefaults()
+	if err := o.validate(); err != nil {
+		return err
+	}
+	targets, err := chosen(&o)
+	if err != nil {
+		return err
+	}
+	var rows []Row
+	for _, sc := range scenarios {
+		if len(o.Only) > 0 && !slices.Contains(o.Only, sc.name) {
+			continue
+		}
+		of, err := measure(ctx, sc, targets, o)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, of...)
+	}
+	compare(rows, o.Reference)
+	if o.JSON {
+		return report(out, o, rows)
+	}
+	return table(out, rows)
 }
 
-func measure(ctx context.Context, sc scenario, store string, o Options) (Row, error) {
-	row := Row{Name: sc.name, Store: storeName(store)}
-	for i := range o.Runs {
-		started := time.Now()
-		got, err := once(ctx, sc, store, o)
-		if err != nil {
-			return row, err
+// measure runs a scenario on every target that is able to, all in turn before the first comes again, so that
+// whatever disturbs the machine meets them alike.
+func measure(ctx context.Context, sc scenario, targets []target, o Options) ([]Row, error) {
+	able := slices.DeleteFunc(slices.Clone(targets), func(t target) bool { return t.can()&sc.needs != sc.needs })
+	rows := make([]Row, len(able))
+	for run := range o.Runs {
+		for i, target := range able {
+			rows[i].Name, rows[i].Target = sc.name, target.name()
+			label := fmt.Sprintf("%s, %s, run %d of %d", sc.name, target.name(), run+1, o.Runs)
+			started := time.Now()
+			got, err := once(ctx, sc, target, o, label)
+			if err != nil {
+				return nil, fmt.Errorf("%s, %s: %w", sc.name, target.name(), err)
+			}
+			rows[i].add(got)
+			fmt.Fprintf(o.Progress, "%s: done in %.1f s%s\n", label, time.Since(started).Seconds(), first(got))
 		}
-		row.add(got)
-		fmt.Fprintf(o.Progress, "%s on %s, run %d of %d: %.1f s\n", sc.name, row.Store, i+1, o.Runs, time.Since(started).Seconds())
 	}
-	return row, nil
+	return rows, nil
+}
+
+// first is a run's first figure, to be seen at once.
+func first(got []measured) string {
+	if len(got) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %s: %s %s", got[0].name, short(got[0].value), got[0].unit)
 }
 
 // once runs a scenario on a server of its own.
-func once(ctx context.Context, sc scenario, store string, o Options) ([]measured, error) {
+func once(ctx context.Context, sc scenario, target target, o Options, label string) ([]measured, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s, err := startServer(ctx, o.Binary, store)
-	if err != nil {
+	t := &trial{Options: o, progress: startProgress(o.Progress, label)}
+	defer t.progress.stop()
+	var err error
+	if t.server, err = target.start(ctx); err != nil {
 		return nil, err
 	}
-	got, err := sc.run(ctx, s, o)
-	return got, errors.Join(err, ctx.Err(), s.stop())
-}
-
-func table(out io.Writer, rows []Row) error {
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "row\tstore\tfigure\tmedian\tlowest\thighest\tunit\t")
-	for _, r := range rows {
-		for _, f := range r.Figures {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Name, r.Store, f.Name,
-				short(f.Median()), short(slices.Min(f.Values)), short(slices.Max(f.Values)), f.Unit)
-		}
-	}
-	return w.Flush()
-}
-
-func short(v float64) string {
-	if v >= 100 {
-		return fmt.Sprintf("%.0f", v)
-	}
-	return fmt.Sprintf("%.2f", v)
+	got, err := sc.run(ctx, t)
+	return got, errors.Join(err, ctx.Err(), t.server.stop())
 }

@@ -43,7 +43,7 @@ func TestPercentile(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	var rows []Row
-	row := Row{Name: "sends", Store: "sqlite"}
+	row := Row{Name: "sends", Target: "sqlite"}
 	row.add([]measured{{"acked", "", 12345.6}, {"p50", "ms", 1.234}})
 	row.add([]measured{{"acked", "", 100}, {"p50", "ms", 99.999}})
 	row.add([]measured{{"acked", "", 99.994}, {"p50", "ms", 2}})
@@ -56,9 +56,9 @@ func TestTable(t *testing.T) {
 		lines = append(lines, strings.Fields(line))
 	}
 	want := [][]string{
-		{"row", "store", "figure", "median", "lowest", "highest", "unit"},
-		{"sends", "sqlite", "acked", "100", "99.99", "12346"},
-		{"sends", "sqlite", "p50", "2.00", "1.23", "100.00", "ms"},
+		{"row", "figure", "target", "median", "lowest", "highest", "unit", "ratio"},
+		{"sends", "acked", "sqlite", "100", "99.99", "12346"},
+		{"sends", "p50", "sqlite", "2.00", "1.23", "100.00", "ms"},
 	}
 	got, _ := json.Marshal(lines)
 	wanted, _ := json.Marshal(want)
@@ -137,11 +137,11 @@ func TestRun(t *testing.T) {
 	if err := Run(t.Context(), o, &out); err != nil {
 		t.Fatal(err)
 	}
-	var rows []Row
-	if err := json.Unmarshal(out.Bytes(), &rows); err != nil || len(rows) != 4 {
-		t.Fatalf("%d rows: %v", len(rows), err)
+	var got Report
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || len(got.Rows) != 4 {
+		t.Fatalf("%d rows: %v", len(got.Rows), err)
 	}
-	for _, r := range rows {
+	for _, r := range got.Rows {
 		for _, f := range r.Figures {
 			if len(f.Values) != 1 || !(f.Median() > 0) && f.Name != "server CPU" && !strings.Contains(f.Name, "CPU") && !strings.HasSuffix(f.Name, "that were cut") {
 				t.Errorf("%s: %s is %v", r.Name, f.Name, f.Values)

@@ -1,245 +1,271 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
-	"strconv"
+	"sync"
 	"time"
 )
 
 // client is a WebSocket client that costs little: it reads large pieces and looks only at the fields
 // it checks, so that the load leaves the processor to the server. One goroutine uses it at a time.
 type client struct {
-	conn net.Conn
-	buf  []byte // received, not yet looked at
-	seq  int64  // of the room it has joined
-	got  int64  // events received
+	mu     sync.Mutex // for who sets conn, and who closes it
+	conn   net.Conn
+	closed bool
+
+	says  dialect
+	token string
+	room  string // to join, or empty
+
+	buf []byte // received and not yet looked at; its capacity is the most that is read at a time
+	out []byte // of the last write, to be used again
+	cut func([]byte) (payload, rest []byte, ok bool, err error)
+
+	entered  bool
+	keeps    bool               // whether position is kept
+	position string             // where it stands, in the words of the dialect
+	seq      int64              // of the last event, where the target numbers them
+	got      int64              // events received
+	last     []int64            // by sender, the count of its last event, where the target does not
+	acks     int64              // answers to sends
+	ackSeq   int64              // of the last answer; 0 where the target does not say
+	seen     func(frame []byte) // nil, or looks at frames before the dialect does
 }
 
 // patience bounds each step of opening a connection.
 const patience = 20 * time.Second
 
-func dial(ctx context.Context, addr string) (*client, error) {
-	conn, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	c := &client{conn: conn}
-	if err := c.upgrade(addr); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return c, nil
-}
+// smallPiece is what is read at a time where little comes, largePiece where much does.
+const (
+	smallPiece = 512
+	largePiece = 64 << 10
+)
 
-func (c *client) upgrade(addr string) error {
-	if err := c.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+// connect opens a connection in the place of the one that the client had, if any, and asks for a WebSocket on it.
+func (c *client) connect(ctx context.Context, from net.Addr, addr string) error {
+	conn, err := (&net.Dialer{Timeout: patience, LocalAddr: from}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	if err := c.take(conn); err != nil {
+		return err
+	}
+	c.cut = cutFrame
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	var key [16]byte
 	rand.Read(key[:])
-	if _, err := fmt.Fprintf(c.conn, "GET /v1/ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", addr, base64.StdEncoding.EncodeToString(key[:])); err != nil {
-		return err
-	}
-	r := bufio.NewReaderSize(c.conn, 1024)
-	resp, err := http.ReadResponse(r, nil)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return fmt.Errorf("upgrade: status %d", resp.StatusCode)
-	}
-	rest, err := r.Peek(r.Buffered())
-	c.buf = append(c.buf, rest...)
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", c.says.path(c), addr, base64.StdEncoding.EncodeToString(key[:]))
 	return err
 }
 
-// enter says hello and, unless room is empty, joins it; it returns once that is answered.
-func (c *client) enter(token, room string) error {
-	if err := c.send(`{"op":"hello","token":"` + token + `"}`); err != nil {
-		return err
-	}
-	want := []byte(`{"op":"welcome"`)
-	if room != "" {
-		want = []byte(`{"op":"joined"`)
-		if err := c.send(`{"op":"join","id":1,"room":"` + room + `"}`); err != nil {
+// upgraded reads the answer to connect.
+func (c *client) upgraded() error { return c.answered("HTTP/1.1 101 ") }
+
+// answered reads the head of an HTTP answer with this status; what follows it stays in buf.
+func (c *client) answered(status string) error {
+	c.piece(smallPiece)
+	for {
+		if end := bytes.Index(c.buf, []byte("\r\n\r\n")); end >= 0 {
+			if !bytes.HasPrefix(c.buf, []byte(status)) {
+				return fmt.Errorf("the answer is not %sbut %.100q", status, c.buf[:end])
+			}
+			c.buf = c.buf[:copy(c.buf, c.buf[end+4:])]
+			return nil
+		}
+		if len(c.buf) > 16<<10 {
+			return errors.New("the answer has no end")
+		}
+		if err := c.fill(); err != nil {
 			return err
 		}
 	}
-	scratch := make([]byte, 4096)
-	for entered := false; !entered; {
-		if err := c.read(scratch, func(frame []byte) error {
-			entered = entered || bytes.HasPrefix(frame, want)
-			return c.look(frame)
-		}); err != nil {
+}
+
+// enter says hello, and returns once that is answered.
+func (c *client) enter() error {
+	if err := c.says.hello(c); err != nil {
+		return err
+	}
+	return c.untilEntered()
+}
+
+func (c *client) untilEntered() error {
+	if err := c.drain(); err != nil { // what came with the answer to the upgrade
+		return err
+	}
+	for !c.entered {
+		if err := c.read(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// send writes one masked text frame. The mask is zero, which is a mask like any other (RFC 6455 5.3).
-func (c *client) send(text string) error {
-	frame := make([]byte, 0, len(text)+8)
-	if len(text) < 126 {
-		frame = append(frame, 0x81, 0x80|byte(len(text)))
-	} else {
-		frame = append(frame, 0x81, 0x80|126)
-		frame = binary.BigEndian.AppendUint16(frame, uint16(len(text)))
+// take puts a connection in the place of the last one.
+func (c *client) take(conn net.Conn) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		conn.Close()
+		return net.ErrClosed
 	}
-	frame = append(frame, 0, 0, 0, 0)
-	_, err := c.conn.Write(append(frame, text...))
+	if c.conn != nil {
+		c.conn.Close()
+	}
+	c.conn, c.entered, c.buf = conn, false, c.buf[:0]
+	return nil
+}
+
+// close ends the client for good; any goroutine may call it.
+func (c *client) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.conn != nil {
+		c.conn.Close()
+	}
+}
+
+// piece has the client read up to n bytes at a time, or more where it does already.
+func (c *client) piece(n int) {
+	if cap(c.buf) < n {
+		c.buf = append(make([]byte, 0, n), c.buf...)
+	}
+}
+
+// read reads once, and gives every whole frame to the dialect.
+func (c *client) read() error {
+	if err := c.fill(); err != nil {
+		return err
+	}
+	return c.drain()
+}
+
+// fill reads once into buf.
+func (c *client) fill() error {
+	if len(c.buf) == cap(c.buf) {
+		c.piece(max(2*cap(c.buf), smallPiece))
+	}
+	n, err := c.conn.Read(c.buf[len(c.buf):cap(c.buf)])
+	c.buf = c.buf[:len(c.buf)+n]
+	if n > 0 {
+		return nil
+	}
 	return err
 }
 
-// read reads once into scratch and gives every whole frame to f.
-func (c *client) read(scratch []byte, f func([]byte) error) error {
-	n, err := c.conn.Read(scratch)
-	if err != nil {
-		return err
-	}
-	data := scratch[:n]
-	if len(c.buf) > 0 {
-		c.buf = append(c.buf, data...)
-		data = c.buf
-	}
+// drain looks at the whole frames of buf.
+func (c *client) drain() error {
+	rest := c.buf
 	for {
-		payload, rest, ok, err := cutFrame(data)
+		payload, after, ok, err := c.cut(rest)
 		if err != nil {
 			return err
 		}
 		if !ok {
 			break
 		}
-		if err := f(payload); err != nil {
+		if c.seen != nil {
+			c.seen(payload)
+		}
+		if err := c.says.look(c, payload); err != nil {
 			return err
 		}
-		data = rest
+		rest = after
 	}
-	if len(data) == 0 {
-		c.buf = nil
-	} else {
-		c.buf = append(c.buf[:0:0], data...)
-	}
+	c.buf = c.buf[:copy(c.buf, rest)]
 	return nil
 }
 
-// maxFrame is far above what the server sends.
-const maxFrame = 64 << 20
-
-// cutFrame cuts the first frame off b; ok is false while it is not whole. io.EOF is a close. The server
-// sends whole, unmasked text frames (VER-1); anything else is an error.
-func cutFrame(b []byte) (payload, rest []byte, ok bool, err error) {
-	if len(b) < 2 {
-		return nil, b, false, nil
-	}
-	const text, closing = 0x81, 0x88
-	if b[0] != text && b[0] != closing {
-		return nil, nil, false, fmt.Errorf("a frame begins with %#x", b[0])
-	}
-	head, size := 2, uint64(b[1]) // with the mask's bit it is no length that is known here
-	switch size {
-	case 126:
-		head = 4
-		if len(b) < head {
-			return nil, b, false, nil
-		}
-		size = uint64(binary.BigEndian.Uint16(b[2:]))
-	case 127:
-		head = 10
-		if len(b) < head {
-			return nil, b, false, nil
-		}
-		size = binary.BigEndian.Uint64(b[2:])
-	default:
-		if size > 127 {
-			return nil, nil, false, errors.New("a frame of the server is masked")
-		}
-	}
-	if size > maxFrame {
-		return nil, nil, false, fmt.Errorf("a frame of %d bytes", size)
-	}
-	end := head + int(size)
-	if len(b) < end {
-		return nil, b, false, nil
-	}
-	if b[0] == closing {
-		return nil, nil, false, io.EOF
-	}
-	return b[head:end], b[end:], true, nil
+// write writes one text frame.
+func (c *client) write(text string) error {
+	return c.writeFrame(append(c.frame(), text...))
 }
 
-// look follows the pages: each must begin where the last one ended, and hold every event up to its end.
-func (c *client) look(frame []byte) error {
-	switch {
-	case bytes.HasPrefix(frame, []byte(`{"op":"ping"`)):
-		return c.send(`{"op":"pong"}`)
-	case bytes.HasPrefix(frame, []byte(`{"op":"page"`)):
-		prev, seq, err := span(frame)
-		if err != nil {
-			return err
-		}
-		if prev != c.seq {
-			return fmt.Errorf("a page follows %d, but the client stands at %d: lost, doubled or reordered", prev, c.seq)
-		}
-		c.got += seq - prev
-		c.seq = seq
-	case bytes.HasPrefix(frame, []byte(`{"op":"joined"`)):
-		prev, seq, err := span(frame)
-		if err != nil {
-			return err
-		}
-		c.got += seq - prev
-		c.seq = seq
-	case bytes.HasPrefix(frame, []byte(`{"op":"error"`)), bytes.HasPrefix(frame, []byte(`{"op":"reset"`)):
-		return fmt.Errorf("refused: %s", frame)
+// frame gives where to append the text of a frame, for writeFrame.
+func (c *client) frame() []byte {
+	if c.out == nil {
+		c.out = make([]byte, headRoom, 512)
 	}
+	return c.out[:headRoom]
+}
+
+// writeFrame writes what was appended to frame().
+func (c *client) writeFrame(b []byte) error {
+	c.out = b
+	_, err := c.conn.Write(headed(b))
+	return err
+}
+
+// publish sends an event and waits for its answer; it gives the seq, or 0 where the target does not say.
+func (c *client) publish(e *send) (seq int64, err error) {
+	if err := c.writeFrame(c.says.publish(c.frame(), c, e)); err != nil {
+		return 0, err
+	}
+	for before := c.acks; c.acks == before; {
+		if err := c.read(); err != nil {
+			return 0, err
+		}
+	}
+	return c.ackSeq, nil
+}
+
+// acked notes the answer to a send; 0 is a seq that is not told.
+func (c *client) acked(seq int64) {
+	c.acks++
+	c.ackSeq = seq
+}
+
+// follows notes the delivery of the events after prev up to seq; it must begin where the last one ended.
+func (c *client) follows(prev, seq int64) error {
+	if prev != c.seq || seq < prev {
+		return fmt.Errorf("the events of (%d, %d] come to a client that stands at %d: lost, doubled or reordered", prev, seq, c.seq)
+	}
+	c.got += seq - prev
+	c.seq = seq
 	return nil
 }
 
-// span gives what the page in a frame covers, after checking that it holds each event of it once and in
-// order. The events of the bench hold nothing that looks like a field of ours.
-func span(frame []byte) (prev, seq int64, err error) {
-	prev, rest, err := field(frame, `"prev":`)
-	if err != nil {
-		return 0, 0, err
+// followTo reads until the client has got as many events as want says, once that is known (not 0).
+func (c *client) followTo(want func() int64, deadline time.Time) error {
+	if err := c.conn.SetDeadline(deadline); err != nil {
+		return err
 	}
-	seq, rest, err = field(rest, `"seq":`)
-	if err != nil {
-		return 0, 0, err
-	}
-	for want := prev + 1; want <= seq; want++ {
-		var got int64
-		if got, rest, err = field(rest, `"seq":`); err != nil || got != want {
-			return 0, 0, fmt.Errorf("a page of (%d, %d] has event %d where %d is due (%v)", prev, seq, got, want, err)
+	c.piece(4096)
+	for {
+		n := want()
+		switch {
+		case n != 0 && c.got == n:
+			return nil
+		case n != 0 && c.got > n:
+			return fmt.Errorf("a reader has %d events of %d: doubled", c.got, n)
+		}
+		if err := c.read(); err != nil {
+			return fmt.Errorf("reader with %d events of %d: %w", c.got, want(), err)
 		}
 	}
-	if bytes.Contains(rest, []byte(`"seq":`)) {
-		return 0, 0, fmt.Errorf("a page of (%d, %d] holds more events than that", prev, seq)
-	}
-	return prev, seq, nil
 }
 
-// field finds the number behind name, and what follows it.
-func field(b []byte, name string) (int64, []byte, error) {
-	at := bytes.Index(b, []byte(name))
-	if at < 0 {
-		return 0, nil, fmt.Errorf("a frame without %s", name)
+// follow reads until t; a connection that ends before has failed.
+func (c *client) follow(t time.Time) error {
+	if err := c.conn.SetDeadline(t); err != nil {
+		return err
 	}
-	b = b[at+len(name):]
-	n := 0
-	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
-		n++
+	for {
+		if err := c.read(); err != nil {
+			if time.Now().Before(t) {
+				return err
+			}
+			return nil
+		}
 	}
-	v, err := strconv.ParseInt(string(b[:n]), 10, 64)
-	return v, b[n:], err
 }

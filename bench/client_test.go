@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -54,7 +55,7 @@ func TestCutFrame(t *testing.T) {
 func pageFrame(op string, prev, seq int64, events ...int64) string {
 	var list []string
 	for _, e := range events {
-		list = append(list, fmt.Sprintf(`{"room":"bench:a","seq":%d,"type":"message","author":"u","tag":"t","at":"x","data":%s}`, e, body))
+		list = append(list, fmt.Sprintf(`{"room":"bench:a","seq":%d,"type":"message","author":"u","tag":"t","at":"x","data":%s}`, e, appendBody(nil, 1, e, bodyBytes)))
 	}
 	return fmt.Sprintf(`{"op":"%s","room":"bench:a","epoch":"k","prev":%d,"seq":%d,"position":"k:%d:0","events":[%s]}`,
 		op, prev, seq, seq, strings.Join(list, ","))
@@ -64,8 +65,9 @@ func pageFrame(op string, prev, seq int64, events ...int64) string {
 func TestLook(t *testing.T) {
 	joined := `{"op":"joined","id":1,"room":"bench:a","epoch":"k","floor":1,"head":5,"page":` + pageFrame("x", 3, 5, 4, 5) + `}`
 	c := &client{}
+	s := &roomlog{}
 	for _, frame := range []string{joined, pageFrame("page", 5, 6, 6), pageFrame("page", 6, 9, 7, 8, 9), pageFrame("page", 9, 9), `{"op":"welcome"}`, `{"op":"pong"}`} {
-		if err := c.look([]byte(frame)); err != nil {
+		if err := s.look(c, []byte(frame)); err != nil {
 			t.Fatalf("%.80s: %v", frame, err)
 		}
 	}
@@ -85,11 +87,11 @@ func TestLook(t *testing.T) {
 		"an error":          `{"op":"error","code":"rate_limited"}`,
 		"a reset":           `{"op":"reset","reason":"ahead"}`,
 	} {
-		before := *c
-		if err := c.look([]byte(frame)); err == nil {
+		seq, got := c.seq, c.got
+		if err := s.look(c, []byte(frame)); err == nil {
 			t.Errorf("%s is not noticed", name)
 		}
-		if c.seq != before.seq || c.got != before.got {
+		if c.seq != seq || c.got != got {
 			t.Errorf("%s moved the client", name)
 		}
 	}
@@ -112,14 +114,12 @@ func TestRead(t *testing.T) {
 			}
 			far.Close()
 		}()
-		c := &client{conn: near}
+		c := &client{conn: near, cut: cutFrame, says: dialectFunc(func(*client, []byte) error { return nil })}
 		var got []string
+		c.seen = func(frame []byte) { got = append(got, string(frame)) }
 		var err error
-		for scratch := make([]byte, 5000); err == nil; {
-			err = c.read(scratch, func(frame []byte) error {
-				got = append(got, string(frame))
-				return nil
-			})
+		for c.piece(5000); err == nil; {
+			err = c.read()
 		}
 		near.Close()
 		if err != io.EOF || !slices.Equal(got, texts) || len(c.buf) != 0 {
@@ -130,14 +130,17 @@ func TestRead(t *testing.T) {
 
 // TestSend writes frames that a server reads as they were given.
 func TestSend(t *testing.T) {
-	for _, n := range []int{0, 125, 126, 65535} {
+	for _, n := range []int{0, 125, 126, 65535, 65536} {
 		near, far := net.Pipe()
 		text := strings.Repeat("x", n)
 		sent := make(chan error, 1)
-		go func() { sent <- (&client{conn: near}).send(text) }()
+		go func() { sent <- (&client{conn: near}).write(text) }()
 		head := 6
 		if n > 125 {
 			head = 8
+		}
+		if n > 65535 {
+			head = 14
 		}
 		frame := make([]byte, head+n)
 		if _, err := io.ReadFull(far, frame); err != nil {
@@ -148,3 +151,16 @@ func TestSend(t *testing.T) {
 		}
 	}
 }
+
+// dialectFunc looks at frames, and says nothing.
+type dialectFunc func(c *client, frame []byte) error
+
+func (dialectFunc) token(context.Context, string) (string, error) { return "", nil }
+
+func (dialectFunc) path(*client) string { return "/" }
+
+func (dialectFunc) hello(*client) error { return nil }
+
+func (dialectFunc) publish(b []byte, _ *client, s *send) []byte { return append(b, s.data...) }
+
+func (f dialectFunc) look(c *client, frame []byte) error { return f(c, frame) }

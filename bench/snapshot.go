@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,21 +14,19 @@ const intervals = 6
 
 // snapshot: one room is sent to as in sends-one-room, first freely, then while another session of the database
 // holds a snapshot that is older than the room, as a backup or a forgotten transaction does. No dead
-// version of the room's row can be removed meanwhile. Each takes o.Duration; SQLite has no such sessions.
-func snapshot(ctx context.Context, s *server, o Options) ([]measured, error) {
-	if !strings.HasPrefix(s.store, "postgres") {
-		return nil, nil
-	}
-	senders, err := enterSenders(ctx, s, o.Senders)
+// version of the room's row can be removed meanwhile. Each takes t.Duration.
+func snapshot(ctx context.Context, t *trial) ([]measured, error) {
+	s := t.server.(*roomlog)
+	senders, err := t.enterSenders(ctx, t.Senders)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll(senders)
-	free, err := rates(ctx, s, senders, o.Duration)
+	free, err := t.rates(ctx, senders)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := pgx.Connect(ctx, s.store)
+	conn, err := pgx.Connect(ctx, s.target.store)
 	if err != nil {
 		return nil, fmt.Errorf("hold a snapshot: %w", err)
 	}
@@ -37,7 +34,7 @@ func snapshot(ctx context.Context, s *server, o Options) ([]measured, error) {
 	if _, err := conn.Exec(ctx, "begin isolation level repeatable read; select count(*) from roomlog.rooms"); err != nil {
 		return nil, fmt.Errorf("hold a snapshot: %w", err)
 	}
-	held, err := rates(ctx, s, senders, o.Duration)
+	held, err := t.rates(ctx, senders)
 	if err != nil {
 		return nil, err
 	}
@@ -46,22 +43,24 @@ func snapshot(ctx context.Context, s *server, o Options) ([]measured, error) {
 		{"acked sends per second, under the snapshot", "", mean(held)},
 		{"under the snapshot", "%", 100 * mean(held) / mean(free)},
 	}
-	part := o.Duration / intervals
+	part := t.Duration / intervals
 	for i, rate := range held {
 		out = append(out, measured{fmt.Sprintf("likewise, from %s on", part*time.Duration(i)), "%", 100 * rate / max(free[i], 1)})
 	}
 	return out, nil
 }
 
-// rates sends to a new room for d, and gives the acked sends per second of each part of that time.
-func rates(ctx context.Context, s *server, senders []*client, d time.Duration) ([]float64, error) {
+// rates sends to a new room for t.Duration, and gives the acked sends per second of each part of that time.
+func (t *trial) rates(ctx context.Context, senders []*client) ([]float64, error) {
+	t.step("sending", 0)
+	d := t.Duration
 	room := "bench:snapshot-" + newTag()
 	started := time.Now()
 	acks, err := sendAll(ctx, senders, func(int, int) string { return room }, d)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(dense(acks), stored(ctx, s, acks)); err != nil {
+	if err := errors.Join(dense(acks), t.stored(ctx, acks)); err != nil {
 		return nil, err
 	}
 	part := d / intervals

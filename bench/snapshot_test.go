@@ -26,8 +26,10 @@ func TestSnapshot(t *testing.T) {
 	if err := Run(t.Context(), o, &out); err != nil {
 		t.Fatal(err)
 	}
-	var rows []Row
-	if err := json.Unmarshal(out.Bytes(), &rows); err != nil || len(rows) != 1 || len(rows[0].Figures) != 3+intervals {
+	var report Report
+	err := json.Unmarshal(out.Bytes(), &report)
+	rows := report.Rows
+	if err != nil || len(rows) != 1 || len(rows[0].Figures) != 3+intervals {
 		t.Fatalf("%s: %v", out.Bytes(), err)
 	}
 	for _, f := range rows[0].Figures[:3] {
