@@ -13,6 +13,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 )
 
@@ -27,12 +28,22 @@ type Options struct {
 	Only      []string      // names of rows to run; default all
 	Runs      int           // how often each row runs; default 3
 	Duration  time.Duration // of each loaded row; default 5 s
-	Idle      int           // connections of the idle row; default 10,000
-	Readers   int           // readers of the fan-out row; default 1,000
-	Senders   int           // of the send rows; default 64
-	Stalled   int           // readers that stop, of the row of that name; default 1,000
-	JSON      bool          // print JSON instead of a table
-	Progress  io.Writer     // one line per run, and one now and then while it lasts; nil is silent
+
+	Idle        int // connections of the idle row; default 10,000
+	Readers     int // readers of the fan-out rows; default 1,000
+	Streams     int // readers of the row of Server-Sent Events; default 5,000
+	Rate        int // sends per second of the steady fan-out row; default 50
+	Rooms       int // of the rows with many; default 1,000
+	RoomsRate   int // sends per second of the fan-out row with many rooms, to all of them; default 1,000
+	Senders     int // of most rows; default 64
+	ManySenders int // of the send rows with many; default 1,024
+	Rejoin      int // clients that come back; default 5,000
+	Cold        int // clients and rooms, of the row in which the server was started anew; default 1,000
+	Missed      int // events that each of those who come back has missed; default 100
+	Stalled     int // readers that stop, of the row of that name; default 1,000
+
+	JSON     bool      // print JSON instead of a table
+	Progress io.Writer // one line per run, and one now and then while it lasts; nil is silent
 }
 
 func (o *Options) withDefaults() {
@@ -66,7 +77,15 @@ func (o *Options) numbers() []amount {
 		{"runs", &o.Runs, 3, 1000},
 		{"idle", &o.Idle, 10_000, 1_000_000},
 		{"readers", &o.Readers, 1000, 100_000},
+		{"streams", &o.Streams, 5000, 100_000},
+		{"rate", &o.Rate, 50, 1_000_000},
+		{"rooms", &o.Rooms, 1000, 1_000_000},
+		{"rooms-rate", &o.RoomsRate, 1000, 1_000_000},
 		{"senders", &o.Senders, 64, 10_000},
+		{"many-senders", &o.ManySenders, 1024, 10_000},
+		{"rejoin", &o.Rejoin, 5000, 100_000},
+		{"cold", &o.Cold, 1000, 100_000},
+		{"missed", &o.Missed, 100, 100_000},
 		{"stalled", &o.Stalled, 1000, 10_000},
 	}
 }
@@ -84,43 +103,30 @@ func (o *Options) validate() error {
 	return known(o.Only)
 }
 
-// scenario is one row of the table.
-type scenario struct {
-	name  string
-	about string
-	needs ability // what a target must be able to do
-	run   func(ctx context.Context, t *trial) ([]measured, error)
-}
-
-// trial is one run of a row, on a server of its own.
-type trial struct {
-	Options
-	server
-	*progress
-}
-
-var scenarios = []scenario{
-	{"idle", "idle connections over 1,000 rooms", 0, idle},
-	{"fanout", "one room, saturated: one send of each sender in flight", 0, fanout},
-	{"sends-one-room", "acked sends, one outstanding each, one room", 0, sendsOneRoom},
-	{"sends-many-rooms", "acked sends, one outstanding each, 1,000 rooms", 0, sendsManyRooms},
-	{"snapshot", "one room under a snapshot that another session holds, against one without (PostgreSQL)", onPostgres, snapshot},
-	{"stalled", "readers that stop in a room of 1 MB/s, and others that read on", tells, stalled},
-}
-
-// Names lists the rows, with what each of them does.
-func Names() []string {
-	var names []string
+// List prints the rows and the peers.
+func List(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	for _, s := range scenarios {
-		names = append(names, s.name+": "+s.about)
+		fmt.Fprintf(w, "%s\t%s\n", s.name, s.about)
 	}
-	return names
+	for _, p := range peers {
+		state := "built"
+		if err := p.built(); err != nil {
+			state = err.Error()
+		}
+		fmt.Fprintf(w, "peer %s\t%s\n", p.name(), state)
+	}
+	return w.Flush()
 }
 
 func known(names []string) error {
 	for _, name := range names {
 		if !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == name }) {
-			return fmt.Errorf("no row is named %q; there are:\n  %s", name, strings.Join(Names(), "\n  "))
+			var there []string
+			for _, s := range scenarios {
+				there = append(there, s.name)
+			}
+			return fmt.Errorf("no row is named %q; there are: %s", name, strings.Join(there, ", "))
 		}
 	}
 	return nil
@@ -131,6 +137,9 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	o.withDefaults()
 	if err := o.validate(); err != nil {
 		return err
+	}
+	if err := raiseFiles(); err != nil {
+		return fmt.Errorf("raise how many files may be open: %w", err)
 	}
 	targets, err := chosen(&o)
 	if err != nil {
@@ -158,6 +167,9 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 // whatever disturbs the machine meets them alike.
 func measure(ctx context.Context, sc scenario, targets []target, o Options) ([]Row, error) {
 	able := slices.DeleteFunc(slices.Clone(targets), func(t target) bool { return t.can()&sc.needs != sc.needs })
+	if err := enoughFiles(sc.opens(&o)); err != nil && len(able) > 0 {
+		return nil, fmt.Errorf("%s: %w", sc.name, err)
+	}
 	rows := make([]Row, len(able))
 	for run := range o.Runs {
 		for i, target := range able {
@@ -187,7 +199,7 @@ func first(got []measured) string {
 func once(ctx context.Context, sc scenario, target target, o Options, label string) ([]measured, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := &trial{Options: o, progress: startProgress(o.Progress, label)}
+	t := &trial{Options: o, target: target, progress: startProgress(o.Progress, label)}
 	defer t.progress.stop()
 	var err error
 	if t.server, err = target.start(ctx); err != nil {

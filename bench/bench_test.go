@@ -75,6 +75,8 @@ func TestOptions(t *testing.T) {
 		"stalled must":  func(o *Options) { o.Stalled = -1 },
 		"senders must":  func(o *Options) { o.Senders = -5 },
 		"duration must": func(o *Options) { o.Duration = -time.Second },
+		"streams must":  func(o *Options) { o.Streams = -1 },
+		"no peer is":    func(o *Options) { o.Peers = []string{"nobody"} },
 		"no row is":     func(o *Options) { o.Only = []string{"fanuot"} },
 	} {
 		o := Options{Binary: "/does/not/exist"}
@@ -89,12 +91,12 @@ func TestOptions(t *testing.T) {
 }
 
 func TestProcFiles(t *testing.T) {
-	// Field 14 and 15 of proc(5), behind a name made to mislead.
-	cpu, err := parseCPU("42 (a) R 7 b) S 1 2 3 4 5 6 7 8 9 10 150 25 13 14 15")
-	if err != nil || cpu != 1750*time.Millisecond {
-		t.Errorf("the CPU time is %s: %v", cpu, err)
+	// Fields 4 and 14 to 17 of proc(5), behind a name made to mislead.
+	got, err := parseStat("42 (a) R 7 b) S 1 2 3 4 5 6 7 8 9 10 150 25 13 14 15")
+	if want := (stat{parent: 1, cpu: 1750 * time.Millisecond, ofEnded: 270 * time.Millisecond}); err != nil || got != want {
+		t.Errorf("the process is read as %+v: %v", got, err)
 	}
-	if _, err := parseCPU("42 (a) S 1 2"); err == nil {
+	if _, err := parseStat("42 (a) S 1 2"); err == nil {
 		t.Error("a short stat passes")
 	}
 	rss, err := parseRSS("Name:\tx\nVmRSS:\t   2048 kB\nThreads:\t1\n")
@@ -123,30 +125,42 @@ func TestDense(t *testing.T) {
 	}
 }
 
-// TestRun measures a real server, briefly: every row but the idle one, which takes two rounds of pings.
+// TestRun measures a real server, briefly: every row that needs no PostgreSQL, but the idle one, which takes two
+// rounds of pings.
 func TestRun(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "roomlog")
 	if out, err := exec.Command("go", "build", "-o", binary, "roomlog/cmd/roomlog").CombinedOutput(); err != nil {
 		t.Fatalf("build the server: %v\n%s", err, out)
 	}
 	o := Options{
-		Binary: binary, Runs: 1, Duration: 200 * time.Millisecond, Readers: 20, Senders: 4, Stalled: 100, JSON: true,
-		Only: []string{"fanout", "sends-one-room", "sends-many-rooms", "stalled"},
+		Binary: binary, Runs: 1, Duration: 200 * time.Millisecond, Readers: 20, Streams: 20, Senders: 4, ManySenders: 8,
+		Rooms: 3, RoomsRate: 100, Rejoin: 30, Cold: 5, Missed: 120, Stalled: 100, JSON: true,
+	}
+	for _, s := range scenarios {
+		if s.name != "idle" && s.needs&onPostgres == 0 {
+			o.Only = append(o.Only, s.name)
+		}
 	}
 	var out bytes.Buffer
 	if err := Run(t.Context(), o, &out); err != nil {
 		t.Fatal(err)
 	}
 	var got Report
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil || len(got.Rows) != 4 {
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || len(got.Rows) != len(o.Only) || len(got.Rows) < 12 {
 		t.Fatalf("%d rows: %v", len(got.Rows), err)
 	}
 	for _, r := range got.Rows {
+		if r.Target != "roomlog on sqlite" || len(r.Figures) == 0 {
+			t.Errorf("%s of %s has %d figures", r.Name, r.Target, len(r.Figures))
+		}
 		for _, f := range r.Figures {
-			if len(f.Values) != 1 || !(f.Median() > 0) && f.Name != "server CPU" && !strings.Contains(f.Name, "CPU") && !strings.HasSuffix(f.Name, "that were cut") {
+			if len(f.Values) != 1 || !(f.Median() > 0) && !strings.Contains(f.Name, "CPU") && f.Name != "store reads" && !strings.HasSuffix(f.Name, "that were cut") {
 				t.Errorf("%s: %s is %v", r.Name, f.Name, f.Values)
 			}
 		}
+	}
+	if m := got.Machine; m.Cores < 1 || m.Go == "" {
+		t.Errorf("the machine is %+v", m)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

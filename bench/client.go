@@ -12,16 +12,17 @@ import (
 	"time"
 )
 
-// client is a WebSocket client that costs little: it reads large pieces and looks only at the fields
+// client is a client of a WebSocket, or a stream, that costs little: it reads large pieces and looks only at the fields
 // it checks, so that the load leaves the processor to the server. One goroutine uses it at a time.
 type client struct {
 	mu     sync.Mutex // for who sets conn, and who closes it
 	conn   net.Conn
 	closed bool
 
-	says  dialect
-	token string
-	room  string // to join, or empty
+	says   dialect
+	token  string
+	room   string // to join, or empty
+	stream bool   // it reads Server-Sent Events
 
 	buf []byte // received and not yet looked at; its capacity is the most that is read at a time
 	out []byte // of the last write, to be used again
@@ -47,7 +48,8 @@ const (
 	largePiece = 64 << 10
 )
 
-// connect opens a connection in the place of the one that the client had, if any, and asks for a WebSocket on it.
+// connect opens a connection in the place of the one that the client had, if any, and asks for a WebSocket
+// on it, or a stream.
 func (c *client) connect(ctx context.Context, from net.Addr, addr string) error {
 	conn, err := (&net.Dialer{Timeout: patience, LocalAddr: from}).DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -56,10 +58,15 @@ func (c *client) connect(ctx context.Context, from net.Addr, addr string) error 
 	if err := c.take(conn); err != nil {
 		return err
 	}
-	c.cut = cutFrame
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
+	if c.stream {
+		c.cut = cutEvent
+		_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", c.says.path(c), addr)
+		return err
+	}
+	c.cut = cutFrame
 	var key [16]byte
 	rand.Read(key[:])
 	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
@@ -68,7 +75,12 @@ func (c *client) connect(ctx context.Context, from net.Addr, addr string) error 
 }
 
 // upgraded reads the answer to connect.
-func (c *client) upgraded() error { return c.answered("HTTP/1.1 101 ") }
+func (c *client) upgraded() error {
+	if c.stream {
+		return c.answered("HTTP/1.1 200 ")
+	}
+	return c.answered("HTTP/1.1 101 ")
+}
 
 // answered reads the head of an HTTP answer with this status; what follows it stays in buf.
 func (c *client) answered(status string) error {
@@ -123,6 +135,14 @@ func (c *client) take(conn net.Conn) error {
 	}
 	c.conn, c.entered, c.buf = conn, false, c.buf[:0]
 	return nil
+}
+
+// hangUp ends the connection; the client may connect again.
+func (c *client) hangUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn.Close()
+	c.buf = nil
 }
 
 // close ends the client for good; any goroutine may call it.

@@ -27,7 +27,7 @@ func sameUser(i int) string {
 	return fmt.Sprintf("bench-%d", i/perAddress)
 }
 
-// sender i is a user of its own, since a user may send only so fast.
+// senderUser: each is a user of its own, since a user may send only so fast.
 func senderUser(i int) string { return fmt.Sprintf("sender-%d", i) }
 
 // localAddr is where connection i comes from: all of 127/8 is this machine.
@@ -72,7 +72,9 @@ func (t *trial) enterOn(ctx context.Context, n int, on func(int) server, user, r
 	done := t.step("connecting", n)
 	clients := make([]*client, n)
 	for i := range clients {
-		clients[i] = &client{says: on(i), room: room(i)}
+		s := on(i)
+		_, stream := s.(interface{ streamed() })
+		clients[i] = &client{says: s, room: room(i), stream: stream}
 	}
 	var last [dialing]struct { // of a worker: a token serves until the user or the server is another
 		server server
@@ -103,11 +105,6 @@ func (t *trial) enterOn(ctx context.Context, n int, on func(int) server, user, r
 	}
 	context.AfterFunc(ctx, func() { closeAll(clients) })
 	return clients, nil
-}
-
-// enterSenders connects n senders, which join nothing.
-func (t *trial) enterSenders(ctx context.Context, n int) ([]*client, error) {
-	return t.enterAll(ctx, n, senderUser, func(int) string { return "" })
 }
 
 func closeAll(clients []*client) {

@@ -3,16 +3,57 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// fanout: t.Senders sends are kept in flight, all readers follow. A delivery is an event that a reader
-// has received; the CPU is read when the last reader has the last event.
+// fanout: t.Senders sends are kept in flight in one room, and all readers follow.
 func fanout(ctx context.Context, t *trial) ([]measured, error) {
-	room := "bench:fanout-" + newTag() // nobody wrote to it: its head is the number of events
-	readers, err := t.enterAll(ctx, t.Readers, sameUser, func(int) string { return room })
+	return t.fan(ctx, crowd{rooms: 1, readers: t.Readers, piece: largePiece})
+}
+
+// fanoutSteady: the same at t.Rate sends per second, so that there is little to put together.
+func fanoutSteady(ctx context.Context, t *trial) ([]measured, error) {
+	return t.fan(ctx, crowd{rooms: 1, readers: t.Readers, piece: 4096, every: time.Second / time.Duration(t.Rate)})
+}
+
+// roomsFanout: t.Rooms rooms of ten readers, t.RoomsRate sends per second over all of them.
+func roomsFanout(ctx context.Context, t *trial) ([]measured, error) {
+	return t.fan(ctx, crowd{rooms: t.Rooms, readers: 10 * t.Rooms, piece: 4 * smallPiece, every: time.Second / time.Duration(t.RoomsRate)})
+}
+
+// crowd is who reads, and how fast is sent to them.
+type crowd struct {
+	rooms, readers int
+	piece          int                                                                        // what a reader reads at a time
+	every          time.Duration                                                              // as of a load
+	enter          func(ctx context.Context, n int, room func(int) string) ([]*client, error) // nil: WebSockets
+}
+
+// sampled is that the first of so many readers notes how long events took to reach it.
+const sampled = 50
+
+// audience follows rooms to their ends.
+type audience struct {
+	readers []*client
+	room    func(i int) int // of reader i
+	want    []atomic.Int64  // by room: how many events it will have; 0 until that is known
+	took    [][]time.Duration
+}
+
+// fan has readers follow rooms that are sent to. A delivery is an event that a reader has received; the CPU is
+// counted until the last reader has the last event.
+func (t *trial) fan(ctx context.Context, w crowd) ([]measured, error) {
+	names := roomNames("fan", w.rooms) // nobody wrote to them
+	if w.enter == nil {
+		w.enter = func(ctx context.Context, n int, room func(int) string) ([]*client, error) {
+			return t.enterAll(ctx, n, sameUser, room)
+		}
+	}
+	readers, err := w.enter(ctx, w.readers, func(i int) string { return names[i%w.rooms] })
 	if err != nil {
 		return nil, err
 	}
@@ -21,30 +62,23 @@ func fanout(ctx context.Context, t *trial) ([]measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(senders)
+	defer closeSenders(senders)
 	before, err := t.usage()
 	if err != nil {
 		return nil, err
 	}
-	t.step("sending", 0)
+	t.lasting("sending", t.Duration)
 	started := time.Now()
-	var want atomic.Int64 // events, once the last send but one is acked
-	var wg sync.WaitGroup
-	errs := make([]error, len(readers)+1)
-	for i, c := range readers {
-		c.piece(largePiece)
-		wg.Go(func() { errs[i] = c.followTo(want.Load, started.Add(t.Duration+slack)) })
+	a := &audience{readers: readers, room: func(i int) int { return i % w.rooms }, want: make([]atomic.Int64, w.rooms)}
+	follow := a.follow(w.piece, started.Add(t.Duration+slack))
+	sent, errSend := a.send(ctx, senders, names, load{d: t.Duration, every: w.every})
+	if errSend != nil {
+		closeAll(readers) // what they wait for will not come
 	}
-	wg.Go(func() {
-		if err := t.saturate(ctx, senders, room, &want); err != nil {
-			errs[len(readers)] = err
-			closeAll(readers) // what they wait for will not come
-		}
-	})
-	wg.Wait()
+	errFollow := follow()
 	took := time.Since(started).Seconds()
-	after, err := t.usage()
-	if err := errors.Join(append(errs, err)...); err != nil {
+	after, errAfter := t.usage()
+	if err := errors.Join(errSend, errFollow, errAfter); err != nil {
 		return nil, err
 	}
 	var deliveries float64
@@ -52,32 +86,81 @@ func fanout(ctx context.Context, t *trial) ([]measured, error) {
 		deliveries += float64(c.got)
 	}
 	cpu := (after.CPU - before.CPU).Seconds()
+	latency := slices.Sorted(slices.Values(slices.Concat(a.took...)))
 	return []measured{
-		{"deliveries per server CPU-second", "", deliveries / cpu},
+		{"deliveries per server CPU-second", "", deliveries / max(cpu, 1.0/ticksPerSecond)},
 		{"deliveries per second", "", deliveries / took},
-		{"sends per second", "", float64(want.Load()) / took},
+		{"sends per second", "", float64(sent) / took},
+		{"delivery, p50", "ms", percentile(latency, 50).Seconds() * 1000},
+		{"delivery, p99", "ms", percentile(latency, 99).Seconds() * 1000},
 		{"server CPU", "s", cpu},
 		{"server memory", "MiB", float64(after.RSS) / (1 << 20)},
 	}, nil
 }
 
-// saturate sends for t.Duration and sets want to how many events every reader will have to see. The last of them is
-// sent when that is known, so that readers who have all others look again.
-func (t *trial) saturate(ctx context.Context, senders []*client, room string, want *atomic.Int64) error {
-	acks, err := sendAll(ctx, senders, func(int, int) string { return room }, t.Duration)
+func roomNames(row string, n int) []string {
+	run := newTag()
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("bench:%s-%s-%d", row, run, i)
+	}
+	return names
+}
+
+// follow starts the readers; what it returns waits for them.
+func (a *audience) follow(piece int, deadline time.Time) (wait func() error) {
+	var wg sync.WaitGroup
+	errs := make([]error, len(a.readers))
+	a.took = make([][]time.Duration, (len(a.readers)+sampled-1)/sampled)
+	for i, c := range a.readers {
+		c.piece(piece)
+		if i%sampled == 0 {
+			took := &a.took[i/sampled]
+			c.seen = func(frame []byte) { *took = appendTook(*took, frame) }
+		}
+		wg.Go(func() { errs[i] = c.followTo(a.want[a.room(i)].Load, deadline) })
+	}
+	return func() error {
+		wg.Wait()
+		return errors.Join(errs...)
+	}
+}
+
+// appendTook appends how long ago the events of a frame were sent.
+func appendTook(took []time.Duration, frame []byte) []time.Duration {
+	now := time.Since(origin)
+	for {
+		sent, rest, err := field(frame, `"us":`)
+		if err != nil {
+			return took
+		}
+		took = append(took, now-time.Duration(sent)*time.Microsecond)
+		frame = rest
+	}
+}
+
+// send has the rooms sent to, and tells the readers of each how many events it has; it gives how many all have. The
+// last event of a room follows when that is known, so that readers who have all others look again.
+func (a *audience) send(ctx context.Context, senders []*sender, names []string, l load) (sent int64, err error) {
+	l.room = func(i, turn int) string { return names[(i*15+turn)%len(names)] }
+	if l.every > 0 { // each room in turn, whoever sends
+		l.room = func(i, turn int) string { return names[(i+turn*len(senders))%len(names)] }
+	}
+	acks, err := sendAll(ctx, senders, l)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := dense(acks); err != nil {
+		return 0, err
+	}
+	counts := byRoom(acks)
+	for i, name := range names {
+		n := int64(len(counts[name])) + 1
+		a.want[i].Store(n)
+		sent += n
+	}
+	return sent, each(ctx, len(names), len(senders), func(w, i int) error {
+		_, err := senders[w].send(names[i], bodyBytes)
 		return err
-	}
-	n := int64(1)
-	for _, a := range acks {
-		if a.sender == 0 {
-			n++
-		}
-	}
-	want.Store(int64(len(acks)) + 1)
-	_, err = senders[0].publish(&send{room: room, n: n, tag: newTag(), data: appendBody(nil, 0, n, bodyBytes)})
-	return err
+	})
 }

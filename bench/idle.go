@@ -17,7 +17,7 @@ func idle(ctx context.Context, t *trial) ([]measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	clients, err := t.enterAll(ctx, t.Idle, sameUser, func(i int) string { return fmt.Sprintf("bench:idle-%d", i%1000) })
+	clients, err := t.enterAll(ctx, t.Idle, sameUser, func(i int) string { return fmt.Sprintf("bench:idle-%d", i%t.Rooms) })
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func idle(ctx context.Context, t *trial) ([]measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.step("waiting for two rounds of pings", 0)
+	t.lasting("waiting for two rounds of pings", pingRounds)
 	started := time.Now()
 	var wg sync.WaitGroup
 	errs := make([]error, len(clients))

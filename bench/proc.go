@@ -19,7 +19,7 @@ type usage struct {
 const ticksPerSecond = 100
 
 func processUsage(pid int) (usage, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return usage{}, fmt.Errorf("what a process costs is read from Linux's /proc: %w", err)
 	}
@@ -27,21 +27,32 @@ func processUsage(pid int) (usage, error) {
 	if err != nil {
 		return usage{}, err
 	}
-	cpu, errCPU := parseCPU(string(stat))
+	p, errCPU := parseStat(string(text))
 	rss, errRSS := parseRSS(string(status))
-	return usage{CPU: cpu, RSS: rss}, errors.Join(errCPU, errRSS)
+	return usage{CPU: p.cpu, RSS: rss}, errors.Join(errCPU, errRSS)
 }
 
-// parseCPU reads the user and system time of /proc/PID/stat.
-func parseCPU(stat string) (time.Duration, error) {
-	// The command's name, in parentheses, may hold spaces and parentheses: count from behind it.
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 13 {
-		return 0, errors.New("/proc stat: too few fields")
+// stat is a part of /proc/PID/stat.
+type stat struct {
+	parent  int
+	cpu     time.Duration // user and system
+	ofEnded time.Duration // the same of children that have ended and been waited for
+}
+
+// parseStat reads /proc/PID/stat (proc(5)).
+func parseStat(text string) (stat, error) {
+	// The command's name, in parentheses, may hold spaces and parentheses: count from behind it, field 3 first.
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	if len(fields) < 15 {
+		return stat{}, errors.New("/proc stat: too few fields")
 	}
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * time.Second / ticksPerSecond, errors.Join(err1, err2)
+	var v [5]int64
+	var errs [5]error
+	for i, at := range []int{4, 14, 15, 16, 17} {
+		v[i], errs[i] = strconv.ParseInt(fields[at-3], 10, 64)
+	}
+	ticks := func(n int64) time.Duration { return time.Duration(n) * time.Second / ticksPerSecond }
+	return stat{int(v[0]), ticks(v[1] + v[2]), ticks(v[3] + v[4])}, errors.Join(errs[:]...)
 }
 
 // parseRSS reads the resident bytes of /proc/PID/status.

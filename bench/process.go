@@ -136,6 +136,14 @@ func (p *process) end() error {
 	return errors.Join(signal, exit)
 }
 
+// restart starts the process anew, with its folder, on another port.
+func (p *process) restart(ctx context.Context) error {
+	if err := p.end(); err != nil {
+		return err
+	}
+	return p.run(ctx)
+}
+
 // stop ends the process and removes what it left.
 func (p *process) stop() error {
 	if err := errors.Join(p.end(), os.RemoveAll(p.dir)); err != nil {

@@ -21,6 +21,7 @@ type progress struct {
 	mu      sync.Mutex
 	doing   string
 	of      int
+	lasts   time.Duration
 	done    *atomic.Int64
 	started time.Time
 }
@@ -49,8 +50,16 @@ func (p *progress) step(doing string, of int) *atomic.Int64 {
 	done := new(atomic.Int64)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.doing, p.of, p.done, p.started = doing, of, done, time.Now()
+	p.doing, p.of, p.lasts, p.done, p.started = doing, of, 0, done, time.Now()
 	return done
+}
+
+// lasting begins something that takes so long.
+func (p *progress) lasting(doing string, d time.Duration) {
+	p.step(doing, 0)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lasts = d
 }
 
 func (p *progress) say() {
@@ -62,7 +71,11 @@ func (p *progress) say() {
 	} else if n > 0 {
 		far = fmt.Sprintf(" %d,", n)
 	}
-	fmt.Fprintf(p.out, "%s: %s,%s %.0f s\n", p.label, p.doing, far, time.Since(p.started).Seconds())
+	seconds := fmt.Sprintf("%.0f s", time.Since(p.started).Seconds())
+	if p.lasts > 0 {
+		seconds += fmt.Sprintf(" of %.0f s", p.lasts.Seconds())
+	}
+	fmt.Fprintf(p.out, "%s: %s,%s %s\n", p.label, p.doing, far, seconds)
 }
 
 // stop ends it; nothing is printed afterwards.

@@ -7,25 +7,23 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"sync"
 	"time"
 )
-
-// ack is a send that was acknowledged.
-type ack struct {
-	sender int
-	room   string
-	seq    int64
-	took   time.Duration
-	at     time.Time
-}
 
 func sendsOneRoom(ctx context.Context, t *trial) ([]measured, error) {
 	return t.sends(ctx, t.Senders, 1)
 }
 
 func sendsManyRooms(ctx context.Context, t *trial) ([]measured, error) {
-	return t.sends(ctx, t.Senders, 1000)
+	return t.sends(ctx, t.Senders, t.Rooms)
+}
+
+func sendsOneRoomMany(ctx context.Context, t *trial) ([]measured, error) {
+	return t.sends(ctx, t.ManySenders, 1)
+}
+
+func sendsManyRoomsMany(ctx context.Context, t *trial) ([]measured, error) {
+	return t.sends(ctx, t.ManySenders, t.Rooms)
 }
 
 // sends: every sender sends to its rooms in turn, one outstanding. The clock and the CPU count from when
@@ -35,38 +33,137 @@ func (t *trial) sends(ctx context.Context, n, rooms int) ([]measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(senders)
-	run := newTag()
-	names := make([]string, rooms)
-	for i := range names {
-		names[i] = fmt.Sprintf("bench:%s-%d", run, i)
+	defer closeSenders(senders)
+	database, err := t.databaseCPU(ctx)
+	if err != nil {
+		return nil, err
 	}
 	before, err := t.usage()
 	if err != nil {
 		return nil, err
 	}
-	t.step("sending", 0)
+	p, err := t.sendPart(ctx, senders, rooms, load{d: t.Duration})
+	if err != nil {
+		return nil, err
+	}
+	after, err := t.usage()
+	if err != nil {
+		return nil, err
+	}
+	acks := float64(len(p.acks))
+	out := append([]measured{{"acked sends per second", "", p.rate()}}, p.latencies("")...)
+	out = append(out, measured{"server CPU per send", "µs", (after.CPU - before.CPU).Seconds() / acks * 1e6})
+	if database != nil {
+		cpu, err := database()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, measured{"database CPU per send", "µs", cpu.Seconds() / acks * 1e6})
+	}
+	return out, t.stored(ctx, p.acks)
+}
+
+// part is a load that ended well, and what it gave.
+type part struct {
+	acks []ack
+	took time.Duration
+}
+
+// sendPart puts a load on new rooms, and checks the acks.
+func (t *trial) sendPart(ctx context.Context, senders []*sender, rooms int, l load) (part, error) {
+	t.lasting("sending", l.d)
+	names := roomNames("sends", rooms)
+	l.room = func(i, turn int) string { return names[(i*15+turn)%rooms] }
 	started := time.Now()
-	acks, err := sendAll(ctx, senders, func(i, turn int) string { return names[(i*15+turn)%rooms] }, t.Duration)
-	elapsed := time.Since(started)
-	after, errAfter := t.usage()
-	if err := errors.Join(err, errAfter); err != nil {
-		return nil, err
-	}
-	if err := errors.Join(dense(acks), t.stored(ctx, acks)); err != nil {
-		return nil, err
-	}
-	took := make([]time.Duration, 0, len(acks))
-	for _, a := range acks {
+	acks, err := sendAll(ctx, senders, l)
+	p := part{acks: acks, took: time.Since(started)}
+	return p, errors.Join(err, dense(acks))
+}
+
+func (p part) rate() float64 { return float64(len(p.acks)) / p.took.Seconds() }
+
+func (p part) latencies(of string) []measured {
+	took := make([]time.Duration, 0, len(p.acks))
+	for _, a := range p.acks {
 		took = append(took, a.took)
 	}
 	slices.Sort(took)
 	return []measured{
-		{"acked sends per second", "", float64(len(acks)) / elapsed.Seconds()},
-		{"p50", "ms", percentile(took, 50).Seconds() * 1000},
-		{"p99", "ms", percentile(took, 99).Seconds() * 1000},
-		{"server CPU per send", "µs", (after.CPU - before.CPU).Seconds() / float64(len(acks)) * 1e6},
-	}, nil
+		{"p50" + of, "ms", percentile(took, 50).Seconds() * 1000},
+		{"p99" + of, "ms", percentile(took, 99).Seconds() * 1000},
+	}
+}
+
+// alternations is how often two loads that are compared take turns, so that both meet the same disturbances.
+const alternations = 2
+
+// sendsRepeats: one in five sends is an earlier one again, in turn with none.
+func sendsRepeats(ctx context.Context, t *trial) ([]measured, error) {
+	senders, err := t.enterSenders(ctx, t.Senders)
+	if err != nil {
+		return nil, err
+	}
+	defer closeSenders(senders)
+	return t.alternate(ctx, "without repeats", "with repeats", func(turn int) (part, error) {
+		return t.sendPart(ctx, senders, 1, load{d: t.Duration / alternations, repeat: 5 * turn})
+	})
+}
+
+// sharedRooms is how many rooms three nodes append to.
+const sharedRooms = 20
+
+// sendsThreeNodes: three servers on one database, the same senders and rooms in all as with one of them, in turn.
+func sendsThreeNodes(ctx context.Context, t *trial) (out []measured, err error) {
+	nodes := []server{t.server}
+	defer func() {
+		for _, node := range nodes[1:] {
+			err = errors.Join(err, node.stop())
+		}
+	}()
+	for range 2 {
+		node, err := t.target.start(ctx)
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, node)
+	}
+	one, err := t.enterSenders(ctx, t.Senders)
+	if err != nil {
+		return nil, err
+	}
+	defer closeSenders(one)
+	three, err := t.enterSendersOn(ctx, t.Senders, func(i int) server { return nodes[i%len(nodes)] })
+	if err != nil {
+		return nil, err
+	}
+	defer closeSenders(three)
+	return t.alternate(ctx, "one process", "three processes", func(turn int) (part, error) {
+		return t.sendPart(ctx, [][]*sender{one, three}[turn], sharedRooms, load{d: t.Duration / alternations})
+	})
+}
+
+// alternate runs two loads in turn, 0 and 1, and compares them.
+func (t *trial) alternate(ctx context.Context, first, second string, run func(turn int) (part, error)) ([]measured, error) {
+	var sum [2]part
+	for range alternations {
+		for turn := range sum {
+			p, err := run(turn)
+			if err == nil {
+				err = t.stored(ctx, p.acks)
+			}
+			if err != nil {
+				return nil, err
+			}
+			sum[turn].acks = append(sum[turn].acks, p.acks...)
+			sum[turn].took += p.took
+		}
+	}
+	out := []measured{
+		{"acked sends per second, " + first, "", sum[0].rate()},
+		{"acked sends per second, " + second, "", sum[1].rate()},
+		{second + " by " + first, "%", 100 * sum[1].rate() / sum[0].rate()},
+	}
+	return slices.Concat(out, sum[0].latencies(", "+first), sum[1].latencies(", "+second)), nil
 }
 
 // percentile is the smallest value that p per cent of the sorted values do not exceed (nearest rank).
@@ -76,39 +173,6 @@ func percentile(sorted []time.Duration, p float64) time.Duration {
 	}
 	rank := int(math.Ceil(p / 100 * float64(len(sorted))))
 	return sorted[max(rank, 1)-1]
-}
-
-// sendAll has each sender send to room(sender, turn) for d, each waiting for an ack before it sends again, and
-// returns all acks. Each sends at least once.
-func sendAll(ctx context.Context, senders []*client, room func(sender, turn int) string, d time.Duration) ([]ack, error) {
-	stop := time.Now().Add(d)
-	acks := make([][]ack, len(senders))
-	errs := make([]error, len(senders))
-	var wg sync.WaitGroup
-	for i, c := range senders {
-		wg.Go(func() {
-			if errs[i] = c.conn.SetDeadline(stop.Add(slack)); errs[i] != nil {
-				return
-			}
-			var data []byte
-			counts := make(map[string]int64)
-			for turn := 0; turn == 0 || time.Now().Before(stop) && ctx.Err() == nil; turn++ {
-				room := room(i, turn)
-				counts[room]++
-				data = appendBody(data[:0], i, counts[room], bodyBytes)
-				started := time.Now()
-				seq, err := c.publish(&send{room: room, n: counts[room], tag: newTag(), data: data})
-				if err != nil {
-					errs[i] = fmt.Errorf("sender %d: %w", i, err)
-					return
-				}
-				now := time.Now()
-				acks[i] = append(acks[i], ack{sender: i, room: room, seq: seq, took: now.Sub(started), at: now})
-			}
-		})
-	}
-	wg.Wait()
-	return slices.Concat(acks...), errors.Join(append(errs, ctx.Err())...)
 }
 
 // dense checks that the acks of each room are 1, 2, 3 … without hole or repeat: the rooms were new. A target that
@@ -151,10 +215,13 @@ func (t *trial) stored(ctx context.Context, acks []ack) error {
 	return nil
 }
 
+// byRoom gives the seqs of each room, those of repeats left out.
 func byRoom(acks []ack) map[string][]int64 {
 	rooms := make(map[string][]int64)
 	for _, a := range acks {
-		rooms[a.room] = append(rooms[a.room], a.seq)
+		if !a.again {
+			rooms[a.room] = append(rooms[a.room], a.seq)
+		}
 	}
 	return rooms
 }

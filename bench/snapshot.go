@@ -21,7 +21,7 @@ func snapshot(ctx context.Context, t *trial) ([]measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(senders)
+	defer closeSenders(senders)
 	free, err := t.rates(ctx, senders)
 	if err != nil {
 		return nil, err
@@ -45,18 +45,18 @@ func snapshot(ctx context.Context, t *trial) ([]measured, error) {
 	}
 	part := t.Duration / intervals
 	for i, rate := range held {
-		out = append(out, measured{fmt.Sprintf("likewise, from %s on", part*time.Duration(i)), "%", 100 * rate / max(free[i], 1)})
+		out = append(out, measured{fmt.Sprintf("likewise, from %s on", (part * time.Duration(i)).Round(10*time.Millisecond)), "%", 100 * rate / max(free[i], 1)})
 	}
 	return out, nil
 }
 
 // rates sends to a new room for t.Duration, and gives the acked sends per second of each part of that time.
-func (t *trial) rates(ctx context.Context, senders []*client) ([]float64, error) {
-	t.step("sending", 0)
+func (t *trial) rates(ctx context.Context, senders []*sender) ([]float64, error) {
+	t.lasting("sending", t.Duration)
 	d := t.Duration
 	room := "bench:snapshot-" + newTag()
 	started := time.Now()
-	acks, err := sendAll(ctx, senders, func(int, int) string { return room }, d)
+	acks, err := sendAll(ctx, senders, load{room: func(int, int) string { return room }, d: d})
 	if err != nil {
 		return nil, err
 	}

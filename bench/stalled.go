@@ -42,7 +42,7 @@ func stalled(ctx context.Context, t *trial) ([]measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(senders)
+	defer closeSenders(senders)
 	before, err := s.usage()
 	if err != nil {
 		return nil, err
@@ -53,11 +53,11 @@ func stalled(ctx context.Context, t *trial) ([]measured, error) {
 	}
 	defer closeAll(stop)
 	t.step("filling the readers that stop", 0)
-	load := &pacedLoad{senders: senders, counts: make([]map[string]int64, len(senders))}
+	load := &pacedLoad{senders: senders}
 	timed := timeReaders(live, time.Now().Add(stallWithin+4*t.Duration+slack))
 	err = errors.Join(s.untilStalled(ctx, load, with, t.Stalled))
 	timed.clear()
-	t.step("timing those that read", 0)
+	t.lasting("timing those that read", 2*t.Duration)
 	memory := watchMemory(s)
 	began, sent := time.Now(), load.total()
 	for range phases {

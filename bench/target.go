@@ -78,7 +78,11 @@ func chosen(o *Options) ([]target, error) {
 	for _, name := range o.Peers {
 		i := slices.IndexFunc(peers, func(p target) bool { return p.name() == name })
 		if i < 0 {
-			return nil, fmt.Errorf("no peer is named %q; there are: %s", name, strings.Join(PeerNames(), ", "))
+			var there []string
+			for _, p := range peers {
+				there = append(there, p.name())
+			}
+			return nil, fmt.Errorf("no peer is named %q; there are: %s", name, strings.Join(there, ", "))
 		}
 		if err := peers[i].built(); err != nil {
 			missing = append(missing, fmt.Errorf("%s: %w", name, err))
@@ -95,13 +99,4 @@ func chosen(o *Options) ([]target, error) {
 		}
 	}
 	return list, errors.Join(missing...)
-}
-
-// PeerNames lists the peers, built or not.
-func PeerNames() []string {
-	var names []string
-	for _, p := range peers {
-		names = append(names, p.name())
-	}
-	return names
 }

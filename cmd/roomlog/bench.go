@@ -12,21 +12,34 @@ import (
 
 // benchCommand measures this binary from outside.
 type benchCommand struct {
-	Store    []string      `default:"sqlite" placeholder:"sqlite|URL" help:"Stores to measure: sqlite, or the URL of an empty PostgreSQL database. May be repeated."`
-	Only     []string      `placeholder:"ROW" help:"Rows to measure; all by default. May be repeated."`
-	Peer     []string      `placeholder:"NAME" help:"Servers to compare with, beside Roomlog; none by default. May be repeated."`
-	Peers    bool          `help:"Compare with every peer that is built."`
-	Runs     int           `default:"3" help:"How often each row runs."`
-	Duration time.Duration `default:"5s" help:"How long each loaded row runs."`
-	Idle     int           `default:"10000" help:"Connections of the idle row."`
-	Readers  int           `default:"1000" help:"Readers of the fan-out row."`
-	Senders  int           `default:"64" help:"Senders of the send rows."`
-	Stalled  int           `default:"1000" help:"Readers that stop, of the row of that name."`
-	JSON     bool          `name:"json" help:"Print JSON instead of a table."`
+	Store       []string      `default:"sqlite" placeholder:"sqlite|URL" help:"Stores to measure: sqlite, or the URL of an empty PostgreSQL database. May be repeated."`
+	Peer        []string      `placeholder:"NAME" help:"Servers to compare with, beside Roomlog; none by default. May be repeated."`
+	Peers       bool          `help:"Compare with every peer that is built."`
+	Reference   string        `default:"floor" placeholder:"NAME" help:"What the ratios are to, where it runs in the same row."`
+	Only        []string      `placeholder:"ROW" help:"Rows to measure; all by default. May be repeated."`
+	Rows        bool          `help:"List the rows and end."`
+	Runs        int           `default:"3" help:"How often each row runs."`
+	Duration    time.Duration `default:"5s" help:"How long each loaded row runs."`
+	Idle        int           `default:"10000" help:"Connections of the idle row."`
+	Readers     int           `default:"1000" help:"Readers of the fan-out rows."`
+	Streams     int           `default:"5000" help:"Readers of the row of Server-Sent Events."`
+	Rate        int           `default:"50" help:"Sends per second of the steady fan-out row."`
+	Rooms       int           `default:"1000" help:"Rooms of the rows with many."`
+	RoomsRate   int           `default:"1000" help:"Sends per second to all rooms of the fan-out row with many."`
+	Senders     int           `default:"64" help:"Senders of most rows."`
+	ManySenders int           `default:"1024" help:"Senders of the send rows with many."`
+	Rejoin      int           `default:"5000" help:"Clients that come back."`
+	Cold        int           `default:"1000" help:"Clients, and rooms, that come back to a server that was started anew."`
+	Missed      int           `default:"100" help:"Events that each of those who come back has missed."`
+	Stalled     int           `default:"1000" help:"Readers that stop, of the row of that name."`
+	JSON        bool          `name:"json" help:"Print JSON instead of a table: each value, and what it was measured on."`
 }
 
 // Run measures and prints a table of medians and ranges.
 func (b *benchCommand) Run(c *console) error {
+	if b.Rows {
+		return bench.List(c.out)
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
 	binary, err := os.Executable()
@@ -34,7 +47,9 @@ func (b *benchCommand) Run(c *console) error {
 		return err
 	}
 	return bench.Run(ctx, bench.Options{
-		Binary: binary, Stores: b.Store, Peers: b.Peer, AllPeers: b.Peers, Only: b.Only, Runs: b.Runs, Duration: b.Duration,
-		Version: version, Idle: b.Idle, Readers: b.Readers, Senders: b.Senders, Stalled: b.Stalled, JSON: b.JSON, Progress: c.err,
+		Binary: binary, Version: version, Stores: b.Store, Peers: b.Peer, AllPeers: b.Peers, Reference: b.Reference,
+		Only: b.Only, Runs: b.Runs, Duration: b.Duration, Idle: b.Idle, Readers: b.Readers, Streams: b.Streams, Rate: b.Rate,
+		Rooms: b.Rooms, RoomsRate: b.RoomsRate, Senders: b.Senders, ManySenders: b.ManySenders,
+		Rejoin: b.Rejoin, Cold: b.Cold, Missed: b.Missed, Stalled: b.Stalled, JSON: b.JSON, Progress: c.err,
 	}, c.out)
 }

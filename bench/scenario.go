@@ -1,0 +1,55 @@
+package bench
+
+import "context"
+
+// scenario is one row of the table.
+type scenario struct {
+	name  string
+	about string
+	needs ability              // what a target must be able to do
+	opens func(o *Options) int // connections at a time
+	run   func(ctx context.Context, t *trial) ([]measured, error)
+}
+
+// trial is one run of a row, on a server of its own.
+type trial struct {
+	Options
+	target target
+	server
+	*progress
+}
+
+var scenarios = []scenario{
+	{"idle", "idle connections over many rooms", 0,
+		func(o *Options) int { return o.Idle }, idle},
+	{"fanout-steady", "one room at a steady rate", 0,
+		func(o *Options) int { return o.Readers + o.Senders }, fanoutSteady},
+	{"fanout", "one room, saturated: one send of each sender in flight", 0,
+		func(o *Options) int { return o.Readers + o.Senders }, fanout},
+	{"rooms-fanout", "many rooms of ten readers at a steady rate", 0,
+		func(o *Options) int { return 10*o.Rooms + o.Senders }, roomsFanout},
+	{"sends-one-room", "acked sends, one outstanding each, one room", 0,
+		func(o *Options) int { return o.Senders }, sendsOneRoom},
+	{"sends-many-rooms", "the same, many rooms", 0,
+		func(o *Options) int { return o.Senders }, sendsManyRooms},
+	{"sends-one-room-1024", "acked sends of many senders, one room", 0,
+		func(o *Options) int { return o.ManySenders }, sendsOneRoomMany},
+	{"sends-many-rooms-1024", "the same, many rooms", 0,
+		func(o *Options) int { return o.ManySenders }, sendsManyRoomsMany},
+	{"sends-repeats", "one room, one send in five repeats an earlier one, against none", tells,
+		func(o *Options) int { return o.Senders }, sendsRepeats},
+	{"sends-three-nodes", "three processes on one database, 20 shared rooms, the same senders in all as with one (PostgreSQL)", onPostgres,
+		func(o *Options) int { return 2 * o.Senders }, sendsThreeNodes},
+	{"rejoin", "clients that come back at once to what they missed, ten to a room", resumes,
+		func(o *Options) int { return o.Rejoin + dialing*4 }, rejoin},
+	{"rejoin-one-room", "the same, all in one room", resumes,
+		func(o *Options) int { return o.Rejoin + dialing*4 }, rejoinOneRoom},
+	{"rejoin-cold", "clients that come back, each to a room of its own, after the server was started anew", restarts,
+		func(o *Options) int { return o.Cold + dialing*4 }, rejoinCold},
+	{"sse", "one room, saturated, read by Server-Sent Events", streams,
+		func(o *Options) int { return o.Streams + o.Senders }, sse},
+	{"snapshot", "one room under a snapshot that another session holds, against one without (PostgreSQL)", onPostgres,
+		func(o *Options) int { return o.Senders }, snapshot},
+	{"stalled", "readers that stop in a room of 1 MB/s, and others that read on", tells,
+		func(o *Options) int { return o.Stalled + 2*liveReaders + pacedSenders }, stalled},
+}
