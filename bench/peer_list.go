@@ -25,7 +25,7 @@ func init() {
 		builtPeer("gws", 0, "gws", plain),
 		builtPeer("centrifuge", resumes, "centrifuge", func(string) dialect { return centrifugeDialect{history: true} }),
 		builtPeer("centrifuge-no-history", 0, "centrifuge", func(string) dialect { return centrifugeDialect{} }, "--history=false"),
-		builtPeer("socketio", 0, "socketio", func(string) dialect { return socketioDialect{} }),
+		builtPeer("socketio", resumes, "socketio", func(string) dialect { return socketioDialect{} }),
 	}
 }
 

@@ -18,14 +18,14 @@ func TestPeersSpeak(t *testing.T) {
 	}
 	peersDir = dir
 	var o Options
-	o.Runs, o.Duration, o.Idle, o.Readers, o.Senders = 1, 200*time.Millisecond, 50, 20, 4
+	o.Runs, o.Duration, o.Idle, o.Readers, o.Senders, o.Rooms, o.Rejoin = 1, 200*time.Millisecond, 50, 20, 4, 5, 20
 	o.withDefaults()
 	for _, p := range peers {
 		if err := p.built(); err != nil {
 			t.Fatal(err)
 		}
 		for _, sc := range scenarios {
-			if !slices.Contains([]string{"fanout", "sends-one-room", "sends-many-rooms"}, sc.name) {
+			if !slices.Contains([]string{"fanout-steady", "fanout", "rooms-fanout", "sends-one-room", "sends-many-rooms", "rejoin", "rejoin-one-room"}, sc.name) || p.can()&sc.needs != sc.needs {
 				continue // the others take longer than a moment
 			}
 			t.Run(p.name()+"/"+sc.name, func(t *testing.T) {

@@ -5,10 +5,14 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // socketioDialect is Socket.IO 5 over Engine.IO 4, as Socket.IO 4 speaks it: a digit for the layer below, one
 // for the packet, the id of an acknowledgement, JSON. The join is acknowledged by id 0, sends by those above.
+//
+// A client that comes back shows its private session id and the mark of the last packet it has; the session knows
+// its rooms. c.position is the one, and behind a space the other once there is any.
 type socketioDialect struct{}
 
 func (socketioDialect) token(context.Context, string) (string, error) { return "", nil }
@@ -29,6 +33,9 @@ func (socketioDialect) look(c *client, frame []byte) error {
 	begins := func(with string) bool { return bytes.HasPrefix(frame, []byte(with)) }
 	switch {
 	case begins(`42["m",`):
+		if c.keeps {
+			c.marked(frame)
+		}
 		return c.bodies(frame)
 	case begins("430["):
 		c.entered = true
@@ -38,13 +45,36 @@ func (socketioDialect) look(c *client, frame []byte) error {
 	case string(frame) == "2":
 		return c.write("3")
 	case begins("0{"):
+		if pid, mark, known := strings.Cut(c.position, " "); known {
+			return c.write(`40{"pid":"` + pid + `","offset":"` + mark + `"}`)
+		}
 		return c.write("40")
 	case begins("40{"):
-		if c.room == "" {
-			c.entered = true
-			return nil
-		}
-		return c.write(`420["join","` + c.room + `"]`)
+		return c.session(frame)
 	}
 	return fmt.Errorf("a frame of the peer is %.100q", frame)
+}
+
+// session takes the answer to the packet that connects: the session of before, or one that has to join.
+func (c *client) session(frame []byte) error {
+	_, rest, _ := bytes.Cut(frame, []byte(`"pid":"`))
+	pid, _, whole := bytes.Cut(rest, []byte(`"`))
+	before, _, known := strings.Cut(c.position, " ")
+	switch {
+	case !whole || known && string(pid) != before:
+		return &refusal{string(frame)}
+	case known || c.room == "":
+		c.entered = true
+		return nil
+	}
+	c.position = string(pid)
+	return c.write(`420["join","` + c.room + `"]`)
+}
+
+// marked keeps the mark of a packet, its last value.
+func (c *client) marked(frame []byte) {
+	if at := bytes.LastIndex(frame, []byte(`,"`)); at >= 0 {
+		pid, _, _ := strings.Cut(c.position, " ")
+		c.position = pid + " " + string(bytes.TrimSuffix(frame[at+2:], []byte(`"]`)))
+	}
 }

@@ -103,7 +103,17 @@ func TestPeersLook(t *testing.T) {
 		"socketio": {
 			client:  &client{says: socketioDialect{}, room: "bench:a"},
 			frames:  []string{`0{"sid":"s","upgrades":[],"pingInterval":10000}`, `40{"sid":"t","pid":"p"}`, "430[]", packet(1, 1), "2", packet(1, 2), "431[]", "432[]"},
-			written: []string{"40", `420["join","bench:a"]`, "3"}, got: 2, acks: 2,
+			written: []string{"40", `420["join","bench:a"]`, "3"}, got: 2, acks: 2, position: "p",
+		},
+		"socketio, to come back": {
+			client:  &client{says: socketioDialect{}, room: "bench:a", keeps: true},
+			frames:  []string{`0{"sid":"s"}`, `40{"sid":"t","pid":"p"}`, "430[]", packet(1, 1)},
+			written: []string{"40", `420["join","bench:a"]`}, got: 1, position: "p PVgTq1a",
+		},
+		"socketio, recovered": {
+			client:  &client{says: socketioDialect{}, room: "bench:a", position: "p PVgTq1a", last: []int64{0, 6}},
+			frames:  []string{`0{"sid":"s"}`, `40{"sid":"t","pid":"p"}`, packet(1, 7)},
+			written: []string{`40{"pid":"p","offset":"PVgTq1a"}`}, got: 1, position: "p PVgTq1a",
 		},
 		"socketio, a sender": {
 			client:  &client{says: socketioDialect{}},
@@ -151,11 +161,15 @@ func TestPeersLookNotices(t *testing.T) {
 		"socketio, lost":             {socketioDialect{}, []string{packet(1, 1), packet(1, 3)}, "lost"},
 		"socketio, refused":          {socketioDialect{}, []string{`44{"message":"no"}`}, "a frame"},
 		"socketio, ended":            {socketioDialect{}, []string{"41"}, "a frame"},
+		"socketio, not recovered":    {socketioDialect{}, []string{`40{"sid":"t","pid":"q"}`}, "refused"},
 		"socketio, an ack too early": {socketioDialect{}, []string{"432[]"}, "due"},
 	} {
 		client := &client{says: c.says}
 		if strings.HasPrefix(name, "kept, not") || strings.HasPrefix(name, "kept, another") {
 			client.position = "e"
+		}
+		if name == "socketio, not recovered" {
+			client.position = "p PVgTq1a"
 		}
 		if _, err := spoken(t, client, c.frames...); err == nil || !strings.Contains(err.Error(), c.about) {
 			t.Errorf("%s: %v", name, err)
@@ -194,4 +208,15 @@ func (h helloer) look(c *client, _ []byte) error { return h.hello(c) }
 func helloOf(t *testing.T, c *client) ([]string, error) {
 	c.says = helloer{c.says}
 	return spoken(t, c, "")
+}
+
+func TestTableWarnsOfVolatileAcks(t *testing.T) {
+	var out strings.Builder
+	rows := []Row{{Name: "idle", Target: "roomlog on sqlite"}, {Name: "idle", Target: "floor", Volatile: true}, {Name: "sends", Target: "floor", Volatile: true}}
+	if err := table(&out, rows); err != nil {
+		t.Fatal(err)
+	}
+	if want := "Not durable, an acked send is lost with the process: floor.\n"; !strings.HasSuffix(out.String(), "\n"+want) {
+		t.Errorf("the table ends %q, not %q", out.String(), want)
+	}
 }
