@@ -45,7 +45,7 @@ fuzz: web/dist/index.html ## give every parser hostile bytes, for 10 s each or a
 mutants: web/dist/index.html ## build faulty variants and print which invariant catches each
 	scripts/mutants.sh
 
-bench: build ## measure idle memory, fan-out and durable sends, on both stores, on SQLite and on PostgreSQL
+bench: build ## measure every row of `roomlog bench` on both stores; BENCH="--runs 1 --only sse" passes arguments
 	scripts/bench.sh $(BENCH)
 
 # A module of its own, whose Go and dependencies are newer than ours: what checks it stands here, not in lint.

@@ -158,7 +158,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	}
 	compare(rows, o.Reference)
 	if o.JSON {
-		return report(out, o, rows)
+		return report(ctx, out, o, rows)
 	}
 	return table(out, rows)
 }

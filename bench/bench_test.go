@@ -159,8 +159,8 @@ func TestRun(t *testing.T) {
 			}
 		}
 	}
-	if m := got.Machine; m.Cores < 1 || m.Go == "" {
-		t.Errorf("the machine is %+v", m)
+	if m := got.Machine; m.Cores < 1 || m.Go == "" || got.Settings["streams"] != 20.0 || got.Settings["duration"] != "200ms" {
+		t.Errorf("the machine is %+v, the settings %v", m, got.Settings)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

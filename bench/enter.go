@@ -58,7 +58,25 @@ func each(ctx context.Context, n, workers int, f func(worker, i int) error) erro
 		})
 	}
 	wg.Wait()
-	return errors.Join(append(errs, ctx.Err())...)
+	return errors.Join(anyOf(errs), ctx.Err())
+}
+
+// anyOf gives one of the errors of many goroutines, and how many more there are: they tend to say the same.
+func anyOf(errs []error) error {
+	var first error
+	more := -1
+	for _, err := range errs {
+		if err != nil {
+			if first == nil {
+				first = err
+			}
+			more++
+		}
+	}
+	if more > 0 {
+		return fmt.Errorf("%w (and %d more)", first, more)
+	}
+	return first
 }
 
 // enterAll opens n connections; connection i is that of user(i) and joins room(i), or none where that is

@@ -63,6 +63,9 @@ func (t *trial) fan(ctx context.Context, w crowd) ([]measured, error) {
 		return nil, err
 	}
 	defer closeSenders(senders)
+	if err := t.settled(ctx); err != nil {
+		return nil, err
+	}
 	before, err := t.usage()
 	if err != nil {
 		return nil, err
@@ -122,7 +125,7 @@ func (a *audience) follow(piece int, deadline time.Time) (wait func() error) {
 	}
 	return func() error {
 		wg.Wait()
-		return errors.Join(errs...)
+		return anyOf(errs)
 	}
 }
 

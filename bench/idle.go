@@ -36,7 +36,7 @@ func idle(ctx context.Context, t *trial) ([]measured, error) {
 	wg.Wait()
 	minutes := time.Since(started).Minutes()
 	after, err := t.usage()
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(anyOf(errs), err); err != nil {
 		return nil, err
 	}
 	n := float64(t.Idle)

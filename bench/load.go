@@ -120,7 +120,7 @@ func sendAll(ctx context.Context, senders []*sender, l load) ([]ack, error) {
 		wg.Go(func() { acks[i], errs[i] = s.work(ctx, l, started, len(senders)) })
 	}
 	wg.Wait()
-	return slices.Concat(acks...), errors.Join(append(errs, ctx.Err())...)
+	return slices.Concat(acks...), errors.Join(anyOf(errs), ctx.Err())
 }
 
 // work is the part of one sender of several.

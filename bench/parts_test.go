@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net"
 	"os"
 	"regexp"
 	"strings"
@@ -149,4 +150,43 @@ func TestFiles(t *testing.T) {
 	if err := enoughFiles(-spareFiles); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestLoopAllocates nothing, per frame that is read: the load leaves the processor to the server.
+func TestLoopAllocates(t *testing.T) {
+	const pages = 101
+	ws, stream := endless{c: &client{}}, endless{c: &client{}}
+	ws.c.says, ws.c.cut = &roomlog{}, cutFrame
+	stream.c.says, stream.c.cut = roomlogStream{&roomlog{}}, cutEvent
+	for i := range int64(pages) {
+		page := pageFrame("page", 2*i, 2*i+2, 2*i+1, 2*i+2)
+		ws.frames = append(ws.frames, frameOf(page))
+		stream.frames = append(stream.frames, fmt.Appendf(nil, "event: page\nid: k\ndata: %s\n\n", page))
+	}
+	for name, e := range map[string]*endless{"a WebSocket": &ws, "a stream": &stream} {
+		e.c.conn = e
+		e.c.piece(4096)
+		allocs := testing.AllocsPerRun(pages-1, func() {
+			if err := e.c.read(); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if allocs != 0 || e.c.got != 2*pages {
+			t.Errorf("%s: %v allocations per page, %d events", name, allocs, e.c.got)
+		}
+	}
+}
+
+// endless gives one frame at a time.
+type endless struct {
+	net.Conn
+	c      *client
+	frames [][]byte
+	next   int
+}
+
+func (e *endless) Read(b []byte) (int, error) {
+	n := copy(b, e.frames[e.next])
+	e.next++
+	return n, nil
 }

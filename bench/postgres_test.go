@@ -29,7 +29,7 @@ func TestPostgres(t *testing.T) {
 	}
 	var report Report
 	err := json.Unmarshal(out.Bytes(), &report)
-	if err != nil || len(report.Rows) != 3 {
+	if err != nil || len(report.Rows) != 3 || report.Machine.Postgres == "" {
 		t.Fatalf("%s: %v", out.Bytes(), err)
 	}
 	for row, figures := range map[string][]string{

@@ -28,7 +28,7 @@ func readAgain(ctx context.Context, s *roomlog, stopped []*client, head int64) (
 		})
 	}
 	wg.Wait()
-	return int(resumed.Load()), time.Since(started), errors.Join(errs...)
+	return int(resumed.Load()), time.Since(started), anyOf(errs)
 }
 
 // readOn reads to the head; where the server has cut the connection, it resumes on another. It says how often.

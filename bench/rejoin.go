@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -29,9 +30,13 @@ type storm struct {
 	restart        bool
 }
 
-// returning is how many goroutines bring clients back: each opens all of its connections, then asks on all of
-// them, then reads one after the other what has come meanwhile, by one buffer.
-const returning = 64
+const (
+	// returning is how many goroutines bring clients back: each opens all of its connections and asks on them,
+	// then reads one after the other what has come meanwhile, by one buffer.
+	returning = 64
+	// asking is how many connections each of them opens before it asks: a server bounds those that say nothing.
+	asking = 32
+)
 
 // rejoin has clients enter, see one event, and hang up; then it writes what they miss, and times their return.
 func (t *trial) rejoin(ctx context.Context, w storm) ([]measured, error) {
@@ -156,35 +161,6 @@ func (t *trial) restarted(ctx context.Context, clients []*client) error {
 	return nil
 }
 
-// quiet is how long a server must have used no CPU to have settled, restless how long that may take.
-const (
-	quiet    = 200 * time.Millisecond
-	restless = 20 * time.Second
-)
-
-// settled waits until the server has nothing to do any more, so that what comes next is measured alone.
-func (t *trial) settled(ctx context.Context) error {
-	t.step("waiting for the server to settle", 0)
-	look := time.NewTicker(quiet)
-	defer look.Stop()
-	deadline := time.Now().Add(restless)
-	for last := time.Duration(-1); ; {
-		u, err := t.usage()
-		if err != nil || u.CPU == last {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return errors.New("the server does not come to rest")
-		}
-		last = u.CPU
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // storeReads counts the reads of the store from now on, where the server tells; else it gives nil.
 func (t *trial) storeReads(ctx context.Context) (func() (float64, error), error) {
 	s, ok := t.server.(interface {
@@ -206,23 +182,21 @@ func (t *trial) comeBack(ctx context.Context, clients []*client, n int64) error 
 	done := t.step("coming back", len(clients))
 	deadline := time.Now().Add(slack + t.Duration)
 	return each(ctx, returning, returning, func(_, w int) error {
+		var own []int
 		for i := w; i < len(clients); i += returning {
-			if err := clients[i].connect(ctx, localAddr(i), t.at()); err != nil {
-				return err
-			}
+			own = append(own, i)
 		}
-		for i := w; i < len(clients); i += returning {
-			c := clients[i]
-			if err := errors.Join(c.upgraded(), c.says.hello(c)); err != nil {
+		for some := range slices.Chunk(own, asking) {
+			if err := t.ask(ctx, clients, some); err != nil {
 				return err
 			}
 		}
 		buffer := make([]byte, 0, largePiece)
-		for i := w; i < len(clients); i += returning {
+		for _, i := range own {
 			c := clients[i]
 			c.buf = append(buffer, c.buf...)
 			if err := c.untilEntered(); err != nil {
-				return err
+				return fmt.Errorf("client %d: %w", i, err)
 			}
 			if err := c.followTo(func() int64 { return n }, deadline); err != nil {
 				return fmt.Errorf("client %d: %w", i, err)
@@ -232,4 +206,20 @@ func (t *trial) comeBack(ctx context.Context, clients []*client, n int64) error 
 		}
 		return nil
 	})
+}
+
+// ask connects some of the clients, and has each say from where it goes on.
+func (t *trial) ask(ctx context.Context, clients []*client, some []int) error {
+	for _, i := range some {
+		if err := clients[i].connect(ctx, localAddr(i), t.at()); err != nil {
+			return err
+		}
+	}
+	for _, i := range some {
+		c := clients[i]
+		if err := errors.Join(c.upgraded(), c.says.hello(c)); err != nil {
+			return fmt.Errorf("client %d: %w", i, err)
+		}
+	}
+	return nil
 }

@@ -1,32 +1,48 @@
 package bench
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Report is what a run gives as JSON.
 type Report struct {
-	Machine Machine `json:"machine"`
-	Rows    []Row   `json:"rows"`
+	Machine  Machine        `json:"machine"`
+	Settings map[string]any `json:"settings"` // of the run, by the names of their flags
+	Rows     []Row          `json:"rows"`
 }
 
 // Machine is what the figures were measured on.
 type Machine struct {
-	Cores   int    `json:"cores"`
-	CPU     string `json:"cpu,omitempty"`
-	Kernel  string `json:"kernel,omitempty"`
-	Go      string `json:"go"`
-	Version string `json:"version,omitempty"` // of roomlog
+	Cores    int    `json:"cores"`
+	CPU      string `json:"cpu,omitempty"`
+	Kernel   string `json:"kernel,omitempty"`
+	Go       string `json:"go"`
+	Version  string `json:"version,omitempty"`    // of roomlog
+	Commit   string `json:"commit,omitempty"`     // it was built from; with "+" where it had changes
+	Postgres string `json:"postgresql,omitempty"` // version of the database
 }
 
-func report(out io.Writer, o Options, rows []Row) error {
+func report(ctx context.Context, out io.Writer, o Options, rows []Row) error {
+	r := Report{Machine: thisMachine(o), Settings: map[string]any{"duration": o.Duration.String()}, Rows: rows}
+	for _, n := range o.numbers() {
+		r.Settings[n.name] = *n.value
+	}
+	var err error
+	if r.Machine.Postgres, err = postgresVersion(ctx, o.Stores); err != nil {
+		return err
+	}
 	enc := json.NewEncoder(out)
 	enc.SetIndent("", "  ")
-	return enc.Encode(Report{Machine: thisMachine(o), Rows: rows})
+	return enc.Encode(r)
 }
 
 func thisMachine(o Options) Machine {
@@ -42,5 +58,32 @@ func thisMachine(o Options) Machine {
 			}
 		}
 	}
+	if built, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range built.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				m.Commit = s.Value + m.Commit
+			case s.Key == "vcs.modified" && s.Value == "true":
+				m.Commit += "+"
+			}
+		}
+	}
 	return m
+}
+
+// postgresVersion is that of the first database among the stores, or empty.
+func postgresVersion(ctx context.Context, stores []string) (version string, err error) {
+	for _, store := range stores {
+		if !strings.HasPrefix(store, "postgres") {
+			continue
+		}
+		conn, err := pgx.Connect(ctx, store)
+		if err != nil {
+			return "", fmt.Errorf("ask the database for its version: %w", err)
+		}
+		defer conn.Close(context.WithoutCancel(ctx))
+		err = conn.QueryRow(ctx, "show server_version").Scan(&version)
+		return version, err
+	}
+	return "", nil
 }

@@ -236,8 +236,11 @@ func lookJoined(c *client, frame []byte) error {
 	return c.stands(frame)
 }
 
-// stands keeps the position that a page ends with, in the place of the last one.
+// stands keeps the position that a page ends with, in the place of the last one, where it is kept.
 func (c *client) stands(frame []byte) error {
+	if !c.keeps {
+		return nil
+	}
 	const name = `"position":"`
 	at := bytes.Index(frame, []byte(name))
 	if at < 0 {
@@ -248,9 +251,7 @@ func (c *client) stands(frame []byte) error {
 	if end < 0 {
 		return errors.New("a page without position")
 	}
-	if c.keeps {
-		c.position = string(rest[:end])
-	}
+	c.position = string(rest[:end])
 	return nil
 }
 

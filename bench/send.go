@@ -34,6 +34,9 @@ func (t *trial) sends(ctx context.Context, n, rooms int) ([]measured, error) {
 		return nil, err
 	}
 	defer closeSenders(senders)
+	if err := t.settled(ctx); err != nil {
+		return nil, err
+	}
 	database, err := t.databaseCPU(ctx)
 	if err != nil {
 		return nil, err

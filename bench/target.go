@@ -31,7 +31,7 @@ type dialect interface {
 	token(ctx context.Context, user string) (string, error)
 	// path is that of the WebSocket's upgrade.
 	path(c *client) string
-	// hello writes the first frames on a new connection: it is to become c.user by c.token and to join c.room, where
+	// hello writes the first frames on a new connection: it shows c.token and joins c.room, where
 	// that is not empty, from c.position, where that is not empty. What has to wait for an answer is written by look.
 	hello(c *client) error
 	// publish appends the text of a frame that sends s.

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -86,5 +85,5 @@ func (t *timedReaders) wait(failed bool) error {
 			t.errs[i] = fmt.Errorf("a live reader has %d events of %d", c.got, c.seq)
 		}
 	}
-	return errors.Join(t.errs...)
+	return anyOf(t.errs)
 }
