@@ -114,6 +114,7 @@ type Server struct {
 	tickets *tickets
 	streams sessions
 	wheel   *wheel
+	crew    crew
 	access  *access
 	roster  *roster
 
@@ -232,9 +233,11 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	s.cancel()
+	s.crew.close()
 	done := make(chan struct{})
 	go func() { // ends with the connections, also when nobody waits for it any more
 		s.tasks.Wait()
+		s.crew.wait()
 		close(done)
 	}()
 	select {

@@ -30,6 +30,8 @@ type socket struct {
 	listed guest          // on the roster from hello on
 	life   deadline       // of the hello, then of the token
 	pace   pace           // of the frames that neither send, join nor leave
+	got    *chunk         // what the goroutine that waited has read, for the crew
+	failed error          // why it read nothing
 
 	errands errands
 }
@@ -53,9 +55,16 @@ func (c *socket) early(p []byte) (err error) {
 	return c.frames.feed(p, c)
 }
 
-// wait is all that the goroutine of an idle connection has on its stack.
+// wait is all that the goroutine of an idle connection has on its stack: what has come is for the crew.
 func (c *socket) wait() {
-	got, err := c.pipe.read()
+	c.got, c.failed = c.pipe.read()
+	c.srv.crew.work(c)
+}
+
+// do implements chore.
+func (c *socket) do() {
+	got, err := c.got, c.failed
+	c.got, c.failed = nil, nil
 	c.carryOn(c.handle(got, err))
 }
 
@@ -86,6 +95,7 @@ func (c *socket) handle(got *chunk, failed error) (err error) {
 		if c.hub != nil {
 			c.hub.Heard()
 		}
+		more := got.full()
 		err = c.frames.feed(got.bytes(), c)
 		got.free()
 		if err != nil {
@@ -93,6 +103,9 @@ func (c *socket) handle(got *chunk, failed error) (err error) {
 		}
 		if c.hub != nil && !c.waitWritable() {
 			return errEnded
+		}
+		if !more { // that was all there was: whoever waits next looks again
+			return nil
 		}
 		got, err = c.pipe.readNow()
 	}
