@@ -37,8 +37,12 @@ type socket struct {
 }
 
 func newSocket(s *Server, nc net.Conn, id string, seat *seat) *socket {
+	return newSocketOn(s, newPipe(nc, s.cfg.Limits.WriteDeadline), id, seat)
+}
+
+func newSocketOn(s *Server, p pipe, id string, seat *seat) *socket {
 	c := &socket{srv: s, id: id, seat: seat, frames: frameReader{max: helloBytes}}
-	c.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
+	c.pipe = p
 	c.life.sink = &c.sink
 	c.listed.id, c.listed.kind, c.listed.link = id, "websocket", c
 	return c
