@@ -32,6 +32,7 @@ type socket struct {
 	pace   pace           // of the frames that neither send, join nor leave
 	got    *chunk         // what the goroutine that waited has read, for the crew
 	failed error          // why it read nothing
+	holds  bool           // answers wait until what was read is handled
 
 	errands errands
 }
@@ -56,7 +57,25 @@ func (c *socket) begin(early []byte) {
 
 func (c *socket) early(p []byte) (err error) {
 	defer c.srv.rescue(&err, "connection", c.id)
-	return c.frames.feed(p, c)
+	return c.feed(p)
+}
+
+// feed handles what was read. The answers to it leave together.
+func (c *socket) feed(p []byte) error {
+	err := c.frames.feed(p, c)
+	if c.holds {
+		c.holds = false
+		c.hub.Flush()
+	}
+	return err
+}
+
+// hold keeps answers until what was read is handled.
+func (c *socket) hold() {
+	if !c.holds {
+		c.holds = true
+		c.hub.Hold()
+	}
 }
 
 // wait is all that the goroutine of an idle connection has on its stack: what has come is for the crew.
@@ -100,7 +119,7 @@ func (c *socket) handle(got *chunk, failed error) (err error) {
 			c.hub.Heard()
 		}
 		more := got.full()
-		err = c.frames.feed(got.bytes(), c)
+		err = c.feed(got.bytes())
 		got.free()
 		if err != nil {
 			return err
