@@ -196,9 +196,9 @@ func (l *load) wait(ctx context.Context) error {
 	}
 }
 
-// collect copies the encoded events after from, separated by commas: as many as memory holds without
-// a hole, at most limit and about maxBytes, and says where they end. The caller holds r.mu.
-func (r *liveRoom) collect(from room.Seq, limit, maxBytes int) (events []byte, seq room.Seq, count int) {
+// collect appends the encoded events after from to events, which is empty, separated by commas: as many as
+// memory holds without a hole, at most limit and about maxBytes, and says where they end. The caller holds r.mu.
+func (r *liveRoom) collect(events []byte, from room.Seq, limit, maxBytes int) (_ []byte, seq room.Seq, count int) {
 	seq = from
 	for seq < r.head && count < limit {
 		s := r.find(seq)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"roomlog/server/hub"
@@ -137,7 +138,7 @@ func (c *socket) join(req *wire.Request) error {
 	j.Permit = c.permit
 	if most := c.srv.cfg.Limits.RoomsPerConnection; c.idle() && c.hub.Rooms() < most {
 		c.hold()
-		done, err := c.hub.JoinAtOnce(j, func(joined hub.Joined) []byte { return joinedFrame(req, joined) })
+		done, err := c.hub.JoinAtOnce(j, func(dst []byte, joined hub.Joined) []byte { return joinedFrame(dst, req, joined) })
 		switch {
 		case err != nil && room.AsError(err).Code == room.CodeGoingAway:
 			return errEnded // there is nobody to be told
@@ -167,7 +168,7 @@ func (c *socket) place(req *wire.Request, j hub.Join) error {
 			Title: "This connection has joined as many rooms as it may; leave one first.",
 		})
 	}
-	if err := c.hub.Join(c.srv.ctx, j, func(joined hub.Joined) []byte { return joinedFrame(req, joined) }); err != nil {
+	if err := c.hub.Join(c.srv.ctx, j, func(joined hub.Joined) []byte { return joinedFrame(nil, req, joined) }); err != nil {
 		if !c.waitWritable() {
 			return errEnded // there is nobody to be told
 		}
@@ -176,11 +177,11 @@ func (c *socket) place(req *wire.Request, j hub.Join) error {
 	return nil
 }
 
-func joinedFrame(req *wire.Request, j hub.Joined) []byte {
+func joinedFrame(dst []byte, req *wire.Request, j hub.Joined) []byte {
 	return wire.Joined{
 		Page: wire.Page{Room: j.Head.Room, Epoch: j.Head.Epoch, Prev: j.Prev, Seq: j.Seq, Mark: j.Mark},
 		ID:   req.ID, HasID: req.HasID, Floor: j.Head.Floor, Head: j.Head.Seq, Reset: j.Reset, Events: j.Events,
-	}.AppendFrame(make([]byte, 0, len(j.Events)+512))
+	}.AppendFrame(slices.Grow(dst, len(j.Events)+512))
 }
 
 // leave ends the cursor of a room. It has no answer; a room that was not joined is none the worse.
