@@ -32,9 +32,14 @@ type rawPipe struct {
 const maxUnsent = 64 << 10
 
 func newRawPipe(nc net.Conn, deadline time.Duration) (pipe, bool) {
-	whole := nc
-	if c, wrapped := nc.(*counted); wrapped {
-		nc = c.NetConn()
+	whole, gated := nc, true
+	switch c := nc.(type) {
+	case *counted:
+		nc = c.Conn
+	case *replayed:
+		nc = c.Conn
+	default:
+		gated = false
 	}
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
@@ -46,16 +51,46 @@ func newRawPipe(nc net.Conn, deadline time.Duration) (pipe, bool) {
 	}
 	p := &rawPipe{nc: tcp, whole: whole, raw: raw, deadline: deadline}
 	p.take = p.takeReady
-	// The kernel gives up on a peer that acknowledges nothing, also when nobody writes; and it keeps little
-	// for a peer that reads nothing, which would be up to 4 MB of every one. The options are an improvement,
-	// not a need: where they cannot be set the hub's pings do the work.
-	_ = tcp.SetNoDelay(true)
+	if !gated {
+		setOptions(raw, deadline)
+	}
+	return p, true
+}
+
+// setOptions: the kernel gives up on a peer that acknowledges nothing, also when nobody writes; and it keeps
+// little for a peer that reads nothing, which would be up to 4 MB of every one. The options are an improvement,
+// not a need: where they cannot be set the hub's pings do the work.
+func setOptions(raw syscall.RawConn, deadline time.Duration) {
 	_ = raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(deadline.Milliseconds()))
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
 	})
-	return p, true
 }
+
+// inherits: connections have the options of their listener.
+const inherits = true
+
+// inherit sets the options of a listener, from which its connections have theirs: one call for all of them. With
+// keep-alive, which net would set up for each by four, a peer that is gone is found where nobody pings it.
+func inherit(l net.Listener, deadline time.Duration) {
+	c, ok := l.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return
+	}
+	setOptions(raw, deadline)
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAliveSeconds)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAliveSeconds)
+	})
+}
+
+// keepAliveSeconds is net's own default, for the first probe and between them.
+const keepAliveSeconds = 15
 
 func (p *rawPipe) conn() net.Conn { return p.nc }
 
