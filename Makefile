@@ -14,7 +14,7 @@ UNIT         = $(shell go list ./... | grep -v -e /server/store/postgres -e /e2e
 # Packages built and tested at a time; two cores are what a small machine has.
 JOBS        ?= 2
 
-.PHONY: help build run check lint test fuzz mutants bench screens audit clean
+.PHONY: help build run check lint test fuzz mutants bench peers screens audit clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,14 @@ mutants: web/dist/index.html ## build faulty variants and print which invariant 
 
 bench: build ## measure every row of `roomlog bench` on both stores; BENCH="--runs 1 --only sse" passes arguments
 	scripts/bench.sh $(BENCH)
+
+# A module of its own, whose Go and dependencies are newer than ours: what checks it stands here, not in lint.
+peers: ## build the servers that `bin/roomlog bench --peers` compares with, from the registries
+	@scripts/node-version.sh
+	cd bench/peers && go vet ./... && $(STATICCHECK) ./... && go build -p $(JOBS) -trimpath -o ../../bin/peers/ ./...
+	cd bench/peers/socketio && npm ci --no-audit --no-fund
+	ln -sfn ../../bench/peers/socketio/server.mjs bin/peers/socketio
+	go test -tags peers -count=1 -run TestPeersSpeak ./bench
 
 screens: build ## take the pictures of Home under docs/
 	scripts/screens.sh

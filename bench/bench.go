@@ -173,7 +173,7 @@ func measure(ctx context.Context, sc scenario, targets []target, o Options) ([]R
 	rows := make([]Row, len(able))
 	for run := range o.Runs {
 		for i, target := range able {
-			rows[i].Name, rows[i].Target = sc.name, target.name()
+			rows[i].Name, rows[i].Target, rows[i].Volatile = sc.name, target.name(), target.can()&durable == 0
 			label := fmt.Sprintf("%s, %s, run %d of %d", sc.name, target.name(), run+1, o.Runs)
 			started := time.Now()
 			got, err := once(ctx, sc, target, o, label)

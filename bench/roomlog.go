@@ -20,7 +20,7 @@ type roomlogTarget struct{ binary, store string }
 func (t roomlogTarget) name() string { return "roomlog on " + storeName(t.store) }
 
 func (t roomlogTarget) can() ability {
-	able := resumes | restarts | streams | tells
+	able := resumes | restarts | streams | tells | durable
 	if strings.HasPrefix(t.store, "postgres") {
 		able |= onPostgres
 	}

@@ -1,9 +1,11 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -31,6 +33,8 @@ type Row struct {
 	Name    string   `json:"name"`
 	Target  string   `json:"target"`
 	Figures []Figure `json:"figures"`
+	// Volatile says that an acknowledged send is lost with the target's process.
+	Volatile bool `json:"volatile,omitempty"`
 }
 
 type measured struct {
@@ -91,7 +95,22 @@ func table(out io.Writer, rows []Row) error {
 				short(f.Median()), short(slices.Min(f.Values)), short(slices.Max(f.Values)), f.Unit, ratio)
 		}
 	}
-	return w.Flush()
+	return errors.Join(w.Flush(), warn(out, rows))
+}
+
+// warn says below a table whose acks promise less.
+func warn(out io.Writer, rows []Row) error {
+	var names []string
+	for _, r := range rows {
+		if r.Volatile && !slices.Contains(names, r.Target) {
+			names = append(names, r.Target)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	_, err := fmt.Fprintf(out, "Not durable, an acked send is lost with the process: %s.\n", strings.Join(names, ", "))
+	return err
 }
 
 func short(v float64) string {

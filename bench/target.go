@@ -63,6 +63,8 @@ const (
 	onPostgres
 	// tells: the server is ours, and tells by its metrics what it does.
 	tells
+	// durable: an answered send outlives the server's process.
+	durable
 )
 
 // peers are what Roomlog is compared with.

@@ -24,7 +24,7 @@ var wall = regexp.MustCompile(`time\.Now\(\)\.(UTC|Unix|Local|Format|Truncate|Ad
 // uses are the places that may, by what their line has, and what for.
 var uses = map[string]string{
 	"clock: time.Now,":                  "`at` of an event, which orders nothing (ROOM-6)",
-	"locked_at := clock_timestamp()":    "`at` of an event, which orders nothing (ROOM-6)",
+	"at := clock_timestamp()":           "`at` of an event, which orders nothing (ROOM-6)",
 	"created_at":                        "when the database, or a room, was made: shown, not compared",
 	"values (1, lower(hex(":             "when the database was made",
 	"e.at >= clock_timestamp() - p_age": "how long events are kept, where a kind says so by age (RET-1)",

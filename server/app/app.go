@@ -144,7 +144,7 @@ func (a *App) Start() error {
 	if a.started || a.stopped {
 		return errors.New("start: this server has been started or stopped before")
 	}
-	listener, err := net.Listen("tcp", a.cfg.Listen)
+	listener, err := transport.Listen(a.cfg.Listen)
 	if err != nil {
 		return listenError(a.cfg.Listen, "--listen", err)
 	}

@@ -48,6 +48,8 @@ type Conn struct {
 	closed    bool
 	pinged    int64 // when a ping was sent that the peer must answer, on the hub's clock; 0: none
 	queued    bool  // the worker has it on its list
+	held      bool  // what there is to write waits for Flush
+	wanted    bool  // there is something
 	stalled   bool  // the peer is full: rest is being written by a goroutine
 	stalledAt int64 // since when, on the hub's clock
 	parting   bool  // the hub stops: what is unsent of the replies is the last that is written
@@ -181,6 +183,10 @@ func (c *Conn) release() {
 
 // enqueue puts the connection on its worker's list. The caller holds c.mu.
 func (c *Conn) enqueue() {
+	if c.held {
+		c.wanted = true
+		return
+	}
 	if !c.queued && (!c.stalled || mutateEnqueue) && !c.closed {
 		c.queued = true
 		c.worker.addConn(c)
@@ -227,7 +233,7 @@ type Joined struct {
 const joinBytes = 32 << 10
 
 // Join places a cursor in a room, in place of the one that was there, which goes on until then. encode
-// makes the framed reply, which is queued before any page of the new cursor. It blocks while the store is
+// makes the framed reply, which is not its any more and is queued before any page of the new cursor. It blocks while the store is
 // read.
 // Errors: unavailable, overloaded, going_away (all retryable), and what j.Permit says.
 func (c *Conn) Join(ctx context.Context, j Join, encode func(Joined) []byte) error {
@@ -235,8 +241,34 @@ func (c *Conn) Join(ctx context.Context, j Join, encode func(Joined) []byte) err
 	if err != nil {
 		return err
 	}
+	return c.start(r, from, why, j, nil, encode)
+}
+
+// JoinAtOnce, called between Hold and Flush, is Join where the answer is in memory and the peer takes what it is given. done is false where
+// either would have to be waited for: nothing has happened then. encode appends the framed
+// reply, and keeps nothing of what it is given.
+func (c *Conn) JoinAtOnce(j Join, encode func(dst []byte, joined Joined) []byte) (done bool, err error) {
+	c.mu.Lock()
+	full := c.closed || c.failed || len(c.replies)+len(c.rest) > maxReplies
+	c.mu.Unlock()
+	if full {
+		return false, nil
+	}
+	r, from := c.hub.placeAtOnce(j)
+	if r == nil {
+		return false, nil
+	}
+	return true, c.start(r, from, "", j, pageBuffer(), func(joined Joined) []byte {
+		defer reuse(joined.Events)
+		return encode(pageBuffer(), joined)
+	})
+}
+
+// start puts a cursor where it was placed and lets go of the room, which is locked. events is a buffer for the
+// first page, or nil.
+func (c *Conn) start(r *liveRoom, from room.Seq, why room.ResetReason, j Join, events []byte, encode func(Joined) []byte) error {
 	out := Joined{Head: r.headValue(), Reset: why, Prev: from}
-	out.Events, out.Seq, _ = r.collect(from, c.hub.cfg.MaxPage, joinBytes)
+	out.Events, out.Seq, _ = r.collect(events, from, c.hub.cfg.MaxPage, joinBytes)
 	out.Mark, _ = r.markAt(out.Seq)
 	cur := &cursor{conn: c, room: r, seq: out.Seq, mark: out.Mark, epoch: r.epoch, limit: j.Limit, forks: r.forks}
 	cur.mutateJoin() // mutant join_gap
@@ -256,7 +288,7 @@ func (c *Conn) begin(cursors []*cursor, joins []Join, reply []byte) error {
 		}
 		return err
 	}
-	c.replies = append(c.replies, reply...)
+	c.replies = slices.Insert(reply, 0, c.replies...) // nobody else has the reply, which is the larger one
 	var old []*cursor
 	for _, cur := range cursors {
 		if at := c.cursorOf(cur.room.id); at >= 0 { // of a join at the same time

@@ -24,9 +24,11 @@ type worker struct {
 	delivery times // from growth to write, of this worker's connections
 
 	// Owned by the worker's goroutine, kept to be filled again.
-	subs   []*cursor
-	bufs   [][]byte
-	rounds int // of marking
+	subs       []*cursor
+	bufs       [][]byte
+	spareRooms []*liveRoom
+	spareConns []*Conn
+	rounds     int // of marking
 }
 
 // sampleAbove is how many subscribers of a room are timed each time it grows; of more, one in as many.
@@ -59,36 +61,36 @@ func (w *worker) wake() {
 }
 
 func (w *worker) run(ctx context.Context) {
-	var rooms []*liveRoom
-	var conns []*Conn
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.woken:
 		}
-		for {
-			w.mu.Lock()
-			rooms, w.rooms = w.rooms, rooms[:0]
-			w.mu.Unlock()
-			for i, r := range rooms {
-				w.markSubscribers(r)
-				rooms[i] = nil
-			}
-			// Taken after the marking: what it put on the list is flushed in this round, together
-			// with the acks that came meanwhile.
-			w.mu.Lock()
-			conns, w.conns = w.conns, conns[:0]
-			w.mu.Unlock()
-			if len(conns) == 0 {
-				break
-			}
-			for i, c := range conns {
-				c.flush(w)
-				conns[i] = nil
-			}
+		for w.round() {
 		}
 	}
+}
+
+// round flushes what has gathered, and reports whether there was anything.
+func (w *worker) round() bool {
+	w.mu.Lock()
+	w.spareRooms, w.rooms = w.rooms, w.spareRooms[:0]
+	w.mu.Unlock()
+	for i, r := range w.spareRooms {
+		w.markSubscribers(r)
+		w.spareRooms[i] = nil
+	}
+	// Taken after the marking: what it put on the list is flushed in this round, together
+	// with the acks that came meanwhile.
+	w.mu.Lock()
+	w.spareConns, w.conns = w.conns, w.spareConns[:0]
+	w.mu.Unlock()
+	for i, c := range w.spareConns {
+		c.flush(w)
+		w.spareConns[i] = nil
+	}
+	return len(w.spareConns) > 0
 }
 
 // markSubscribers marks the cursors of this worker's share of a room dirty.

@@ -106,12 +106,14 @@ func (r *liveRoom) extend(events []room.Event) {
 	tail := r.segments[len(r.segments)-1]
 	tail.touch()
 	var grown int64
-	for i := range events {
+	for len(events) > 0 {
 		if tail.full() {
 			tail = r.newTail()
 		}
-		grown += tail.add(&events[i])
-		r.head, r.mark = events[i].Seq, events[i].Mark
+		n, by := tail.add(events)
+		grown += by
+		r.head, r.mark = events[n-1].Seq, events[n-1].Mark
+		events = events[n:]
 	}
 	r.hub.cache.grew(grown)
 	r.wake()

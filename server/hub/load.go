@@ -193,8 +193,9 @@ func (r *liveRoom) insert(p room.Page) {
 		return
 	}
 	s := newSegment(r, p.Prev, p.PrevMark)
-	for i := range p.Events {
-		s.add(&p.Events[i])
+	for events := p.Events; len(events) > 0; {
+		n, _ := s.add(events)
+		events = events[n:]
 	}
 	at := len(r.segments)
 	for at > 0 && r.segments[at-1].prev > s.prev {

@@ -52,8 +52,7 @@ func (h *Hub) place(ctx context.Context, j Join) (*liveRoom, room.Seq, room.Rese
 			r.mu.Lock()
 		}
 		if why != "" || !j.HasPosition {
-			from = max(r.head-room.Seq(h.pageLimit(j.Limit)), r.floor-1)
-			needs = from < r.head && r.find(from) == nil
+			from, needs = r.latest(h.pageLimit(j.Limit))
 		}
 		if !needs && !r.dead && r.loaded {
 			if why != "" {
@@ -65,6 +64,35 @@ func (h *Hub) place(ctx context.Context, j Join) (*liveRoom, room.Seq, room.Rese
 		r.mu.Unlock()
 	}
 	return nil, 0, "", overloaded("The room changes faster than it can be read; try again.")
+}
+
+// placeAtOnce is place for a room of which memory has all that is needed, and about which the store need not
+// be asked; nil: this is none.
+func (h *Hub) placeAtOnce(j Join) (*liveRoom, room.Seq) {
+	h.mu.Lock()
+	r := h.rooms[j.Room]
+	h.mu.Unlock()
+	if r == nil {
+		return nil, 0
+	}
+	r.mu.Lock()
+	if !r.dead && r.loaded && r.known <= r.head {
+		from, why, needs := r.judge(j)
+		if why == "" && !j.HasPosition {
+			from, needs = r.latest(h.pageLimit(j.Limit))
+		}
+		if why == "" && !needs { // a reset is not at once: it is rare, and what is told of it may have to be read
+			return r, from
+		}
+	}
+	r.mu.Unlock()
+	return nil, 0
+}
+
+// latest is where the latest page of a room begins. needs: memory must hold what follows first.
+func (r *liveRoom) latest(limit int) (from room.Seq, needs bool) {
+	from = max(r.head-room.Seq(limit), r.floor-1)
+	return from, from < r.head && r.find(from) == nil
 }
 
 // judge says whether the log continues a position. needs: memory must hold what follows it first.
@@ -168,9 +196,9 @@ func (l *load) wait(ctx context.Context) error {
 	}
 }
 
-// collect copies the encoded events after from, separated by commas: as many as memory holds without
-// a hole, at most limit and about maxBytes, and says where they end. The caller holds r.mu.
-func (r *liveRoom) collect(from room.Seq, limit, maxBytes int) (events []byte, seq room.Seq, count int) {
+// collect appends the encoded events after from to events, which is empty, separated by commas: as many as
+// memory holds without a hole, at most limit and about maxBytes, and says where they end. The caller holds r.mu.
+func (r *liveRoom) collect(events []byte, from room.Seq, limit, maxBytes int) (_ []byte, seq room.Seq, count int) {
 	seq = from
 	for seq < r.head && count < limit {
 		s := r.find(seq)

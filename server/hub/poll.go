@@ -49,7 +49,7 @@ func (h *Hub) Poll(ctx context.Context, id room.ID, pos room.Position, limit int
 		}
 		if wait <= 0 || from < r.head {
 			p := Page{Head: r.headValue(), Prev: from}
-			p.Events, p.Seq, p.Count = r.collect(from, h.pageLimit(limit), pollBytes)
+			p.Events, p.Seq, p.Count = r.collect(nil, from, h.pageLimit(limit), pollBytes)
 			p.Mark, _ = r.markAt(p.Seq)
 			r.mu.Unlock()
 			return p, nil

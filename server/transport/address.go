@@ -12,11 +12,22 @@ import (
 // configured, and of nobody else: the last address in it that is not one of theirs is the client's. What
 // stands before that is the client's own claim.
 func (s *Server) addressOf(r *http.Request) netip.Prefix {
-	addr, ok := remote(r.RemoteAddr)
-	if !ok {
-		return netip.PrefixFrom(netip.IPv4Unspecified(), 32) // in-memory listeners of tests have no address
+	addr, _ := remote(r.RemoteAddr)
+	return s.addressBehind(addr, r.Header.Values("X-Forwarded-For"))
+}
+
+// unnumbered stands for those who have no address: in-memory listeners of tests.
+var unnumbered = netip.PrefixFrom(netip.IPv4Unspecified(), 32)
+
+// addressBehind is addressOf for the address of a peer and what it says.
+func (s *Server) addressBehind(addr netip.Addr, forwarded []string) netip.Prefix {
+	if !addr.IsValid() {
+		return unnumbered
 	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	if !s.trusted(addr) {
+		return network(addr)
+	}
+	hops := strings.Split(strings.Join(forwarded, ","), ",")
 	for i := len(hops) - 1; i >= 0 && s.trusted(addr); i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
@@ -37,7 +48,17 @@ func (s *Server) trusted(addr netip.Addr) bool {
 	return false
 }
 
-// remote reads the address of a connection.
+// peerOf is the address of the peer of a connection.
+func peerOf(nc net.Conn) (netip.Addr, bool) {
+	from := nc.RemoteAddr()
+	if tcp, ok := from.(*net.TCPAddr); ok {
+		addr := tcp.AddrPort().Addr().Unmap().WithZone("")
+		return addr, addr.IsValid()
+	}
+	return remote(from.String())
+}
+
+// remote reads the address of a connection; zero where it is none.
 func remote(text string) (netip.Addr, bool) {
 	host, _, err := net.SplitHostPort(text)
 	if err != nil {

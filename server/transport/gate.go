@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -25,8 +26,9 @@ const (
 )
 
 // Gate is a listener that hands a connection on when the peer has said something: before that it costs a
-// small goroutine and no buffer, of which net/http would give it two. It counts what is open, and refuses
-// what is too much, so that descriptors are left for the store.
+// small goroutine and no buffer, of which net/http would give it two. WebSockets are served without net/http,
+// if there is nothing to be said against them. It counts what is open, and refuses what is too much, so that
+// descriptors are left for the store.
 type Gate struct {
 	net.Listener
 	srv     *Server
@@ -49,10 +51,24 @@ type accepted struct {
 	err  error
 }
 
-// Guard puts a gate in front of a listener: at most most connections at a time (0: any number), one more is
+// Listen listens on a TCP address for a gate. Errors are those of net.Listen.
+func Listen(address string) (net.Listener, error) {
+	config := net.ListenConfig{}
+	if inherits {
+		config.KeepAlive = -1
+		config.SetMultipathTCP(false) // whose connections have other options than their listener
+	}
+	return config.Listen(context.Background(), "tcp", address)
+}
+
+// Guard puts a gate in front of a listener, one of [Listen]: at most most connections at a time (0: any number), one more is
 // told `overloaded`; and of those that have said nothing yet four times as many as there may be strangers,
 // of one address a quarter. The http.Server that accepts from it owns it; Close waits for its goroutines.
+//
+// A connection that begins with the opening handshake of a WebSocket is served at once, and not given to who
+// accepts, where the server has nothing against it.
 func (s *Server) Guard(l net.Listener, most int) *Gate {
+	inherit(l, s.cfg.Limits.WriteDeadline)
 	g := &Gate{
 		Listener: l, srv: s, most: most, results: make(chan accepted), closing: make(chan struct{}),
 		silent: strangers{of: make(map[netip.Prefix]int)}, waiting: make(map[net.Conn]struct{}),
@@ -110,7 +126,11 @@ func (g *Gate) run() {
 
 // admit has a connection waited for, or refuses it.
 func (g *Gate) admit(nc net.Conn) {
-	from := g.srv.addressOf(&http.Request{RemoteAddr: nc.RemoteAddr().String()})
+	peer, known := peerOf(nc)
+	from := unnumbered
+	if known {
+		from = network(peer)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -127,9 +147,14 @@ func (g *Gate) admit(nc net.Conn) {
 		g.silent.of[from]++
 		g.waiting[nc] = struct{}{}
 		c := &counted{Conn: nc, gate: g}
+		a := &arrival{gate: g, conn: c, peer: peer, from: from}
 		// Here and not in the goroutine, whose stack is all that it costs.
 		_ = nc.SetReadDeadline(time.Now().Add(g.srv.cfg.Limits.HelloWithin / silentShare))
-		g.tasks.Go(func() { g.wait(c, from) })
+		if p, raw := newRawPipe(c, g.srv.cfg.Limits.WriteDeadline); raw {
+			a.pipe = p
+		}
+		g.tasks.Add(1) // until it is served or handed on
+		go a.wait()
 	}
 }
 
@@ -141,22 +166,34 @@ func (g *Gate) crowded(from netip.Prefix) bool {
 
 func (g *Gate) mostSilent() int { return silentFor * g.srv.cfg.Limits.Unauthenticated }
 
-// wait hands a connection on once there is something to read.
-func (g *Gate) wait(c *counted, from netip.Prefix) {
-	err := readable(c.Conn)
+// spoke takes a connection off the silent ones. What it said is judged by the crew; err says that it has gone
+// or was silent for too long.
+func (g *Gate) spoke(a *arrival, err error) {
 	g.mu.Lock()
-	g.silent.gone(from)
-	delete(g.waiting, c.Conn)
+	g.silent.gone(a.from)
+	delete(g.waiting, a.conn.Conn)
 	g.mu.Unlock()
-	if err != nil {
-		_ = c.Close()
-		return
+	if err == nil {
+		err = a.conn.SetReadDeadline(time.Time{})
 	}
-	_ = c.Conn.SetReadDeadline(time.Time{})
+	switch {
+	case err != nil:
+		_ = a.conn.Close()
+		g.tasks.Done()
+	case a.got == nil:
+		g.handOn(a.conn)
+		g.tasks.Done()
+	default:
+		g.srv.crew.work(a)
+	}
+}
+
+// handOn gives a connection to net/http.
+func (g *Gate) handOn(nc net.Conn) {
 	select {
-	case g.results <- accepted{conn: c}:
+	case g.results <- accepted{conn: nc}:
 	case <-g.closing:
-		_ = c.Close()
+		_ = nc.Close()
 	}
 }
 

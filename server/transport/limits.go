@@ -174,21 +174,36 @@ type seat struct {
 	stranger bool
 }
 
-// arrive takes a place for a connection from an address.
+// arrive takes a place for a connection from an address. A refusal is counted.
 func (q *quotas) arrive(from netip.Prefix, stranger bool) (*seat, error) {
+	s, r := q.place(from, stranger)
+	if r != nil {
+		return nil, q.rates.refuse(r.by, r.err)
+	}
+	return s, nil
+}
+
+// lacking is why there is no place for a connection.
+type lacking struct {
+	by  Limit
+	err *room.Error
+}
+
+// place is arrive for who has others tell the refusal, and count it.
+func (q *quotas) place(from netip.Prefix, stranger bool) (*seat, *lacking) {
 	if err := q.admit(); err != nil {
-		return nil, q.rates.refuse(limitMemory, err)
+		return nil, &lacking{limitMemory, err}
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if stranger && q.full(from) {
-		return nil, q.rates.refuse(limitStrangers, &room.Error{
+		return nil, &lacking{limitStrangers, &room.Error{
 			Code: room.CodeOverloaded, RetryAfter: time.Second,
 			Title: "Too many connections are waiting to say hello; try again.",
-		})
+		}}
 	}
 	if most := q.limits.ConnectionsPerAddress; q.addresses[from] >= most {
-		return nil, q.rates.refuse(limitAddress, tooMany("address", most))
+		return nil, &lacking{limitAddress, tooMany("address", most)}
 	}
 	q.addresses[from]++
 	if stranger {

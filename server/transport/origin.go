@@ -48,11 +48,19 @@ func (s *Server) judgeOrigin(w http.ResponseWriter, r *http.Request) error {
 	if len(origins) == 0 {
 		return nil
 	}
-	if len(origins) > 1 || !s.takesOrigin(origins[0]) {
-		return &room.Error{Code: room.CodeOriginNotAllowed, Title: "Pages of this origin may not use this server.", Field: "Origin"}
+	if err := s.judgeOrigins(origins); err != nil {
+		return err
 	}
 	h.Set("Access-Control-Allow-Origin", origins[0])
 	h.Set("Access-Control-Expose-Headers", requestID+", Retry-After")
+	return nil
+}
+
+// judgeOrigins judges the Origin fields of a request.
+func (s *Server) judgeOrigins(origins []string) error {
+	if len(origins) > 1 || len(origins) == 1 && !s.takesOrigin(origins[0]) {
+		return &room.Error{Code: room.CodeOriginNotAllowed, Title: "Pages of this origin may not use this server.", Field: "Origin"}
+	}
 	return nil
 }
 

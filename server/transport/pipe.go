@@ -36,6 +36,9 @@ var chunks = sync.Pool{New: func() any { return new(chunk) }}
 
 func (c *chunk) bytes() []byte { return c.buf[:c.n] }
 
+// full reports whether there may be more where it came from.
+func (c *chunk) full() bool { return c.n == len(c.buf) }
+
 func (c *chunk) free() {
 	c.n = 0
 	chunks.Put(c)

@@ -32,9 +32,14 @@ type rawPipe struct {
 const maxUnsent = 64 << 10
 
 func newRawPipe(nc net.Conn, deadline time.Duration) (pipe, bool) {
-	whole := nc
-	if c, wrapped := nc.(*counted); wrapped {
-		nc = c.NetConn()
+	whole, gated := nc, true
+	switch c := nc.(type) {
+	case *counted:
+		nc = c.Conn
+	case *replayed:
+		nc = c.Conn
+	default:
+		gated = false
 	}
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
@@ -46,16 +51,46 @@ func newRawPipe(nc net.Conn, deadline time.Duration) (pipe, bool) {
 	}
 	p := &rawPipe{nc: tcp, whole: whole, raw: raw, deadline: deadline}
 	p.take = p.takeReady
-	// The kernel gives up on a peer that acknowledges nothing, also when nobody writes; and it keeps little
-	// for a peer that reads nothing, which would be up to 4 MB of every one. The options are an improvement,
-	// not a need: where they cannot be set the hub's pings do the work.
-	_ = tcp.SetNoDelay(true)
+	if !gated {
+		setOptions(raw, deadline)
+	}
+	return p, true
+}
+
+// setOptions: the kernel gives up on a peer that acknowledges nothing, also when nobody writes; and it keeps
+// little for a peer that reads nothing, which would be up to 4 MB of every one. The options are an improvement,
+// not a need: where they cannot be set the hub's pings do the work.
+func setOptions(raw syscall.RawConn, deadline time.Duration) {
 	_ = raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(deadline.Milliseconds()))
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
 	})
-	return p, true
 }
+
+// inherits: connections have the options of their listener.
+const inherits = true
+
+// inherit sets the options of a listener, from which its connections have theirs: one call for all of them. With
+// keep-alive, which net would set up for each by four, a peer that is gone is found where nobody pings it.
+func inherit(l net.Listener, deadline time.Duration) {
+	c, ok := l.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return
+	}
+	setOptions(raw, deadline)
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAliveSeconds)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAliveSeconds)
+	})
+}
+
+// keepAliveSeconds is net's own default, for the first probe and between them.
+const keepAliveSeconds = 15
 
 func (p *rawPipe) conn() net.Conn { return p.nc }
 
@@ -163,21 +198,32 @@ func (v *vector) free() {
 func (v *vector) writeReady(fd uintptr) bool {
 	iov := v.iov
 	for len(iov) > 0 {
-		batch := iov[:min(len(iov), maxIovec)]
-		r, _, errno := syscall.Syscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(batch))), uintptr(len(batch)))
+		n, errno := writeNow(fd, iov[:min(len(iov), maxIovec)])
 		switch errno {
 		case 0:
-			v.written += int(r)
-			iov = advance(iov, int(r))
+			v.written += n
+			iov = advance(iov, n)
 		case syscall.EINTR:
 		case syscall.EAGAIN:
 			return true
 		default:
-			v.err = os.NewSyscallError("writev", errno)
+			v.err = os.NewSyscallError("write", errno)
 			return true
 		}
 	}
 	return true
+}
+
+// writeNow is one system call on a descriptor that does not block. The scheduler is not told of it: it would
+// have a thread of its own look every 20 microseconds whether the call is stuck, which costs a tenth of all
+// there is to a delivery.
+func writeNow(fd uintptr, iov []unix.Iovec) (int, syscall.Errno) {
+	if len(iov) == 1 {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(iov[0].Base)), uintptr(iov[0].Len))
+		return int(n), errno
+	}
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov)))
+	return int(n), errno
 }
 
 // advance drops n bytes from the front.

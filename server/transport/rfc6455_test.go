@@ -41,7 +41,15 @@ func pieces(message []byte, size int) (frames []byte) {
 // are empty there.) CLOSE-4, CLOSE-5, CLOSE-6.
 func TestRFC6455(t *testing.T) {
 	f := start(t, options{})
-	for group, cases := range map[string][]wsCase{
+	for group, cases := range rfc6455() {
+		for _, c := range cases {
+			t.Run(group+"/"+c.name, func(t *testing.T) { f.run(t, c) })
+		}
+	}
+}
+
+func rfc6455() map[string][]wsCase {
+	return map[string][]wsCase{
 		"1 framing": framingCases(), "2 pings and pongs": pingCases(), "3 reserved bits": reservedCases(), "4 opcodes": opcodeCases(),
 		"5 fragmentation": fragmentCases(), "6 UTF-8": textCases(), "7 close": closeCases(), "9 limits": limitCases(),
 		"10 automatic fragmentation": {
@@ -50,10 +58,6 @@ func TestRFC6455(t *testing.T) {
 		// A bit that only permessage-deflate gives a meaning; that it is not taken when it is offered is in TestHandshake.
 		"12 compression, not agreed on":               {{name: "compressed", bytes: frame(0xc1, []byte{0xaa, 0, 0}), close: 1002}},
 		"13 parameters of compression, not agreed on": {{name: "compressed in fragments", bytes: frame(0x41, []byte{0xaa}), close: 1002}},
-	} {
-		for _, c := range cases {
-			t.Run(group+"/"+c.name, func(t *testing.T) { f.run(t, c) })
-		}
 	}
 }
 

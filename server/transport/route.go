@@ -34,8 +34,8 @@ const maxRequestID = 64
 
 // nameOf is the name of a request: the client's own where it is short and clean, so that its logs and
 // ours tell of the same one, else one that we draw (rule HTTP-10).
-func nameOf(r *http.Request) string {
-	names := r.Header.Values(requestID)
+func nameOf(h headers) string {
+	names := h.Values(requestID)
 	if len(names) != 1 || names[0] == "" || len(names[0]) > maxRequestID {
 		return newID()
 	}
@@ -51,7 +51,7 @@ func nameOf(r *http.Request) string {
 // problems for everything that goes wrong.
 func (s *Server) api(m methods) http.Handler {
 	return s.bounded(func(w http.ResponseWriter, r *http.Request) {
-		h, id, began := w.Header(), nameOf(r), time.Now()
+		h, id, began := w.Header(), nameOf(r.Header), time.Now()
 		h.Set(requestID, id)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -114,12 +115,14 @@ type Server struct {
 	tickets *tickets
 	streams sessions
 	wheel   *wheel
+	crew    crew
 	access  *access
 	roster  *roster
 
 	changeWithin time.Duration // set once
 
 	mux     http.Handler
+	limits  []byte                      // as welcome says them
 	told    map[room.Code]*atomic.Int64 // errors that clients were told; the map never changes
 	deleted atomic.Int64                // rooms
 	nothing http.Handler                // for paths that name nothing
@@ -147,6 +150,7 @@ func New(cfg Config) (*Server, error) {
 		wheel: newWheel(time.Now), sinks: make(map[*sink]struct{}), told: make(map[room.Code]*atomic.Int64),
 		access: newAccess(), roster: newRoster(), changeWithin: changeWithin,
 	}
+	s.limits, _ = json.Marshal(cfg.Limits.welcome()) // numbers always marshal
 	for _, code := range room.Codes() {
 		s.told[code] = new(atomic.Int64)
 	}
@@ -232,9 +236,11 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	s.cancel()
+	s.crew.close()
 	done := make(chan struct{})
 	go func() { // ends with the connections, also when nobody waits for it any more
 		s.tasks.Wait()
+		s.crew.wait()
 		close(done)
 	}()
 	select {

@@ -35,6 +35,9 @@ func dialBare(t *testing.T, addr string, say string) (fd int) {
 		must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience.Seconds())}))
 		var answer [1024]byte
 		n, err := unix.Read(fd, answer[:])
+		for err == unix.EINTR { // the runtime's signals: a read with a timeout is not begun again
+			n, err = unix.Read(fd, answer[:])
+		}
 		must(t, err)
 		if got := string(answer[:n]); len(got) < 12 || got[9:12] != "101" {
 			t.Fatalf("handshake: %q", got)

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bufio"
 	"encoding/base64"
 	"errors"
 	"net"
@@ -17,7 +18,10 @@ import (
 // getSocket is GET /v1/ws: the WebSocket handshake. What is wrong with a request is answered as a
 // problem before the connection leaves net/http.
 func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
-	if err := checkHandshake(r); err != nil {
+	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 {
+		return badHandshake("", "A WebSocket is opened with HTTP/1.1.")
+	}
+	if err := checkHandshake(r.Header); err != nil {
 		return err
 	}
 	seat, err := s.quotas.arrive(s.addressOf(r), true)
@@ -29,7 +33,6 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 		s.quotas.leave(seat)
 		return err
 	}
-	id := newID()
 	upgrader := ws.HTTPUpgrader{
 		Protocol: func(name string) bool { return name == wire.Subprotocol },
 		Header:   http.Header{requestID: {w.Header().Get(requestID)}},
@@ -44,10 +47,9 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 		s.log.Debug("handshake failed", "error", err)
 		return nil // answered already, as far as there is anybody to hear it
 	}
-	early := make([]byte, rw.Reader.Buffered())
-	_, _ = rw.Reader.Read(early) // what is buffered is there
-	s.log.Debug("socket opened", "request", w.Header().Get(requestID), "connection", id)
-	c := newSocket(s, nc, id, seat)
+	early := unread(nc, rw)
+	c := newSocket(s, nc, newID(), seat)
+	s.log.Debug("socket opened", "request", w.Header().Get(requestID), "connection", c.id)
 	c.guest = guest
 	if !s.adopt(&c.sink) {
 		s.quotas.leave(seat)
@@ -58,19 +60,27 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// unread is what the client has sent already on a connection that net/http has let go of.
+func unread(nc net.Conn, rw *bufio.ReadWriter) []byte {
+	early := make([]byte, rw.Reader.Buffered())
+	_, _ = rw.Reader.Read(early) // what is buffered is there
+	if r, ok := nc.(*replayed); ok {
+		early, r.said = append(early, r.said...), nil
+	}
+	return early
+}
+
 // checkHandshake refuses what is not an opening handshake (RFC 6455 section 4.2.1).
-func checkHandshake(r *http.Request) error {
-	key := r.Header.Values("Sec-Websocket-Key")
+func checkHandshake(h headers) error {
+	key := h.Values("Sec-Websocket-Key")
 	switch {
-	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
-		return badHandshake("", "A WebSocket is opened with HTTP/1.1.")
-	case !hasToken(r.Header, "Upgrade", "websocket") || !hasToken(r.Header, "Connection", "Upgrade"):
+	case !hasToken(h, "Upgrade", "websocket") || !hasToken(h, "Connection", "Upgrade"):
 		return badHandshake("Upgrade", "This path opens a WebSocket: it needs Connection: Upgrade and Upgrade: websocket.")
 	case len(key) != 1 || !validKey(key[0]):
 		return badHandshake("Sec-WebSocket-Key", "A handshake has one Sec-WebSocket-Key of 16 bytes in base64.")
-	case r.Header.Get("Sec-Websocket-Version") != "13":
+	case first(h, "Sec-Websocket-Version") != "13":
 		return &room.Error{Code: room.CodeUnsupportedVersion, Title: "The WebSocket version is 13.", Field: "Sec-WebSocket-Version"}
-	case r.Header.Get("Sec-Websocket-Protocol") != "" && !hasToken(r.Header, "Sec-Websocket-Protocol", wire.Subprotocol):
+	case first(h, "Sec-Websocket-Protocol") != "" && !hasToken(h, "Sec-Websocket-Protocol", wire.Subprotocol):
 		return &room.Error{Code: room.CodeUnsupportedVersion, Title: "The subprotocol of this server is " + wire.Subprotocol + ".", Field: "Sec-WebSocket-Protocol"}
 	}
 	return nil
@@ -81,14 +91,18 @@ func badHandshake(field, title string) error {
 }
 
 func validKey(key string) bool {
-	b, err := base64.StdEncoding.DecodeString(key)
-	return err == nil && len(b) == 16
+	var b [32]byte
+	if base64.StdEncoding.DecodedLen(len(key)) > len(b) {
+		return false
+	}
+	n, err := base64.StdEncoding.Decode(b[:], []byte(key))
+	return err == nil && n == 16
 }
 
 // hasToken looks for a token in a header that is a list, in any case.
-func hasToken(h http.Header, name, token string) bool {
+func hasToken(h headers, name, token string) bool {
 	for _, line := range h.Values(name) {
-		for _, part := range strings.Split(line, ",") {
+		for part := range strings.SplitSeq(line, ",") {
 			if strings.EqualFold(strings.TrimSpace(part), token) {
 				return true
 			}
@@ -107,7 +121,5 @@ func takeOver(w http.ResponseWriter) (net.Conn, []byte, error) {
 		return nil, nil, err
 	}
 	_ = nc.SetDeadline(time.Time{})
-	early := make([]byte, rw.Reader.Buffered())
-	_, _ = rw.Reader.Read(early) // what is buffered is there
-	return nc, early, nil
+	return nc, unread(nc, rw), nil
 }

@@ -30,13 +30,20 @@ type socket struct {
 	listed guest          // on the roster from hello on
 	life   deadline       // of the hello, then of the token
 	pace   pace           // of the frames that neither send, join nor leave
+	got    *chunk         // what the goroutine that waited has read, for the crew
+	failed error          // why it read nothing
+	holds  bool           // answers wait until what was read is handled
 
 	errands errands
 }
 
 func newSocket(s *Server, nc net.Conn, id string, seat *seat) *socket {
+	return newSocketOn(s, newPipe(nc, s.cfg.Limits.WriteDeadline), id, seat)
+}
+
+func newSocketOn(s *Server, p pipe, id string, seat *seat) *socket {
 	c := &socket{srv: s, id: id, seat: seat, frames: frameReader{max: helloBytes}}
-	c.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
+	c.pipe = p
 	c.life.sink = &c.sink
 	c.listed.id, c.listed.kind, c.listed.link = id, "websocket", c
 	return c
@@ -50,12 +57,37 @@ func (c *socket) begin(early []byte) {
 
 func (c *socket) early(p []byte) (err error) {
 	defer c.srv.rescue(&err, "connection", c.id)
-	return c.frames.feed(p, c)
+	return c.feed(p)
 }
 
-// wait is all that the goroutine of an idle connection has on its stack.
+// feed handles what was read. The answers to it leave together.
+func (c *socket) feed(p []byte) error {
+	err := c.frames.feed(p, c)
+	if c.holds {
+		c.holds = false
+		c.hub.Flush()
+	}
+	return err
+}
+
+// hold keeps answers until what was read is handled.
+func (c *socket) hold() {
+	if !c.holds {
+		c.holds = true
+		c.hub.Hold()
+	}
+}
+
+// wait is all that the goroutine of an idle connection has on its stack: what has come is for the crew.
 func (c *socket) wait() {
-	got, err := c.pipe.read()
+	c.got, c.failed = c.pipe.read()
+	c.srv.crew.work(c)
+}
+
+// do implements chore.
+func (c *socket) do() {
+	got, err := c.got, c.failed
+	c.got, c.failed = nil, nil
 	c.carryOn(c.handle(got, err))
 }
 
@@ -86,13 +118,17 @@ func (c *socket) handle(got *chunk, failed error) (err error) {
 		if c.hub != nil {
 			c.hub.Heard()
 		}
-		err = c.frames.feed(got.bytes(), c)
+		more := got.full()
+		err = c.feed(got.bytes())
 		got.free()
 		if err != nil {
 			return err
 		}
 		if c.hub != nil && !c.waitWritable() {
 			return errEnded
+		}
+		if !more { // that was all there was: whoever waits next looks again
+			return nil
 		}
 		got, err = c.pipe.readNow()
 	}

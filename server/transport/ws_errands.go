@@ -32,9 +32,19 @@ func (c *socket) beside(most int, errand func() error) bool {
 	return true
 }
 
-// after queues what has to come after the joins before it. A peer who piles up more of that than it could
+// idle reports whether no errand is under way, so that what is asked next has nothing to come after.
+func (c *socket) idle() bool {
+	c.errands.mu.Lock()
+	defer c.errands.mu.Unlock()
+	return !c.errands.busy
+}
+
+// after does what has to come after the joins before it, at once where there are none. It does not wait. A peer who piles up more of that than it could
 // have rooms to leave is not served on.
 func (c *socket) after(errand func() error) error {
+	if c.idle() {
+		return errand()
+	}
 	if c.beside(4*c.srv.cfg.Limits.RoomsPerConnection, errand) {
 		return nil
 	}

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"log/slog"
+	"slices"
 	"strconv"
 
 	"roomlog/server/hub"
@@ -79,17 +81,24 @@ func (c *socket) hello(req *wire.Request) error {
 		return c.refuse(req, err)
 	}
 	c.hub, c.who, c.permit = conn, who, c.srv.permitOf(who)
+	c.hold()
 	c.srv.roster.enter(&c.listed, who)
 	if err := c.srv.admitted(who); err != nil { // again: a revocation may not have found it
 		return c.refuse(req, err)
 	}
 	c.frames.max = c.srv.cfg.Limits.FrameBytes
 	c.srv.wheel.set(&c.life, who.Until, room.CodeTokenExpired)
-	c.srv.log.Debug("connected", "connection", c.id, "user", who.User)
-	return c.reply(wire.AppendText(nil, wire.Welcome{
-		Connection: c.id, User: who.User, PingMS: c.srv.cfg.PingEvery.Milliseconds(),
-		Version: wire.Version, Limits: c.srv.cfg.Limits.welcome(),
-	}.Append(nil)))
+	if c.srv.log.Enabled(c.srv.ctx, slog.LevelDebug) {
+		c.srv.log.Debug("connected", "connection", c.id, "user", who.User)
+	}
+	return c.reply(wire.AppendText(nil, c.srv.welcome(c.id, who.User)))
+}
+
+// welcome is the answer to a hello: the same for all but for who they are.
+func (s *Server) welcome(connection, user string) []byte {
+	return wire.Welcome{
+		Connection: connection, User: user, PingMS: s.cfg.PingEvery.Milliseconds(), Version: wire.Version, Limits: s.limits,
+	}.Append(make([]byte, 0, 320))
 }
 
 // fail answers a request with an error.
@@ -127,6 +136,18 @@ func (c *socket) join(req *wire.Request) error {
 		}
 	}
 	j.Permit = c.permit
+	if most := c.srv.cfg.Limits.RoomsPerConnection; c.idle() && c.hub.Rooms() < most {
+		c.hold()
+		done, err := c.hub.JoinAtOnce(j, func(dst []byte, joined hub.Joined) []byte { return joinedFrame(dst, req, joined) })
+		switch {
+		case err != nil && room.AsError(err).Code == room.CodeGoingAway:
+			return errEnded // there is nobody to be told
+		case err != nil:
+			return c.fail(req, err)
+		case done:
+			return nil
+		}
+	}
 	asked := *req // the frame's bytes are gone by then; what a join names of it is not among them
 	asked.Data = nil
 	if !c.beside(c.srv.cfg.Limits.RoomsPerConnection, func() error { return c.place(&asked, j) }) {
@@ -147,7 +168,7 @@ func (c *socket) place(req *wire.Request, j hub.Join) error {
 			Title: "This connection has joined as many rooms as it may; leave one first.",
 		})
 	}
-	if err := c.hub.Join(c.srv.ctx, j, func(joined hub.Joined) []byte { return joinedFrame(req, joined) }); err != nil {
+	if err := c.hub.Join(c.srv.ctx, j, func(joined hub.Joined) []byte { return joinedFrame(nil, req, joined) }); err != nil {
 		if !c.waitWritable() {
 			return errEnded // there is nobody to be told
 		}
@@ -156,11 +177,11 @@ func (c *socket) place(req *wire.Request, j hub.Join) error {
 	return nil
 }
 
-func joinedFrame(req *wire.Request, j hub.Joined) []byte {
-	return wire.AppendText(nil, wire.Joined{
+func joinedFrame(dst []byte, req *wire.Request, j hub.Joined) []byte {
+	return wire.Joined{
 		Page: wire.Page{Room: j.Head.Room, Epoch: j.Head.Epoch, Prev: j.Prev, Seq: j.Seq, Mark: j.Mark},
 		ID:   req.ID, HasID: req.HasID, Floor: j.Head.Floor, Head: j.Head.Seq, Reset: j.Reset, Events: j.Events,
-	}.Append(make([]byte, 0, len(j.Events)+512)))
+	}.AppendFrame(slices.Grow(dst, len(j.Events)+512))
 }
 
 // leave ends the cursor of a room. It has no answer; a room that was not joined is none the worse.

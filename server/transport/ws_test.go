@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -60,12 +61,21 @@ func TestLargeFrames(t *testing.T) { // CLOSE-5, DATA-2
 
 func TestHandshake(t *testing.T) {
 	f := start(t, options{})
+	for _, c := range handshakes() {
+		t.Run(c.name, func(t *testing.T) { c.try(t, f) })
+	}
+}
+
+// handshakeCase is a handshake, without the empty line at its end, and what it is answered.
+type handshakeCase struct {
+	name, request string
+	status        int
+	code          room.Code
+}
+
+func handshakes() []handshakeCase {
 	key := "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-	for _, c := range []struct {
-		name, request string
-		status        int
-		code          room.Code
-	}{
+	return []handshakeCase{
 		{"good", handshake, 101, ""},
 		{"VER-1 subprotocol", handshake + "Sec-WebSocket-Protocol: x, roomlog.v1\r\n", 101, ""},
 		{"VER-1 other subprotocol", handshake + "Sec-WebSocket-Protocol: roomlog.v9\r\n", 400, room.CodeUnsupportedVersion},
@@ -84,26 +94,29 @@ func TestHandshake(t *testing.T) {
 		{"version 8", strings.Replace(handshake, "Version: 13", "Version: 8", 1), 400, room.CodeUnsupportedVersion},
 		{"no upgrade", strings.Replace(handshake, "Upgrade: websocket\r\n", "", 1), 400, room.CodeBadRequest},
 		{"HTTP-6 POST", strings.Replace(handshake, "GET", "POST", 1) + "Content-Length: 0\r\n", 405, room.CodeMethodNotAllowed},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			resp := f.dialRaw(c.request + "\r\n").response()
-			if resp.StatusCode != c.status {
-				t.Fatalf("status %s, want %d", resp.Status, c.status)
-			}
-			if c.code != "" {
-				if body := decode(t, resp); body["code"] != string(c.code) {
-					t.Errorf("%v, want %s", body, c.code)
-				}
-				return
-			}
-			want := ""
-			if strings.Contains(c.name, "subprotocol") {
-				want = "roomlog.v1"
-			}
-			if got := resp.Header.Get("Sec-Websocket-Protocol"); got != want || resp.Header.Get("Sec-Websocket-Extensions") != "" {
-				t.Errorf("subprotocol %q, extensions %q", got, resp.Header.Get("Sec-Websocket-Extensions"))
-			}
-		})
+	}
+}
+
+func (c handshakeCase) try(t *testing.T, f *fixture) {
+	c.check(t, f.dialRaw(c.request+"\r\n").response())
+}
+
+func (c handshakeCase) check(t *testing.T, resp *http.Response) {
+	if resp.StatusCode != c.status {
+		t.Fatalf("status %s, want %d", resp.Status, c.status)
+	}
+	if c.code != "" {
+		if body := decode(t, resp); body["code"] != string(c.code) {
+			t.Errorf("%v, want %s", body, c.code)
+		}
+		return
+	}
+	want := ""
+	if strings.Contains(c.name, "subprotocol") {
+		want = "roomlog.v1"
+	}
+	if got := resp.Header.Get("Sec-Websocket-Protocol"); got != want || resp.Header.Get("Sec-Websocket-Extensions") != "" {
+		t.Errorf("subprotocol %q, extensions %q", got, resp.Header.Get("Sec-Websocket-Extensions"))
 	}
 }
 

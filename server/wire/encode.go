@@ -145,6 +145,11 @@ func (j Joined) Append(dst []byte) []byte {
 	return append(j.appendSpan(dst, j.Events), `}}`...)
 }
 
+// AppendFrame appends the joined frame, framed as a WebSocket's.
+func (j Joined) AppendFrame(dst []byte) []byte {
+	return appendText(dst, len(j.Events)+len(j.Room)+2*len(j.Epoch)+160, j.Append)
+}
+
 func appendID(dst []byte, id int64, has bool) []byte {
 	if !has {
 		return dst
@@ -262,20 +267,26 @@ func echo(s string) string {
 
 // Welcome answers a hello.
 type Welcome struct {
-	Connection string         `json:"connection"`
-	User       string         `json:"user"`
-	PingMS     int64          `json:"ping_ms"`
-	Version    int            `json:"version"`
-	Limits     map[string]int `json:"limits"`
+	Connection string
+	User       string
+	PingMS     int64
+	Version    int
+	Limits     json.RawMessage // an object
 }
 
 // Append appends the welcome frame's JSON.
 func (w Welcome) Append(dst []byte) []byte {
-	text, _ := json.Marshal(struct {
-		Op string `json:"op"`
-		Welcome
-	}{"welcome", w})
-	return append(dst, text...)
+	dst = append(dst, `{"op":"welcome","connection":`...)
+	dst = appendString(dst, w.Connection)
+	dst = append(dst, `,"user":`...)
+	dst = appendString(dst, w.User)
+	dst = append(dst, `,"ping_ms":`...)
+	dst = strconv.AppendInt(dst, w.PingMS, 10)
+	dst = append(dst, `,"version":`...)
+	dst = strconv.AppendInt(dst, int64(w.Version), 10)
+	dst = append(dst, `,"limits":`...)
+	dst = append(dst, w.Limits...)
+	return append(dst, '}')
 }
 
 // Ready is the first event of a stream.

@@ -69,7 +69,7 @@ func TestFramesAsTheContractShowsThem(t *testing.T) {
 			`{"op":"error","code":"bad_room","title":"No.","retryable":false}`,
 		},
 		{
-			"AUTH-7 welcome", string(Welcome{Connection: "c", User: "u1", PingMS: 10000, Version: 1, Limits: map[string]int{"rooms": 200}}.Append(nil)),
+			"AUTH-7 welcome", string(Welcome{Connection: "c", User: "u1", PingMS: 10000, Version: 1, Limits: []byte(`{"rooms":200}`)}.Append(nil)),
 			`{"op":"welcome","connection":"c","user":"u1","ping_ms":10000,"version":1,"limits":{"rooms":200}}`,
 		},
 		{

@@ -82,6 +82,8 @@ type Verifier struct {
 	keys   Keys
 	sets   map[string]*KeySet // by issuer
 	parser *jwt.Parser
+	judge  *jwt.Validator // of what the parser judges besides the signature
+	known  known
 	now    func() time.Time
 }
 
@@ -114,7 +116,7 @@ func newVerifier(keys Keys, now func() time.Time) (*Verifier, error) {
 	if len(keys.Audiences) > 0 {
 		options = append(options, jwt.WithAudience(keys.Audiences...))
 	}
-	v.parser = jwt.NewParser(options...)
+	v.parser, v.judge = jwt.NewParser(options...), jwt.NewValidator(options...)
 	return v, nil
 }
 
@@ -136,8 +138,7 @@ func (v *Verifier) Verify(token string) (*Identity, error) {
 	if len(token) > maxToken {
 		return nil, &room.Error{Code: room.CodeUnauthenticated, Title: "The token is longer than any this server makes.", Field: "token", Limit: maxToken}
 	}
-	var c claims
-	_, err := v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) { return v.candidates(t, c.Issuer) })
+	c, err := v.read(token)
 	var known *room.Error
 	switch {
 	case errors.As(err, &known) && known.Code == room.CodeUnavailable:
@@ -159,6 +160,24 @@ func (v *Verifier) Verify(token string) (*Identity, error) {
 		who.IssuedAt = c.IssuedAt.Time
 	} // else it says nothing: taken at its word, it would outlast every revocation
 	return who, nil
+}
+
+// read is what a token says, if its signature is good, and what there is against it. The keys of a set may be
+// taken back, so that their tokens are checked anew each time.
+func (v *Verifier) read(token string) (*claims, error) {
+	if c := v.known.find(token); c != nil {
+		err := v.judge.Validate(c)
+		if err != nil {
+			v.known.forget(token)
+		}
+		return c, err
+	}
+	c := new(claims)
+	_, err := v.parser.ParseWithClaims(token, c, func(t *jwt.Token) (any, error) { return v.candidates(t, c.Issuer) })
+	if err == nil && v.sets[c.Issuer] == nil {
+		v.known.keep(token, c)
+	}
+	return c, err
 }
 
 // takesIssuer judges the iss of a token whose signature is good.

@@ -1,0 +1,124 @@
+package hub
+
+import (
+	"fmt"
+	"testing"
+
+	"roomlog/server/room"
+	"roomlog/server/wire"
+)
+
+// TestOnePageForWhatCameAtOnce grows a room by several events at once: its readers get them as one page.
+func TestOnePageForWhatCameAtOnce(t *testing.T) {
+	for _, f := range []wire.Framing{wire.WebSocket, wire.EventStream} {
+		t.Run(fmt.Sprint(f), func(t *testing.T) {
+			m := newModel()
+			m.grow("chat:a", 5)
+			h := newHub(t, Config{Store: m})
+			r := newReader(t, h, m, f)
+			begin(t, r, m.at("chat:a", 5))
+			before := r.peer.count()
+			m.grow("chat:a", 20)
+			live := h.live("chat:a")
+			live.mu.Lock()
+			live.see(m.headOf("chat:a"))
+			live.mu.Unlock()
+			r.waitFor(t, "chat:a", 25)
+			if n := r.peer.count() - before; n != 1 {
+				t.Errorf("%d pages for 20 events that came at once, want 1", n)
+			}
+		})
+	}
+}
+
+// TestFromInsideOfAPage begins streams at every seq of a room whose events are pages of many: what each is
+// given first is cut at where it stands, and adjoins (PAGE-6).
+func TestFromInsideOfAPage(t *testing.T) {
+	const head = 2*segmentEvents + 20
+	m := newModel()
+	m.grow("chat:a", head)
+	m.grow("chat:b", 3)
+	h := newHub(t, Config{Store: m})
+	for at := room.Seq(0); at <= head; at++ {
+		r := newReader(t, h, m, wire.EventStream)
+		joins := []Join{{Room: "chat:a", Position: m.at("chat:a", at), HasPosition: true, Replay: -1}}
+		if at%2 == 1 { // its pages have ids of their own
+			joins = append(joins, Join{Room: "chat:b", Position: m.at("chat:b", at%4), HasPosition: true, Replay: -1})
+		}
+		if err := r.follow(t, joins); err != nil {
+			t.Fatal(err)
+		}
+		r.waitFor(t, "chat:a", head)
+		r.conn.Detach()
+	}
+}
+
+// begin places a reader in chat:a and waits until it is there.
+func begin(t *testing.T, r *reader, at room.Position) {
+	t.Helper()
+	j := Join{Room: "chat:a", Position: at, HasPosition: true, Replay: -1}
+	var err error
+	if r.peer.framing == wire.EventStream {
+		err = r.follow(t, []Join{j})
+	} else {
+		err = r.join(t, j)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.waitFor(t, "chat:a", at.Seq)
+}
+
+// BenchmarkFlush has one worker give an event to 1,000 connections that take it at once: one operation is one
+// delivery, but for the system call.
+func BenchmarkFlush(b *testing.B) {
+	const readers = 1000
+	h := New(Config{Store: newModel(), Workers: 1}) // not started: the benchmark is the worker
+	r := h.live("chat:a")
+	r.mu.Lock()
+	r.start(room.Page{Head: room.Head{Room: "chat:a", Epoch: "e1", Floor: 1}})
+	r.mu.Unlock()
+	taken := &counter{}
+	for range readers {
+		c, err := h.Attach(taken, wire.WebSocket)
+		if err != nil {
+			b.Fatal(err)
+		}
+		cur := &cursor{conn: c, room: r, epoch: "e1", started: true}
+		r.subscribe(cur)
+		c.cursors = []*cursor{cur}
+	}
+	w := h.workers[0]
+	s := send("chat:a")
+	e := room.Event{Mark: 1, Type: s.Type, Author: s.Author, Tag: s.Tag, Data: s.Data}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for n := 0; n < b.N; n += readers {
+		e.Seq++
+		r.mu.Lock()
+		r.extend([]room.Event{e})
+		r.mu.Unlock()
+		w.round()
+		h.cache.trim()
+	}
+	b.StopTimer()
+	if want := int(e.Seq) * readers; taken.writes != want {
+		b.Fatalf("%d writes, want %d", taken.writes, want)
+	}
+}
+
+// counter is a peer of one worker that takes everything and counts the writes.
+type counter struct{ writes, bytes int }
+
+func (c *counter) TryWrite(bufs [][]byte) (int, error) {
+	n := 0
+	for _, b := range bufs {
+		n += len(b)
+	}
+	c.writes++
+	c.bytes += n
+	return n, nil
+}
+
+func (c *counter) WriteAll(p []byte) error { c.bytes += len(p); return nil }
+func (c *counter) Close(*room.Error)       {}
