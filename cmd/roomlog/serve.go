@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -69,7 +68,7 @@ func (f *serverFlags) serve(c *console) error {
 	defer signal.Stop(again)
 
 	f.Config.Log, f.Config.Version, f.Config.Folder = log, version, f.ConfigFile.folder()
-	collectLessOften()
+	leaveGarbage()
 	server, err := app.New(context.Background(), f.Config)
 	if err != nil {
 		var bad *app.ConfigError
@@ -92,16 +91,6 @@ func (f *serverFlags) serve(c *console) error {
 		case <-server.Failed():
 			return errors.Join(errors.New("the server can no longer serve and ends; the log says why"), stop(server, signals))
 		}
-	}
-}
-
-// collectLessOften lets the heap grow to three times what is alive before it is collected, unless GOGC says otherwise.
-// A server's live heap is small beside the stacks of its connections and the kernel's buffers, so that the
-// usual twice collects often and saves little: of sends an eighth of the processor, for 1.2 KiB of memory of each idle
-// connection. Near the memory limit the runtime collects as often as it must, whatever is said here.
-func collectLessOften() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
 	}
 }
 
