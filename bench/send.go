@@ -115,7 +115,8 @@ func sendsRepeats(ctx context.Context, t *trial) ([]measured, error) {
 // sharedRooms is how many rooms three nodes append to.
 const sharedRooms = 20
 
-// sendsThreeNodes: three servers on one database, the same senders and rooms in all as with one of them, in turn.
+// sendsThreeNodes: three servers on one database, each with as many senders as the one they are compared with, and the
+// same rooms, in turn.
 func sendsThreeNodes(ctx context.Context, t *trial) (out []measured, err error) {
 	nodes := []server{t.server}
 	defer func() {
@@ -135,7 +136,7 @@ func sendsThreeNodes(ctx context.Context, t *trial) (out []measured, err error) 
 		return nil, err
 	}
 	defer closeSenders(one)
-	three, err := t.enterSendersOn(ctx, t.Senders, func(i int) server { return nodes[i%len(nodes)] })
+	three, err := t.enterSendersOn(ctx, len(nodes)*t.Senders, func(i int) server { return nodes[i%len(nodes)] })
 	if err != nil {
 		return nil, err
 	}

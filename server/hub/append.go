@@ -35,6 +35,9 @@ type appender struct {
 	overdue  bool  // the flying batch has been unanswered for UnknownAfter
 	expiring int   // calls that refuse sends taken off the queue: none behind them is batched yet
 	deadline *time.Timer
+	held     map[room.ID]time.Time // rooms that another transaction held at the last try, and since when
+	waited   time.Time             // when an attempt last waited for its rooms
+	within   time.Duration         // how long the last attempt would wait for them
 	closed   bool
 	woken    chan struct{}
 	landed   chan struct{} // closed when the flying batch is answered; nil when nobody waits for that
@@ -63,13 +66,16 @@ func (a *appender) run(ctx context.Context) {
 			}
 		}
 		kept, out, why := recheck(batch) // after next: who waits for the batch in flight waits for these
-		a.commit(ctx, kept, false)
+		held := a.commit(ctx, kept, false)
 		for i, p := range out { // behind the others: a sender's earlier sends may void them
 			a.answer(p, Outcome{Err: why[i]})
 		}
-		a.land()
+		a.land(a.stillHeld(held))
 		if ctx.Err() != nil {
 			return
+		}
+		if len(held) > 0 && len(held) == len(kept) && a.within == 0 { // the others waited with them
+			a.restWhileHeld(ctx)
 		}
 	}
 }
@@ -81,28 +87,28 @@ func (a *appender) next() []*pending {
 	if a.expiring > 0 {
 		return nil
 	}
-	n, size := 0, 0
-	for n < len(a.queue) && n < batchSends && (n == 0 || size+len(a.queue[n].Data) <= batchBytes) {
-		size += len(a.queue[n].Data)
-		n++
-	}
-	if n == 0 {
+	a.flying = a.take()
+	if len(a.flying) == 0 {
 		return nil
 	}
-	a.flying = slices.Clone(a.queue[:n])
-	a.queue = slices.Delete(a.queue, 0, n)
-	a.bytes -= int64(size)
 	a.flight++
 	flight := a.flight
 	a.deadline = time.AfterFunc(a.hub.cfg.UnknownAfter, func() { a.late(flight) })
 	return a.flying
 }
 
-func (a *appender) land() {
+// land ends the flight. Sends whose rooms are held go back in front of the queue.
+func (a *appender) land(back []*pending) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.deadline.Stop()
 	a.flying, a.overdue = nil, false
+	if len(back) > 0 {
+		a.queue = slices.Concat(back, a.queue)
+		for _, p := range back {
+			a.bytes += int64(len(p.Data))
+		}
+	}
 	if a.landed != nil {
 		close(a.landed)
 		a.landed = nil
@@ -114,10 +120,12 @@ func (a *appender) land() {
 //
 // unknown: an attempt whose outcome is not known held these sends already, so that no refusal of a
 // later attempt means that they are not stored.
-func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) {
+//
+// It returns the sends that were not judged because another transaction holds their rooms.
+func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) (held []*pending) {
 	batch = a.inOrder(batch, unknown)
 	if len(batch) == 0 {
-		return
+		return nil
 	}
 	sends := make([]room.Send, len(batch))
 	for i, p := range batch {
@@ -125,16 +133,16 @@ func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) {
 	}
 	a.mutateAppend(batch) // mutants ack_first, publish_first
 	for wait := retryAppend; ; wait = min(2*wait, retryMax) {
-		out, err := a.append(ctx, sends)
+		out, err := a.append(ctx, sends, unknown)
 		switch e := (*room.Error)(nil); {
 		case err == nil:
 			a.hub.trouble.Store(nil)
-			a.settle(batch, out)
+			held = a.settle(batch, out)
 			a.tellGrown(out, unknown)
-			return
+			return held
 		case ctx.Err() != nil:
 			a.refuse(batch, outcomeUnknown())
-			return
+			return nil
 		case errors.Is(err, room.ErrOutcomeUnknown), errors.Is(err, context.DeadlineExceeded):
 			unknown = true
 			a.troubled("The store has not answered whether it stored the last sends.")
@@ -142,11 +150,10 @@ func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) {
 			a.troubled(e.Title)
 			if !unknown {
 				a.refuse(batch, e)
-				return
+				return nil
 			}
 		default:
-			a.bisect(ctx, batch, unknown, err)
-			return
+			return a.bisect(ctx, batch, unknown, err)
 		}
 		a.hub.log.Warn("append not answered; running it again", "sends", len(batch), "error", err)
 		a.hub.counts.reruns.Add(1)
@@ -154,7 +161,8 @@ func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) {
 	}
 }
 
-func (a *appender) append(ctx context.Context, sends []room.Send) (room.Appended, error) {
+// append is one attempt. After an unknown outcome it waits for its rooms: the lost transaction may hold them.
+func (a *appender) append(ctx context.Context, sends []room.Send, unknown bool) (room.Appended, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	a.hub.counts.batches.Add(1)
@@ -162,6 +170,10 @@ func (a *appender) append(ctx context.Context, sends []room.Send) (room.Appended
 	a.hub.counts.batchSends.add(len(sends))
 	began := time.Now()
 	defer func() { a.hub.counts.append.add(time.Since(began)) }()
+	if shared, ok := a.hub.cfg.Store.(room.Shared); ok && !unknown {
+		a.within = a.patience()
+		return shared.AppendWithin(ctx, sends, a.within)
+	}
 	return a.hub.cfg.Store.Append(ctx, sends)
 }
 
@@ -179,14 +191,14 @@ func (a *appender) tellGrown(out room.Appended, all bool) {
 }
 
 // bisect finds the send that makes a batch fail, so that it fails alone.
-func (a *appender) bisect(ctx context.Context, batch []*pending, unknown bool, err error) {
+func (a *appender) bisect(ctx context.Context, batch []*pending, unknown bool, err error) (held []*pending) {
 	if len(batch) == 1 {
 		a.hub.log.Error("send refused by the store", "room", batch[0].Room, "error", err)
 		a.refuse(batch, &room.Error{Code: room.CodeBadData, Title: "The store cannot keep this event.", Field: "data", Cause: err})
-		return
+		return nil
 	}
-	a.commit(ctx, batch[:len(batch)/2], unknown)
-	a.commit(ctx, batch[len(batch)/2:], unknown)
+	first := a.commit(ctx, batch[:len(batch)/2], unknown)
+	return slices.Concat(first, a.commit(ctx, batch[len(batch)/2:], unknown))
 }
 
 // inOrder leaves out the sends that an earlier one of their sender has to precede again.
@@ -206,11 +218,11 @@ func (a *appender) inOrder(batch []*pending, unknown bool) []*pending {
 }
 
 // settle gives what a batch stored to the rooms, then answers its sends: an ack comes only after the
-// commit, and a read that follows it finds the event.
-func (a *appender) settle(batch []*pending, out room.Appended) {
+// commit, and a read that follows it finds the event. It returns those whose rooms are held.
+func (a *appender) settle(batch []*pending, out room.Appended) (held []*pending) {
 	events := make(map[room.ID][]room.Event, len(out.Rooms))
 	for i, v := range out.Verdicts {
-		if v.Refused != nil || v.NotStored || v.Duplicate {
+		if v.Refused != nil || v.NotStored || v.Duplicate || v.Held {
 			continue
 		}
 		p := batch[i]
@@ -225,6 +237,10 @@ func (a *appender) settle(batch []*pending, out room.Appended) {
 	}
 	now := time.Now()
 	for i, v := range out.Verdicts {
+		if v.Held {
+			held = append(held, batch[i])
+			continue
+		}
 		a.hub.counts.answer.add(now.Sub(batch[i].since))
 		o := Outcome{Verdict: v, Epoch: epochs[batch[i].Room], Err: v.Refused}
 		if v.NotStored {
@@ -233,4 +249,5 @@ func (a *appender) settle(batch []*pending, out room.Appended) {
 		a.answer(batch[i], o)
 	}
 	a.hub.cache.trim()
+	return held
 }

@@ -52,6 +52,13 @@ func (o *outcomes) want(name string, code room.Code) Outcome {
 	return out
 }
 
+func (o *outcomes) has(name string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.got[name]
+	return ok
+}
+
 func (o *outcomes) none(name string) {
 	o.t.Helper()
 	o.mu.Lock()

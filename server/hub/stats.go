@@ -36,6 +36,7 @@ type Stats struct {
 	Batches     int64
 	Reruns      int64 // batches run again after an unknown outcome
 	Overloads   int64
+	Held        int64 // sends put back because another transaction held their room
 	StoreReads  map[ReadCause]int64
 	Resets      map[room.ResetReason]int64 // told to clients: of joins, polls, streams and live cursors
 	Forks       int64
@@ -51,10 +52,10 @@ type Stats struct {
 
 // counts are the hub's counters since it started. Delivery times are kept by the workers.
 type counts struct {
-	attached, sends, batches, reruns, overloads atomic.Int64
-	forks, stalls, writes, written              atomic.Int64
-	reads                                       [readCauses]atomic.Int64
-	resets                                      [5]atomic.Int64 // by reasonIndex
+	attached, sends, batches, reruns, overloads, held atomic.Int64
+	forks, stalls, writes, written                    atomic.Int64
+	reads                                             [readCauses]atomic.Int64
+	resets                                            [5]atomic.Int64 // by reasonIndex
 
 	batchSends sizes
 	append     times
@@ -84,7 +85,7 @@ func (h *Hub) Stats() Stats {
 	s := Stats{
 		TailBytes: h.cache.bytes.Load(),
 		Sends:     c.sends.Load(), Batches: c.batches.Load(), Reruns: c.reruns.Load(),
-		Overloads: c.overloads.Load(), Forks: c.forks.Load(), Stalls: c.stalls.Load(),
+		Overloads: c.overloads.Load(), Held: c.held.Load(), Forks: c.forks.Load(), Stalls: c.stalls.Load(),
 		Writes: c.writes.Load(), Written: c.written.Load(),
 		StoreReads: make(map[ReadCause]int64), Resets: make(map[room.ResetReason]int64),
 		BatchSends: c.batchSends.histogram(), Append: c.append.histogram(), Answer: c.answer.histogram(),

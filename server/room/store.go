@@ -41,6 +41,15 @@ type Store interface {
 	Close() error
 }
 
+// Shared is a store that others append to as well, in transactions of their own, which hold a room until they end.
+type Shared interface {
+	Store
+	// AppendWithin is Append that waits for the rooms of the batch for wait at most, all together; 0 is not at all. Sends
+	// to a room that is held for longer have Verdict.Held, and the others do not wait for it; where the wait was
+	// not 0, all may have.
+	AppendWithin(ctx context.Context, batch []Send, wait time.Duration) (Appended, error)
+}
+
 // Watcher is a store whose database may be replaced while it is open: by a restore, a failover, another
 // server behind the same address.
 type Watcher interface {
@@ -93,6 +102,7 @@ type Verdict struct {
 	At        time.Time
 	Duplicate bool   // the event had been stored before; Seq, Mark and At are the first result's
 	NotStored bool   // a Repeat whose tag is not stored
+	Held      bool   // another transaction holds the room: the send was not judged, and nothing is stored (Shared)
 	Refused   *Error // why this send is refused for good: `tag_conflict`, `limit_exceeded`
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"roomlog/server/room"
@@ -16,10 +17,33 @@ import (
 
 // appendSQL takes a batch as arrays: however many sends, one statement and one round trip.
 const appendSQL = `select * from roomlog.append($1::text[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::uuid[],
-	$7::text[], $8::text[], $9::boolean[], $10::integer[], $11::bytea[], $12::boolean)`
+	$7::text[], $8::text[], $9::boolean[], $10::integer[], $11::bytea[], $12::boolean, $13::integer)`
 
 // Append is [room.Store.Append]. If ctx ends after the batch was sent, the outcome is unknown.
 func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, error) {
+	return s.append(ctx, batch, new(int32))
+}
+
+// AppendWithin is [room.Shared.AppendWithin].
+func (s *Store) AppendWithin(ctx context.Context, batch []room.Send, wait time.Duration) (room.Appended, error) {
+	var within *int32
+	if wait > 0 {
+		within = new(int32)
+		*within = int32(min(max(wait.Milliseconds(), 1), math.MaxInt32))
+	}
+	out, err := s.append(ctx, batch, within)
+	if e := (*pgconn.PgError)(nil); wait > 0 && errors.As(err, &e) && e.Code == lockNotAvailable {
+		out, err = room.Appended{Verdicts: make([]room.Verdict, len(batch))}, nil
+		for i := range out.Verdicts {
+			out.Verdicts[i].Held = true
+		}
+	}
+	return out, err
+}
+
+// append waits for the rooms of the batch for so many milliseconds, 0 is for as long as the session does; nil: it
+// does not wait, and some may be held.
+func (s *Store) append(ctx context.Context, batch []room.Send, wait *int32) (room.Appended, error) {
 	if len(batch) == 0 {
 		return room.Appended{}, nil
 	}
@@ -34,7 +58,7 @@ func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, e
 	}
 	defer s.release(ctx, conn)
 	l := lay(batch)
-	a, err := l.run(ctx, conn)
+	a, err := l.run(ctx, conn, wait)
 	if err != nil {
 		return room.Appended{}, err
 	}
@@ -48,15 +72,18 @@ func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, e
 	return out, err
 }
 
+// rounds is how often a batch is begun anew because rows of rooms that do not exist come and go.
+const rounds = 8
+
 // run has the batch appended; where one of its rooms has no row yet, by a second call, which makes it.
-func (l *layout) run(ctx context.Context, conn *pgxpool.Conn) (answer, error) {
-	for _, create := range []bool{false, true} {
-		a, err := ask(ctx, conn, l.arguments(create))
+func (l *layout) run(ctx context.Context, conn *pgxpool.Conn, wait *int32) (answer, error) {
+	for round := range rounds {
+		a, err := ask(ctx, conn, l.arguments(round > 0, wait))
 		if err != nil || a.heads != nil {
 			return a, err
 		}
 	}
-	return answer{}, refusal("append", errors.New("a room's row that was just made is not there"))
+	return answer{}, refusal("append", errors.New("the rows of its rooms come and go"))
 }
 
 // ask calls the function once. There is an answer only once the server is ready again, which is when the
@@ -161,7 +188,7 @@ type key struct {
 }
 
 // arguments are those of appendSQL. The last of the arrays are null where no send has what they are about.
-func (l *layout) arguments(create bool) []any {
+func (l *layout) arguments(create bool, wait *int32) []any {
 	n := len(l.sends)
 	authors, types := make([]string, n), make([]string, n)
 	tags, datas := make([][16]byte, n), make([][]byte, n)
@@ -181,7 +208,7 @@ func (l *layout) arguments(create bool) []any {
 			set(&sent, n)[i] = s.Sent[:]
 		}
 	}
-	return []any{l.names, l.counts, l.rooms, l.numbers, authors, tags, types, datas, repeats, limits, sent, create}
+	return []any{l.names, l.counts, l.rooms, l.numbers, authors, tags, types, datas, repeats, limits, sent, create, wait}
 }
 
 // set makes a slice of n when its first element is set.
@@ -250,6 +277,8 @@ func (a *answer) verdict(i, roomLimit int) room.Verdict {
 		return room.Verdict{Refused: room.TagConflict()}
 	case "not_stored":
 		return room.Verdict{NotStored: true}
+	case "held":
+		return room.Verdict{Held: true}
 	}
 	return room.Verdict{Seq: a.seqs[i], Mark: room.Mark(a.otherMarks[i]), At: a.ats[i].UTC(), Duplicate: true}
 }
@@ -259,6 +288,8 @@ func (a *answer) verdict(i, roomLimit int) room.Verdict {
 func (l *layout) following(i, j int, first room.Verdict) room.Verdict {
 	a, b := &l.batch[i], &l.batch[j]
 	switch {
+	case first.Held:
+		return first
 	case first.Refused != nil && first.Refused.Code == room.CodeLimitExceeded:
 		if a.Repeat {
 			return room.Verdict{NotStored: true}

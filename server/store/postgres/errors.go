@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	diskFull        = "53100"
-	uniqueViolation = "23505"
+	diskFull         = "53100"
+	uniqueViolation  = "23505"
+	lockNotAvailable = "55P03"
 )
 
 // refusal turns a definite refusal, of a statement that the server rolled back or never got, into the

@@ -199,4 +199,4 @@ func (s *Store) release(ctx context.Context, conn *pgxpool.Conn) {
 // errShort says that the server gave fewer rows than the statement has.
 var errShort = errors.New("the answer is incomplete")
 
-var _ room.Store = (*Store)(nil)
+var _ room.Shared = (*Store)(nil)

@@ -29,7 +29,7 @@ func TestAppendFindsARoomOnce(t *testing.T) {
 		for i := range batch {
 			batch[i] = message("u", i)
 		}
-		_, err := tx.Exec(t.Context(), appendSQL, lay(batch).arguments(true)...)
+		_, err := tx.Exec(t.Context(), appendSQL, lay(batch).arguments(true, nil)...)
 		must(t, err)
 	}
 	if n := lookups() - before; n < 1 || n > 4 {

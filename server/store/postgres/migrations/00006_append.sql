@@ -17,14 +17,18 @@
 --
 -- Callers give valid ids, tags, types and data, and the author that they have authenticated.
 --
--- Where a room has no row and p_create is not set, nothing is done and heads is null: call again with it. Rows are
+-- p_wait is for how many milliseconds at most it waits for each room that another transaction holds (0: as many as
+-- the session's lock_timeout says), and fails then; null: it does not wait. A room that it did not get is held: nothing of it is judged or stored, and the others do not wait for it.
+--
+-- Where a room has no row and p_create is not set, or one came or went while others were waited for, nothing is done
+-- and heads is null: call again with it. Rows are
 -- made before any is locked, each step in order of names: the other way round, two batches could each hold a room
 -- that the other is about to make or lock.
 --
--- The answer has, for each room, what it was before: generation (-1: it neither exists nor was created; the rest is
--- 0), head, floor and their marks, and how many events were added; and for each send that was not stored (others,
+-- The answer has, for each room, what it was before: generation (-1: it neither exists nor was created, -2: it is
+-- held; the rest is 0), head, floor and their marks, and how many events were added; and for each send that was not stored (others,
 -- null where all were) its outcome: duplicate (with the first result's seq, mark and time), tag_conflict (the tag is
--- that of another event), not_stored (a repeat of nothing), limit_exceeded. The sends that were stored have the
+-- that of another event), not_stored (a repeat of nothing), limit_exceeded, held. The sends that were stored have the
 -- seqs after the head, in order.
 --
 -- The settings are part of the algorithm: a plan made while the tables were empty must not scan them when they
@@ -34,7 +38,7 @@ drop function roomlog.append(text[], text[], uuid[], text[], text[], boolean[], 
 create function roomlog.append(
   p_names text[], p_counts integer[],
   p_rooms integer[], p_places integer[], p_authors text[], p_tags uuid[], p_types text[], p_datas text[],
-  p_repeats boolean[], p_limits integer[], p_sent bytea[], p_create boolean,
+  p_repeats boolean[], p_limits integer[], p_sent bytea[], p_create boolean, p_wait integer,
   out epoch text, out mark bigint, out at timestamptz,
   out generations integer[], out heads bigint[], out marks bigint[], out floors bigint[], out floor_marks bigint[],
   out added integer[],
@@ -44,6 +48,8 @@ set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
+  names   text[] := p_names;     -- null: it is held
+  got     text[];                -- those that were locked
   ids     bigint[];
   places  tid[];                 -- of the rooms' rows
   numbers integer[] := p_places; -- of each send among those of its room that are stored; null: it is not
@@ -58,30 +64,48 @@ begin
     on conflict do nothing;
   end if;
 
-  select array_agg(x.id), array_agg(x.ctid), array_agg(x.generation), array_agg(x.head), array_agg(x.head_mark),
-    array_agg(x.floor), array_agg(x.floor_mark), bool_or(x.created_at is null)
-  into ids, places, generations, heads, marks, floors, floor_marks, absent
-  from (
-    select r.id, r.ctid, r.generation, r.head, r.head_mark, r.floor, r.floor_mark, r.created_at
-    from roomlog.rooms r where r.name = any (p_names) order by r.name for update) x;
+  if p_wait is not null then
+    if p_wait > 0 then
+      perform set_config('lock_timeout', p_wait::text, true);
+    end if;
+    perform from roomlog.rooms r where r.name = any (p_names) order by r.name for update;
+  end if;
 
-  if cardinality(ids) is distinct from cardinality(p_names) then
-    heads := null;
-    return;
+  select array_agg(x.name), array_agg(x.id), array_agg(x.ctid), array_agg(x.generation), array_agg(x.head), array_agg(x.head_mark),
+    array_agg(x.floor), array_agg(x.floor_mark), bool_or(x.created_at is null)
+  into got, ids, places, generations, heads, marks, floors, floor_marks, absent
+  from (
+    select r.name, r.id, r.ctid, r.generation, r.head, r.head_mark, r.floor, r.floor_mark, r.created_at
+    from roomlog.rooms r where r.name = any (p_names) order by r.name for update skip locked) x;
+
+  if cardinality(got) is distinct from cardinality(p_names) then
+    if p_wait is not null or exists (select from unnest(p_names) as s (name) where not exists (select from roomlog.rooms r where r.name = s.name)) then
+      heads := null;
+      return;
+    end if;
+    -- Some are held. From here on they have no names, so that nothing below finds them.
+    select array_agg(l.name order by s.n), array_agg(l.id order by s.n), array_agg(l.place order by s.n),
+      array_agg(coalesce(l.generation, -2) order by s.n),
+      array_agg(coalesce(l.head, 0) order by s.n), array_agg(coalesce(l.mark, 0) order by s.n),
+      array_agg(coalesce(l.floor, 0) order by s.n), array_agg(coalesce(l.floor_mark, 0) order by s.n)
+    into names, ids, places, generations, heads, marks, floors, floor_marks
+    from unnest(p_names) with ordinality as s (name, n)
+    left join unnest(got, ids, places, generations, heads, marks, floors, floor_marks)
+      as l (name, id, place, generation, head, mark, floor, floor_mark) on l.name = s.name;
   end if;
 
   if absent then
-    select array_agg(p_names[s.room] order by s.n) from unnest(p_rooms) with ordinality as s (room, n) into outcomes;
+    select array_agg(names[s.room] order by s.n) from unnest(p_rooms) with ordinality as s (room, n) into outcomes;
     refused := roomlog.create_rooms(outcomes, p_authors,
       coalesce(p_repeats, array_fill(false, array[cardinality(p_rooms)])), p_limits);
     outcomes := null;
     -- A row that was made for nothing: only this transaction has seen it.
-    delete from roomlog.rooms r where r.name = any (p_names) and r.created_at is null and r.generation = 0;
-    select array_agg(r.id order by s.n), array_agg(r.ctid order by s.n), array_agg(coalesce(r.generation, -1) order by s.n),
+    delete from roomlog.rooms r where r.name = any (names) and r.created_at is null and r.generation = 0;
+    select array_agg(r.id order by s.n), array_agg(r.ctid order by s.n), array_agg(coalesce(r.generation, case when s.name is null then -2 else -1 end) order by s.n),
       array_agg(coalesce(r.head, 0) order by s.n), array_agg(coalesce(r.head_mark, 0) order by s.n),
       array_agg(coalesce(r.floor, 0) order by s.n), array_agg(coalesce(r.floor_mark, 0) order by s.n)
     into ids, places, generations, heads, marks, floors, floor_marks
-    from unnest(p_names) with ordinality as s (name, n)
+    from unnest(names) with ordinality as s (name, n)
     left join roomlog.rooms r on r.name = s.name and r.created_at is not null;
   end if;
 
@@ -116,12 +140,13 @@ begin
     where s.n <> all (coalesce(others, '{}'));
   end if;
 
-  if p_repeats is not null or refused <> '{}' then
-    select others || array_agg(s.n::integer), outcomes || array_agg(case when s.n = any (refused) then 'limit_exceeded' else 'not_stored' end),
+  if p_repeats is not null or refused <> '{}' or -2 = any (generations) then
+    select others || array_agg(s.n::integer), outcomes || array_agg(case
+        when generations[s.room] = -2 then 'held' when s.n = any (refused) then 'limit_exceeded' else 'not_stored' end),
       seqs || array_agg(0::bigint), other_marks || array_agg(0::bigint), ats || array_agg(at)
     into others, outcomes, seqs, other_marks, ats
     from unnest(p_rooms) with ordinality as s (room, n)
-    where (p_repeats[s.n] or s.n = any (refused)) and s.n <> all (coalesce(others, '{}'));
+    where (p_repeats[s.n] or s.n = any (refused) or generations[s.room] = -2) and s.n <> all (coalesce(others, '{}'));
   end if;
 
   if others is not null then
