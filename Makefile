@@ -56,6 +56,12 @@ peers: ## build the servers that `bin/roomlog bench --peers` compares with, from
 	ln -sfn ../../bench/peers/socketio/server.mjs bin/peers/socketio
 	go test -tags peers -count=1 -run TestPeersSpeak ./bench
 
+curves: build ## measure how cost grows, for docs/performance: half an hour
+	scripts/curves.sh
+
+plots: ## draw the curves of docs/performance
+	go run ./bench/plots docs/performance
+
 screens: build ## take the pictures of Home under docs/
 	scripts/screens.sh
 

@@ -26,6 +26,8 @@ type Options struct {
 	AllPeers  bool          // compare with every peer that is built
 	Reference string        // the target that ratios are to; default floor
 	Only      []string      // names of rows to run; default all
+	Curves    []string      // names of curves to follow, in the place of rows; default none
+	Most      int           // the last point of a curve; default 1,000,000
 	Runs      int           // how often each row runs; default 3
 	Duration  time.Duration // of each loaded row; default 5 s
 
@@ -87,6 +89,7 @@ func (o *Options) numbers() []amount {
 		{"cold", &o.Cold, 1000, 100_000},
 		{"missed", &o.Missed, 100, 100_000},
 		{"stalled", &o.Stalled, 1000, 10_000},
+		{"most", &o.Most, 1_000_000, 100_000_000},
 	}
 }
 
@@ -108,6 +111,9 @@ func List(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	for _, s := range scenarios {
 		fmt.Fprintf(w, "%s\t%s\n", s.name, s.about)
+	}
+	for _, c := range curves {
+		fmt.Fprintf(w, "curve %s\t%s\n", c.name, c.about)
 	}
 	for _, p := range peers {
 		state := "built"
@@ -145,9 +151,20 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	follow, err := curvesOf(o.Curves)
+	if err != nil {
+		return err
+	}
 	var rows []Row
+	for _, c := range follow {
+		of, err := c.measure(ctx, targets, o)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, of...)
+	}
 	for _, sc := range scenarios {
-		if len(o.Only) > 0 && !slices.Contains(o.Only, sc.name) {
+		if len(follow) > 0 || len(o.Only) > 0 && !slices.Contains(o.Only, sc.name) {
 			continue
 		}
 		of, err := measure(ctx, sc, targets, o)

@@ -11,7 +11,7 @@ import (
 // bodyBytes is the size of an event's data.
 const bodyBytes = 100
 
-var filler = strings.Repeat("all work and no play makes a dull log ", 1+pacedBytes/38)
+var filler = strings.Repeat("all work and no play makes a dull log ", (64<<10)/38)
 
 // origin is what the times in events count from.
 var origin = time.Now()

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ type load struct {
 	d    time.Duration                 // for how long; each sender sends at least once
 	// every is the time between two sends of all senders together; 0 is as fast as they are answered.
 	every time.Duration
+	// size is that of the events' data; 0 is bodyBytes.
+	size int
 	// repeat says that each send of that number is an earlier one of the sender's again, with its tag; 0 is none.
 	repeat int
 }
@@ -140,7 +143,7 @@ func (s *sender) work(ctx context.Context, l load, started time.Time, several in
 		if l.repeat > 0 && turn%l.repeat == l.repeat-1 {
 			a, err = s.again()
 		} else {
-			a, err = s.send(l.room(s.index, turn), bodyBytes)
+			a, err = s.send(l.room(s.index, turn), cmp.Or(l.size, bodyBytes))
 		}
 		if err != nil {
 			return acks, err

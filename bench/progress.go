@@ -45,6 +45,13 @@ func startProgress(out io.Writer, label string) *progress {
 	return p
 }
 
+// is says what the run is at, in place of what it was at.
+func (p *progress) is(label string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.label = label
+}
+
 // step begins something that is done when the counter has reached of; 0 has no end that is known.
 func (p *progress) step(doing string, of int) *atomic.Int64 {
 	done := new(atomic.Int64)

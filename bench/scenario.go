@@ -17,6 +17,8 @@ type trial struct {
 	target target
 	server
 	*progress
+	grown  string // what the names of the rooms that are filled begin with
+	filled int    // events that they were filled with
 }
 
 var scenarios = []scenario{
@@ -38,8 +40,8 @@ var scenarios = []scenario{
 		func(o *Options) int { return o.ManySenders }, sendsManyRoomsMany},
 	{"sends-repeats", "one room, one send in five repeats an earlier one, against none", tells,
 		func(o *Options) int { return o.Senders }, sendsRepeats},
-	{"sends-three-nodes", "three processes on one database, 20 shared rooms, the same senders in all as with one (PostgreSQL)", onPostgres,
-		func(o *Options) int { return 2 * o.Senders }, sendsThreeNodes},
+	{"sends-three-nodes", "three processes on one database with 20 shared rooms, against one of them (PostgreSQL)", onPostgres,
+		func(o *Options) int { return 4 * o.Senders }, sendsThreeNodes},
 	{"rejoin", "clients that come back at once to what they missed, ten to a room", resumes,
 		func(o *Options) int { return o.Rejoin + dialing*4 }, rejoin},
 	{"rejoin-one-room", "the same, all in one room", resumes,

@@ -32,6 +32,7 @@ func (f Figure) Median() float64 {
 type Row struct {
 	Name    string   `json:"name"`
 	Target  string   `json:"target"`
+	At      int      `json:"at,omitempty"` // of a point of a curve: what it grows by
 	Figures []Figure `json:"figures"`
 	// Volatile says that an acknowledged send is lost with the target's process.
 	Volatile bool `json:"volatile,omitempty"`
@@ -70,7 +71,7 @@ func compare(rows []Row, reference string) {
 			continue
 		}
 		for _, row := range rows {
-			if row.Name != ref.Name || row.Target == reference {
+			if row.Name != ref.Name || row.At != ref.At || row.Target == reference {
 				continue
 			}
 			for i := range row.Figures {
@@ -86,12 +87,16 @@ func table(out io.Writer, rows []Row) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "row\tfigure\ttarget\tmedian\tlowest\thighest\tunit\tratio\t")
 	for _, r := range rows {
+		name := r.Name
+		if r.At != 0 {
+			name = fmt.Sprintf("%s %d", r.Name, r.At)
+		}
 		for _, f := range r.Figures {
 			ratio := ""
 			if f.Ratio != 0 {
 				ratio = short(f.Ratio)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Name, f.Name, r.Target,
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", name, f.Name, r.Target,
 				short(f.Median()), short(slices.Min(f.Values)), short(slices.Max(f.Values)), f.Unit, ratio)
 		}
 	}

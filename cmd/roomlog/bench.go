@@ -17,7 +17,9 @@ type benchCommand struct {
 	Peers       bool          `help:"Compare with every peer that is built."`
 	Reference   string        `default:"floor" placeholder:"NAME" help:"What the ratios are to, where it runs in the same row."`
 	Only        []string      `placeholder:"ROW" help:"Rows to measure; all by default. May be repeated."`
-	Rows        bool          `help:"List the rows and end."`
+	Curve       []string      `placeholder:"NAME" help:"Curves to follow in the place of rows. May be repeated."`
+	Most        int           `default:"1000000" help:"The last point of a curve."`
+	Rows        bool          `help:"List the rows, curves and peers, and end."`
 	Runs        int           `default:"3" help:"How often each row runs."`
 	Duration    time.Duration `default:"5s" help:"How long each loaded row runs."`
 	Idle        int           `default:"10000" help:"Connections of the idle row."`
@@ -48,7 +50,7 @@ func (b *benchCommand) Run(c *console) error {
 	}
 	return bench.Run(ctx, bench.Options{
 		Binary: binary, Version: version, Stores: b.Store, Peers: b.Peer, AllPeers: b.Peers, Reference: b.Reference,
-		Only: b.Only, Runs: b.Runs, Duration: b.Duration, Idle: b.Idle, Readers: b.Readers, Streams: b.Streams, Rate: b.Rate,
+		Only: b.Only, Curves: b.Curve, Most: b.Most, Runs: b.Runs, Duration: b.Duration, Idle: b.Idle, Readers: b.Readers, Streams: b.Streams, Rate: b.Rate,
 		Rooms: b.Rooms, RoomsRate: b.RoomsRate, Senders: b.Senders, ManySenders: b.ManySenders,
 		Rejoin: b.Rejoin, Cold: b.Cold, Missed: b.Missed, Stalled: b.Stalled, JSON: b.JSON, Progress: c.err,
 	}, c.out)

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"roomlog/bench"
+)
+
+const folder = "../../docs/performance"
+
+// TestDrawnFromTheFigures: the pictures in the documents are those of the figures beside them.
+func TestDrawnFromTheFigures(t *testing.T) {
+	drawn := 0
+	err := draw(folder, func(name string, svg []byte) error {
+		drawn++
+		there, err := os.ReadFile(filepath.Join(folder, name))
+		if err == nil && !bytes.Equal(svg, there) {
+			t.Errorf("%s is not what the figures give: run `make plots`", name)
+		}
+		return err
+	})
+	if err != nil || drawn != len(charts) {
+		t.Errorf("%d of %d charts, %v", drawn, len(charts), err)
+	}
+}
+
+// TestChart draws a line through known points, and finds them where the axes put them.
+func TestChart(t *testing.T) {
+	row := func(at int, value float64) bench.Row {
+		return bench.Row{Name: "rooms", Target: "roomlog on sqlite", At: at, Figures: []bench.Figure{{Name: "f", Values: []float64{value, value, 1e9}}}}
+	}
+	c := chart{"x.svg", "A & B", []panel{{curve: "rooms", title: "t", x: "x", lines: []line{{"f", "<p>"}}}}}
+	svg, err := c.svg([]bench.Row{row(100, 40), row(1, 20), row(10, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d := xml.NewDecoder(bytes.NewReader(svg)); ; {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("not XML: %v", err)
+		}
+	}
+	// 1 to 100 over 52 to 366, 0 to 40 over 210 to 62: by hand.
+	if want := []byte(`d="M52 136L209 210L366 62"`); !bytes.Contains(svg, want) {
+		t.Errorf("no line %s in\n%s", want, svg)
+	}
+	if _, err := c.svg(nil); err == nil {
+		t.Error("a chart without points is no error")
+	}
+}
