@@ -8,9 +8,9 @@ var charts = []chart{
 	}},
 	{"joins.svg", "Joins by history", []panel{
 		{curve: "history", title: "join, ms (p50 of 200)", x: "events in the room",
-			lines: []line{{"join, latest page, p50", "latest page"}, {"join, 100 behind, p50", "100 behind"}}},
+			lines: []line{{"join, latest page, p50", "latest"}, {"join, 100 behind, p50", "100 behind"}}},
 		{curve: "history", title: "from disk, ms", x: "events in the room",
-			lines: []line{{"first join after a start", "first join"}, {"page of 100 somewhere, p50", "a page anywhere"}}},
+			lines: []line{{"first join after a start", "first join"}, {"page of 100 somewhere, p50", "any page"}}},
 	}},
 	{"rooms.svg", "Sends by the number of rooms", []panel{
 		{curve: "rooms", title: "acked sends per second", x: "rooms", lines: []line{{"acked sends per second", ""}}},
