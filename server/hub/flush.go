@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -233,7 +234,7 @@ func tooSlow(err error) *room.Error {
 // farewell writes the replies that a full peer kept waiting, and ends the connection. The caller holds
 // c.mu, which is let go while the peer takes them.
 func (c *Conn) farewell() {
-	last := c.replies
+	last := bytes.Clone(c.replies) // the buffer may be taken back meanwhile (Conn.Flush)
 	c.replies = nil
 	c.mu.Unlock()
 	if len(last) > 0 {

@@ -123,3 +123,28 @@ func TestAJoinAtOnceIsRefused(t *testing.T) {
 type never struct{}
 
 func (never) Permits(room.ID) *room.Error { return &room.Error{Code: room.CodeForbidden, Title: "No."} }
+
+// keeper is a full peer: it has what it is given for as long as it likes.
+type keeper struct{ has []byte }
+
+func (k *keeper) TryWrite([][]byte) (int, error) { return 0, nil }
+func (k *keeper) WriteAll(p []byte) error        { k.has = p; return nil }
+func (k *keeper) Close(*room.Error)              {}
+
+// Flush takes a buffer back when the connection has no replies any more. Those that a peer takes while it is bidden
+// farewell are not in that buffer: it is another connection's by then.
+func TestAFarewellIsACopy(t *testing.T) {
+	k := &keeper{}
+	c := &Conn{sink: k, replies: append(pageBuffer(), "the last acks"...)}
+	buffer := c.replies
+	c.mu.Lock()
+	c.farewell()
+	c.mu.Unlock()
+	if c.replies != nil {
+		t.Fatal("there are replies after the farewell")
+	}
+	copy(buffer, "a page of another")
+	if string(k.has) != "the last acks" {
+		t.Errorf("the peer is given %q", k.has)
+	}
+}

@@ -214,6 +214,14 @@ func testRewritten(t *testing.T, f Factory) {
 		}
 	}
 	again("while it is kept")
+	kept := stored
+	kept.Sent = room.Fingerprint{}
+	for _, batch := range [][]room.Send{{sent, kept}, {kept, sent}, {sent, other, kept}} {
+		v := mustAppend(t, hs[0], batch...).Verdicts
+		if v[0] != duplicateOf(out.Verdicts[1]) || v[len(v)-1] != v[0] || len(v) == 3 && v[1].Refused == nil {
+			t.Errorf("HOOK-6: what was sent and what is stored in its place, in one batch: %+v", v)
+		}
+	}
 	checkDense(t, mustLog(t, hs[0], id), 1, 2)
 	mustAppend(t, hs[0], say(id, "u1", "what stays"))
 	mustPrune(t, hs[0], id, room.Retention{Events: 1}, 10)

@@ -154,8 +154,10 @@ begin
     from (
       select q.n, q.stored, row_number() over (partition by q.room, q.stored order by q.n) as number
       from (select s.room, s.n, s.n <> all (others) as stored from unnest(p_rooms) with ordinality as s (room, n)) q) s;
-    select array_agg((select count(*) from unnest(p_rooms) with ordinality as s (room, n) where s.room = g.room and numbers[s.n] is not null)::integer order by g.room)
-    into added from generate_series(1, cardinality(p_names)) as g (room);
+    select array_agg(coalesce(s.added, 0) order by g.room) into added
+    from generate_series(1, cardinality(p_names)) as g (room) left join (
+      select s.room, count(*)::integer as added from unnest(p_rooms, numbers) as s (room, number)
+      where s.number is not null group by 1) s on s.room = g.room;
   end if;
 
   insert into roomlog.events (room, seq, mark, at, tag, type, author, data)
