@@ -10,5 +10,5 @@ export default defineConfig({
       { find: /^roomlog$/, replacement: source('./src/index.ts') },
     ],
   },
-  test: { include: ['test/**/*.test.{ts,tsx}'], environment: 'node' },
+  test: { include: ['test/**/*.test.{ts,tsx}'], environment: 'node', setupFiles: ['test/setup.ts'] },
 });

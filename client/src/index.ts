@@ -12,4 +12,5 @@ export { newTag } from './client/tag.js';
 export type * from './client/types.js';
 export type { ErrorCode, ResetReason } from './protocol/codes.js';
 export type { BackoffOptions } from './transport/backoff.js';
+export type { TransportName } from './transport/ladder.js';
 export type { WebSocketConstructor, WebSocketLike } from './transport/socket.js';

@@ -1,5 +1,6 @@
 import { addresses } from '../transport/address.js';
-import { socketTransport, type WebSocketConstructor } from '../transport/socket.js';
+import { type Ladder, ladder, type TransportName } from '../transport/ladder.js';
+import type { WebSocketConstructor } from '../transport/socket.js';
 import { localError } from './error.js';
 import { HistoryReader } from './history.js';
 import type { Readable, Unsubscribe } from './readable.js';
@@ -15,17 +16,21 @@ import type {
   RoomOptions,
 } from './types.js';
 
+const TRANSPORTS: readonly TransportName[] = ['websocket', 'sse', 'poll'];
+
 class RoomlogClient implements Client {
   readonly #options: ClientOptions;
   readonly #session: Session;
   readonly #history: HistoryReader;
   readonly #rooms = new Map<string, RoomlogRoom>();
+  #ladder: Ladder | undefined;
 
   constructor(options: ClientOptions) {
     this.#options = options;
     this.#session = new Session({
       ...options,
-      transport: () => socketTransport(addresses(options.url).socket, webSocket(options)),
+      transport: () => this.#transport(),
+      transportName: () => this.#ladder?.name,
     });
     this.#history = new HistoryReader(this.#session, () => addresses(options.url).api);
   }
@@ -71,6 +76,18 @@ class RoomlogClient implements Client {
 
   on<K extends keyof ClientEvents>(event: K, fn: (event: ClientEvents[K]) => void): Unsubscribe {
     return this.#session.events.on(event, fn);
+  }
+
+  /** Made when it is first needed: where nothing is dialled, the runtime may have no network at all. */
+  #transport(): Ladder {
+    const { url, transports: names = TRANSPORTS } = this.#options;
+    this.#ladder ??= ladder({
+      url,
+      names,
+      WebSocket: () => webSocket(this.#options),
+      log: (event, data) => this.#session.log('info', event, data),
+    });
+    return this.#ladder;
   }
 
   async #connected(): Promise<void> {

@@ -1,5 +1,6 @@
 import { type ClientFrame, FRAME_BYTES, type ServerFrame, type WelcomeFrame } from '../protocol/frames.js';
 import { jitter } from '../transport/backoff.js';
+import type { TransportName } from '../transport/ladder.js';
 import type { Transport } from '../transport/transport.js';
 import { Connection, type Ending } from './connection.js';
 import { localError, type RoomlogError } from './error.js';
@@ -34,6 +35,8 @@ export interface Subscriber {
 /** What the session needs of the options, defaults filled in. */
 export interface SessionSettings extends ClientOptions {
   transport: () => Transport;
+  /** The name of the transport that was dialled last. */
+  transportName: () => TransportName | undefined;
 }
 
 /**
@@ -351,6 +354,7 @@ export class Session {
       attempt: this.#attempt,
       rttMs: this.#rttMs,
       pendingSends: this.#pending,
+      transport: this.isUp ? this.#settings.transportName() : undefined,
       lastSyncedAt: this.isUp ? undefined : this.#lastSyncedAt,
     };
   }

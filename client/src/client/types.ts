@@ -1,5 +1,6 @@
 import type { ResetReason } from '../protocol/codes.js';
 import type { BackoffOptions } from '../transport/backoff.js';
+import type { TransportName } from '../transport/ladder.js';
 import type { WebSocketConstructor } from '../transport/socket.js';
 import type { RoomlogError } from './error.js';
 import type { Readable, Unsubscribe } from './readable.js';
@@ -46,6 +47,8 @@ export interface ConnectionStatus {
   readonly rttMs: number | undefined;
   /** Sends that are queued or under way, of all rooms. */
   readonly pendingSends: number;
+  /** What carries the connection; undefined while there is none. */
+  readonly transport: TransportName | undefined;
   /** When the lost connection was last heard from, in epoch milliseconds; undefined while connected. */
   readonly lastSyncedAt: number | undefined;
 }
@@ -75,6 +78,12 @@ export interface ClientOptions {
   token: string | ((context: TokenContext) => Promise<string>);
   /** Where the runtime has no WebSocket of its own (Node 20): the class of npm `ws`. */
   WebSocket?: WebSocketConstructor;
+  /**
+   * The ways to reach the server, the best first; the next is taken where something in between (a proxy that blocks
+   * upgrades, holds streams back or cuts them) is in the way of one, and the first is tried again later. Those behind
+   * the first are loaded when they are needed. All three: `websocket`, `sse`, `poll`.
+   */
+  transports?: readonly TransportName[];
   /** Waits between attempts: full jitter, 250 ms doubling up to 20 s. */
   backoff?: BackoffOptions;
   /** How long a drop lasts before `lost-connection` says so, in milliseconds. 5,000. */
