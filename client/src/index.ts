@@ -8,6 +8,7 @@
 export { createClient } from './client/client.js';
 export { RoomlogError } from './client/error.js';
 export type { Readable, Unsubscribe } from './client/readable.js';
+export type * from './client/storage.js';
 export { newTag } from './client/tag.js';
 export type * from './client/types.js';
 export type { ErrorCode, ResetReason } from './protocol/codes.js';

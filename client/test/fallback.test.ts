@@ -257,6 +257,13 @@ describe('fallbacks', () => {
     expect(streams.at(-1)?.headers['last-event-id']).toBe('chat:a=e1:1,chat:b=e1:1');
     expect(streams.at(-1)?.headers.authorization).toBe(`Bearer ${TOKEN}`);
     expect(http.streams.size).toBe(1);
+    server.append('u2', tagOf(2), { text: 'x' });
+    await pass(100);
+    client.room('chat:c').attach(); // another stream, from where the pages were taken up to
+    await pass(500);
+    expect(http.asked.filter(({ path }) => path === '/v1/sse').at(-1)?.headers['last-event-id']).toContain(
+      'chat:a=e1:2,',
+    );
     await client.close();
   });
 

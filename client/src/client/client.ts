@@ -3,9 +3,11 @@ import { type Ladder, ladder, type TransportName } from '../transport/ladder.js'
 import type { WebSocketConstructor } from '../transport/socket.js';
 import { localError } from './error.js';
 import { HistoryReader } from './history.js';
+import { Keeper } from './keeper.js';
 import type { Readable, Unsubscribe } from './readable.js';
 import { RoomlogRoom } from './room.js';
 import { Session } from './session.js';
+import type { StoredSend } from './storage.js';
 import type {
   Client,
   ClientEvents,
@@ -23,6 +25,9 @@ class RoomlogClient implements Client {
   readonly #session: Session;
   readonly #history: HistoryReader;
   readonly #rooms = new Map<string, RoomlogRoom>();
+  readonly #keeper: Keeper;
+  /** Rooms that kept sends have made, for which the application has not given its options. */
+  readonly #restored = new Set<RoomlogRoom>();
   #ladder: Ladder | undefined;
 
   constructor(options: ClientOptions) {
@@ -31,6 +36,16 @@ class RoomlogClient implements Client {
       ...options,
       transport: () => this.#transport(),
       transportName: () => this.#ladder?.name,
+      known: user => this.#keeper.use(user),
+      closed: () => this.#keeper.close(),
+    });
+    this.#keeper = new Keeper({
+      storage: options.storage,
+      server: () => addresses(options.url).api,
+      outboxes: () => [...this.#rooms.values()].map(room => room.outbox),
+      restore: send => this.#restore(send),
+      isUp: () => this.#session.isUp,
+      failed: cause => this.#session.log('warn', 'storage', { why: String(cause) }),
     });
     this.#history = new HistoryReader(this.#session, () => addresses(options.url).api);
   }
@@ -59,19 +74,30 @@ class RoomlogClient implements Client {
   }
 
   room<M = MessageBody>(id: string, options: RoomOptions = {}): Room<M> {
+    const { limit, replay } = this.#options;
+    const all = {
+      ...(limit !== undefined && { limit }),
+      ...(replay !== undefined && { replay }),
+      ...options,
+    };
     let room = this.#rooms.get(id);
     if (!room) {
-      const { limit, replay } = this.#options;
-      const all = {
-        ...(limit !== undefined && { limit }),
-        ...(replay !== undefined && { replay }),
-        ...options,
-      };
-      room = new RoomlogRoom(id, { session: this.#session, history: this.#history, options: all });
+      const needs = { session: this.#session, history: this.#history, keeper: this.#keeper };
+      room = new RoomlogRoom(id, { ...needs, options: all });
       this.#rooms.set(id, room);
       this.#session.rooms.set(id, room);
+    } else if (this.#restored.delete(room)) {
+      room.configure(all);
     }
     return room as Room<unknown> as Room<M>;
+  }
+
+  #restore(send: StoredSend): void {
+    if (!this.#rooms.has(send.room)) {
+      this.room(send.room);
+      this.#restored.add(this.#rooms.get(send.room) as RoomlogRoom);
+    }
+    this.#rooms.get(send.room)?.outbox.restore(send, this.user);
   }
 
   on<K extends keyof ClientEvents>(event: K, fn: (event: ClientEvents[K]) => void): Unsubscribe {

@@ -34,7 +34,7 @@ export class RoomCursor {
   readonly #room: string;
   readonly #session: Session;
   readonly #owner: Subscriber;
-  readonly #options: RoomOptions;
+  #options: RoomOptions;
   readonly #events: CursorEvents;
 
   #attached = false;
@@ -64,6 +64,12 @@ export class RoomCursor {
   /** The numbering that the window belongs to; undefined before the first page. */
   get epoch(): string | undefined {
     return this.#place?.epoch;
+  }
+
+  /** Takes other options, until the room is first attached. */
+  configure(options: RoomOptions): void {
+    this.#options = options;
+    this.position ??= options.position;
   }
 
   /** Follows the room from now on. */

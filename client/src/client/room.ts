@@ -2,6 +2,7 @@ import type { Page, ServerFrame, WireEvent } from '../protocol/frames.js';
 import { RoomCursor } from './cursor.js';
 import { localError, type RoomlogError } from './error.js';
 import type { HistoryReader } from './history.js';
+import type { Keeper } from './keeper.js';
 import { type Entry, Outbox } from './outbox.js';
 import { Emitter, type Readable, type Unsubscribe, Value } from './readable.js';
 import type { Session, Subscriber } from './session.js';
@@ -35,29 +36,31 @@ export interface RoomNeeds {
   session: Session;
   history: HistoryReader;
   options: RoomOptions;
+  keeper: Keeper;
 }
 
 /** One room: its cursor, its outbox and its timeline, which know nothing of each other. */
 export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown> {
   readonly id: string;
   readonly older: Value<Older>;
+  /** For the client: what it keeps. */
+  readonly outbox: Outbox;
 
   readonly #session: Session;
   readonly #history: HistoryReader;
   readonly #events = new Emitter<RoomEvents>();
   readonly #cursor: RoomCursor;
-  readonly #outbox: Outbox;
   readonly #timeline: Timeline;
   readonly #promised = new Map<string, Promised>();
   #attached = 0;
   #leave: ReturnType<typeof setTimeout> | undefined;
   #loading: Promise<{ done: boolean }> | undefined;
 
-  constructor(id: string, { session, history, options }: RoomNeeds) {
+  constructor(id: string, { session, history, options, keeper }: RoomNeeds) {
     this.id = id;
     this.#session = session;
     this.#history = history;
-    this.#outbox = new Outbox(id, session, this, {
+    this.outbox = new Outbox(id, session, this, keeper, {
       changed: entry => this.#timeline.changed(entry),
       acked: (entry, ack) => {
         this.#cursor.headSeen(ack.seq);
@@ -69,7 +72,7 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
         this.#promised.delete(entry.tag);
       },
     });
-    this.#timeline = new Timeline(this.#outbox.entries, () => session.user ?? '');
+    this.#timeline = new Timeline(this.outbox.entries, () => session.user ?? '');
     this.older = new Value<Older>({ hasMore: false, loading: false, error: undefined });
     this.#cursor = new RoomCursor(id, session, this, options, {
       replaced: at => {
@@ -104,6 +107,11 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     return this.#events.on(event, fn);
   }
 
+  /** For the client: options that come after the room was made, before it was first attached. */
+  configure(options: RoomOptions): void {
+    this.#cursor.configure(options);
+  }
+
   attach(): Unsubscribe {
     let attached = true;
     clearTimeout(this.#leave);
@@ -131,35 +139,25 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     const tag = given?.toLowerCase() ?? newTag();
     const before = this.#promised.get(tag);
     if (before) return before.handle; // the same send once more
-    const known = this.#outbox.find(tag);
-    if (known) this.#outbox.discard(known); // a failed one, made anew by the application
+    const known = this.outbox.find(tag);
+    if (known) this.outbox.discard(known); // a failed one, made anew by the application
     const handle = this.#promise(tag);
-    const entry: Entry = {
-      tag,
-      type,
-      data,
-      json,
-      at: new Date(),
-      state: 'queued',
-      error: undefined,
-      unsure: 0,
-    };
-    this.#outbox.add(entry);
+    const entry = this.outbox.add({ tag, type, data, json });
     this.#failIfOver(entry);
     return handle;
   }
 
   retry(tag: string): void {
-    const entry = this.#outbox.find(tag);
+    const entry = this.outbox.find(tag);
     if (entry?.state !== 'failed') return;
     if (!this.#promised.has(tag)) this.#promise(tag);
-    this.#outbox.retry(entry);
+    this.outbox.retry(entry);
     this.#failIfOver(entry);
   }
 
   discard(tag: string): boolean {
-    const entry = this.#outbox.find(tag);
-    if (!entry || !this.#outbox.discard(entry)) return false;
+    const entry = this.outbox.find(tag);
+    if (!entry || !this.outbox.discard(entry)) return false;
     this.#promised.get(tag)?.reject(localError('cancelled', 'The send was cancelled.', false));
     this.#promised.delete(tag);
     return true;
@@ -167,7 +165,7 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
 
   #failIfOver(entry: Entry): void {
     const over = this.#session.givenUp;
-    if (over && entry.state === 'queued') this.#outbox.give(over);
+    if (over && entry.state === 'queued') this.outbox.give(over);
   }
 
   #promise(tag: string): SendHandle<unknown> {
@@ -197,31 +195,31 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
 
   up(): void {
     this.#cursor.up();
-    this.#outbox.up();
+    this.outbox.up();
   }
 
   down(): void {
     this.#cursor.down();
-    this.#outbox.down();
+    this.outbox.down();
   }
 
   give(up: RoomlogError): void {
-    this.#outbox.give(up);
+    this.outbox.give(up);
   }
 
   frame(frame: ServerFrame): void {
     if (frame.op === 'joined') this.#cursor.joined(frame);
     else if (frame.op === 'page') this.#cursor.page(frame);
     else if (frame.op === 'reset') this.#cursor.reset(frame);
-    else if (frame.op === 'ack') this.#outbox.ack(frame);
-    else if (frame.op === 'error' && !this.#cursor.refused(frame)) this.#outbox.refused(frame);
+    else if (frame.op === 'ack') this.outbox.ack(frame);
+    else if (frame.op === 'error' && !this.#cursor.refused(frame)) this.outbox.refused(frame);
   }
 
   #own = (event: WireEvent): boolean => event.author === this.#session.user;
 
   #take(page: Page, replayedTo: number): void {
     for (const event of page.events) {
-      const stored = this.#own(event) ? this.#outbox.stored(event.tag) : undefined;
+      const stored = this.#own(event) ? this.outbox.stored(event.tag) : undefined;
       if (stored) {
         this.#timeline.changed(stored);
         this.#settle(stored.tag, toMessage(event, true));

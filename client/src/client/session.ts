@@ -13,7 +13,7 @@ import type {
   LogEntry,
   TokenContext,
 } from './types.js';
-import { deviceOffline, tabHidden, watchDevice } from './wake.js';
+import { deviceOffline, holdPage, tabHidden, watchDevice } from './wake.js';
 
 /** How long a connection must hold until the attempts are counted from 0 again (CLOSE-8). */
 const STABLE_MS = 10_000;
@@ -37,6 +37,10 @@ export interface SessionSettings extends ClientOptions {
   transport: () => Transport;
   /** The name of the transport that was dialled last. */
   transportName: () => TransportName | undefined;
+  /** Told who the user is: as given, then as the server says, each time. */
+  known: (user: string) => void;
+  /** The client was closed by the application. */
+  closed: () => void;
 }
 
 /**
@@ -76,6 +80,7 @@ export class Session {
 
   constructor(settings: SessionSettings) {
     this.#settings = settings;
+    this.user = settings.user;
     this.status = new Value(this.#snapshot());
   }
 
@@ -117,6 +122,7 @@ export class Session {
       hidden: () => this.#hid(),
     });
     this.#watchLoss();
+    if (this.user !== undefined) this.#settings.known(this.user);
     this.#dial();
   }
 
@@ -206,6 +212,7 @@ export class Session {
     this.log('info', 'connection.up', { user: frame.user, ms: performance.now() - connection.startedAt });
     this.#publish();
     this.#found();
+    this.#settings.known(frame.user);
     for (const room of [...this.rooms.values()]) room.up();
   }
 
@@ -257,7 +264,10 @@ export class Session {
     this.#drop();
     for (const room of [...this.rooms.values()]) room.give(error);
     this.#publish();
-    if (state === 'closed') return;
+    if (state === 'closed') {
+      this.#settings.closed();
+      return;
+    }
     this.log('error', 'connection.failed', { code: error.code, title: error.message });
     this.events.emit('lost-connection', 'failed');
     this.events.emit('error', error);
@@ -317,6 +327,7 @@ export class Session {
   pendingChanged(by: number): void {
     if (by === 0) return;
     this.#pending += by;
+    if (this.#settings.warnBeforeUnload !== false) holdPage(this, this.#pending > 0);
     // A tab that did not dial because nobody saw it has something to say now.
     if (by > 0 && this.#wanted && !this.#connection && this.#retryAt === undefined) this.#dial();
     this.#publish();

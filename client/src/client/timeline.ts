@@ -33,6 +33,8 @@ export class Timeline {
   /** The window begins behind this seq. */
   base = 0;
 
+  /** The window ends with this seq. */
+  #end = 0;
   #log: Message<unknown>[] = [];
   #acked: (Message<unknown> & { seq: number })[] = [];
   readonly #unsent: readonly Entry[];
@@ -55,7 +57,8 @@ export class Timeline {
     let message = this.#shown.get(entry);
     if (!message) {
       const { tag, type, data, at, state, error } = entry;
-      message = { tag, seq: null, type, author: this.#author(), own: true, data, at, delivery: state, error };
+      const author = entry.author ?? this.#author();
+      message = { tag, seq: null, type, author, own: true, data, at, delivery: state, error };
       this.#shown.set(entry, message);
     }
     return message;
@@ -71,8 +74,10 @@ export class Timeline {
   acked(entry: Entry, ack: AckFrame): Message<unknown> {
     const { seq, at } = ack;
     const sent = { ...this.show(entry), seq, at: new Date(at), delivery: 'sent' as const, error: undefined };
+    // What came in a page before it was found in the storage is shown already.
     if (entry.type === MESSAGE) {
-      this.#acked = [...this.#acked, sent].sort((a, b) => a.seq - b.seq).slice(-MAX_ACKED);
+      if (seq > this.#end)
+        this.#acked = [...this.#acked, sent].sort((a, b) => a.seq - b.seq).slice(-MAX_ACKED);
       this.list.invalidate();
     }
     return sent;
@@ -80,7 +85,7 @@ export class Timeline {
 
   /** Begins the window anew behind `seq`. On a reset what was acked in the old numbering goes too. */
   replace(seq: number, isReset: boolean): void {
-    this.base = seq;
+    this.base = this.#end = seq;
     this.#log = [];
     if (isReset) this.#acked = [];
     this.list.invalidate();
@@ -89,6 +94,7 @@ export class Timeline {
   /** Takes a page at the window's end. */
   append(page: Page, own: (event: WireEvent) => boolean): void {
     for (const event of page.events) if (event.type === MESSAGE) this.#log.push(toMessage(event, own(event)));
+    this.#end = page.seq;
     // The page has shown these, or they lie before the window.
     this.#acked = this.#acked.filter(message => message.seq > page.seq);
     this.list.invalidate();

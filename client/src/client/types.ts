@@ -4,6 +4,7 @@ import type { TransportName } from '../transport/ladder.js';
 import type { WebSocketConstructor } from '../transport/socket.js';
 import type { RoomlogError } from './error.js';
 import type { Readable, Unsubscribe } from './readable.js';
+import type { ClientStorage } from './storage.js';
 
 /**
  * The application's own types, by augmentation:
@@ -94,6 +95,18 @@ export interface ClientOptions {
   limit?: number;
   /** The most events to catch up on; a larger gap is a reset, reason `too_far`. Absent: all. */
   replay?: number;
+  /**
+   * Keeps what is unsent through reloads and crashes: `indexedDBStorage()` of `roomlog/indexeddb`. Absent: in memory
+   * only. It belongs to the server and the user, and is never sent as somebody else's.
+   */
+  storage?: ClientStorage;
+  /**
+   * The user whose kept sends are shown before the first connection says who it is, e.g. after a reload while offline.
+   * If the server says another, nothing of this one is sent.
+   */
+  user?: string;
+  /** Whether the browser asks before a page is left in which something is unsent. True. */
+  warnBeforeUnload?: boolean;
   /** Hears what the client does. */
   onLog?: (entry: LogEntry) => void;
 }
@@ -121,7 +134,7 @@ export interface RoomOptions {
 /** One connection to one server, and the rooms over it. */
 export interface Client {
   readonly status: Readable<ConnectionStatus>;
-  /** The user of the token, once a connection has been made. */
+  /** The user of the token, once a connection has been made; until then the option `user`. */
   readonly user: string | undefined;
   /** Connects. Resolves when connected; rejects when that fails for good or the client is closed. */
   connect(): Promise<void>;

@@ -1,0 +1,87 @@
+import type { Refusal, RoomlogError } from './error.js';
+import type { Entry, Outbox } from './outbox.js';
+import type { ClientStorage, SendBox, StoredSend } from './storage.js';
+
+/** What a keeper needs. */
+export interface KeeperNeeds {
+  storage: ClientStorage | undefined;
+  /** The API's root. */
+  server(): string;
+  outboxes(): Iterable<Outbox>;
+  /** Puts a kept send back into its room. */
+  restore(send: StoredSend): void;
+  isUp(): boolean;
+  failed(cause: unknown): void;
+}
+
+/** Keeps the sends of all rooms in the storage of the user who made them. Without a storage it keeps nothing. */
+export class Keeper {
+  readonly #needs: KeeperNeeds;
+  #user: string | undefined;
+  #box: SendBox | undefined;
+  #order = 0;
+
+  constructor(needs: KeeperNeeds) {
+    this.#needs = needs;
+  }
+
+  /** The user is known, or is another. */
+  use(user: string): void {
+    const { storage, server, outboxes, restore, isUp, failed } = this.#needs;
+    if (user !== this.#user || !this.#box) {
+      this.close();
+      this.#user = user;
+      this.#box = storage?.sends(
+        { server: server(), user },
+        {
+          isUp,
+          failed,
+          adopted: sends => {
+            for (const send of sends) restore(send);
+          },
+        },
+      );
+      for (const outbox of outboxes()) outbox.claim(user);
+    }
+    this.#box?.adopt();
+  }
+
+  /** Lets go of what is kept. */
+  close(): void {
+    void this.#box?.close();
+    this.#box = undefined;
+  }
+
+  /** A place behind all others, also those of earlier pages and of a clock that was ahead. */
+  nextOrder(seen = 0): number {
+    this.#order = Math.max(this.#order + 1, Date.now(), seen);
+    return this.#order;
+  }
+
+  /** Keeps an entry as it is. One of somebody else stays as their own box has it. */
+  keep(room: string, entry: Entry): void {
+    const { tag, type, json, order, unsure, state, error, author } = entry;
+    if (author === undefined || author !== this.#user) return;
+    this.#box?.put({
+      room,
+      tag,
+      type,
+      json,
+      at: entry.at.getTime(),
+      order,
+      tried: unsure > 0,
+      refusal: state === 'failed' ? refusalOf(error) : undefined,
+    });
+  }
+
+  /** The entry is stored by the server, or discarded. */
+  forget(room: string, { author, tag }: Entry): void {
+    if (author === this.#user) this.#box?.delete(room, tag);
+  }
+}
+
+function refusalOf(error: RoomlogError | undefined): Refusal | undefined {
+  if (!error) return undefined;
+  const { code, message: title, retryable, field, limit } = error;
+  return { code, title, retryable, field, limit };
+}
