@@ -1,4 +1,4 @@
-import { IDBFactory, IDBObjectStore } from 'fake-indexeddb';
+import { IDBFactory, IDBKeyRange, IDBObjectStore } from 'fake-indexeddb';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Client, type ClientOptions, createClient, type StoredSend } from '../src/index.js';
 import { indexedDBStorage } from '../src/indexeddb/index.js';
@@ -37,6 +37,7 @@ describe('a storage in IndexedDB', () => {
   beforeEach(() => {
     locks = new FakeLocks();
     vi.stubGlobal('indexedDB', new IDBFactory());
+    vi.stubGlobal('IDBKeyRange', IDBKeyRange);
     vi.stubGlobal('navigator', { locks });
     vi.useFakeTimers({
       toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'],

@@ -42,7 +42,7 @@ class RoomlogClient implements Client {
     this.#keeper = new Keeper({
       storage: options.storage,
       server: () => addresses(options.url).api,
-      outboxes: () => [...this.#rooms.values()].map(room => room.outbox),
+      rooms: () => this.#rooms.values(),
       restore: send => this.#restore(send),
       isUp: () => this.#session.isUp,
       failed: cause => this.#session.log('warn', 'storage', { why: String(cause) }),
@@ -74,10 +74,11 @@ class RoomlogClient implements Client {
   }
 
   room<M = MessageBody>(id: string, options: RoomOptions = {}): Room<M> {
-    const { limit, replay } = this.#options;
+    const { limit, replay, window } = this.#options;
     const all = {
       ...(limit !== undefined && { limit }),
       ...(replay !== undefined && { replay }),
+      ...(window !== undefined && { window }),
       ...options,
     };
     let room = this.#rooms.get(id);

@@ -1,24 +1,34 @@
 import type { Refusal, RoomlogError } from './error.js';
 import type { Entry, Outbox } from './outbox.js';
-import type { ClientStorage, SendBox, StoredSend } from './storage.js';
+import type { ClientStorage, SendBox, StoredSend, StoredWindow, WindowBox } from './storage.js';
+
+/** What a keeper asks of a room. */
+export interface KeptRoom {
+  readonly outbox: Outbox;
+  /** Writes what has gathered. */
+  write(): void;
+  /** Shows nothing of what another user was given. */
+  clear(): void;
+}
 
 /** What a keeper needs. */
 export interface KeeperNeeds {
   storage: ClientStorage | undefined;
   /** The API's root. */
   server(): string;
-  outboxes(): Iterable<Outbox>;
+  rooms(): Iterable<KeptRoom>;
   /** Puts a kept send back into its room. */
   restore(send: StoredSend): void;
   isUp(): boolean;
   failed(cause: unknown): void;
 }
 
-/** Keeps the sends of all rooms in the storage of the user who made them. Without a storage it keeps nothing. */
+/** Keeps sends, and windows of rooms, in the storage of the user whose they are. Without a storage it keeps nothing. */
 export class Keeper {
   readonly #needs: KeeperNeeds;
   #user: string | undefined;
   #box: SendBox | undefined;
+  #windows: WindowBox | undefined;
   #order = 0;
 
   constructor(needs: KeeperNeeds) {
@@ -27,29 +37,50 @@ export class Keeper {
 
   /** The user is known, or is another. */
   use(user: string): void {
-    const { storage, server, outboxes, restore, isUp, failed } = this.#needs;
+    const { storage, server, rooms, restore, isUp, failed } = this.#needs;
     if (user !== this.#user || !this.#box) {
       this.close();
+      if (this.#user !== undefined && user !== this.#user) for (const room of rooms()) room.clear();
       this.#user = user;
-      this.#box = storage?.sends(
-        { server: server(), user },
-        {
+      const owner = storage && { server: server(), user };
+      this.#windows = owner && storage.windows(owner, failed);
+      this.#box =
+        owner &&
+        storage.sends(owner, {
           isUp,
           failed,
           adopted: sends => {
             for (const send of sends) restore(send);
           },
-        },
-      );
-      for (const outbox of outboxes()) outbox.claim(user);
+        });
+      for (const { outbox } of rooms()) outbox.claim(user);
     }
     this.#box?.adopt();
   }
 
   /** Lets go of what is kept. */
   close(): void {
+    for (const room of this.#needs.rooms()) room.write();
+    this.#windows = undefined;
     void this.#box?.close();
     this.#box = undefined;
+  }
+
+  /** Whether windows are kept: not before the user is known. */
+  get keepsWindows(): boolean {
+    return this.#windows !== undefined;
+  }
+
+  async readWindow(room: string): Promise<StoredWindow | undefined> {
+    return this.#windows?.read(room);
+  }
+
+  keepWindow(window: StoredWindow): void {
+    this.#windows?.put(window);
+  }
+
+  forgetWindow(room: string): void {
+    this.#windows?.delete(room);
   }
 
   /** A place behind all others, also those of earlier pages and of a clock that was ahead. */

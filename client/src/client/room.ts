@@ -5,6 +5,7 @@ import type { HistoryReader } from './history.js';
 import type { Keeper } from './keeper.js';
 import { type Entry, Outbox } from './outbox.js';
 import { Emitter, type Readable, type Unsubscribe, Value } from './readable.js';
+import { Recent } from './recent.js';
 import type { Session, Subscriber } from './session.js';
 import { newTag } from './tag.js';
 import { MESSAGE, Timeline, toMessage } from './timeline.js';
@@ -23,6 +24,9 @@ import type {
 } from './types.js';
 
 type Any = Message<unknown>;
+
+/** How many messages the live window holds unless told otherwise. */
+const WINDOW = 5_000;
 
 /** The promise of a send that is not settled yet. */
 interface Promised {
@@ -51,6 +55,8 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
   readonly #events = new Emitter<RoomEvents>();
   readonly #cursor: RoomCursor;
   readonly #timeline: Timeline;
+  readonly #recent: Recent;
+  readonly #keeper: Keeper;
   readonly #promised = new Map<string, Promised>();
   #attached = 0;
   #leave: ReturnType<typeof setTimeout> | undefined;
@@ -60,6 +66,8 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     this.id = id;
     this.#session = session;
     this.#history = history;
+    this.#keeper = keeper;
+    this.#recent = new Recent(id, keeper);
     this.outbox = new Outbox(id, session, this, keeper, {
       changed: entry => this.#timeline.changed(entry),
       acked: (entry, ack) => {
@@ -72,18 +80,22 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
         this.#promised.delete(entry.tag);
       },
     });
-    this.#timeline = new Timeline(this.outbox.entries, () => session.user ?? '');
+    this.#timeline = new Timeline(this.outbox.entries, () => session.user ?? '', options.window ?? WINDOW);
     this.older = new Value<Older>({ hasMore: false, loading: false, error: undefined });
     this.#cursor = new RoomCursor(id, session, this, options, {
       replaced: at => {
         this.#timeline.replace(at.page.prev, at.reason !== undefined);
+        this.#recent.replaced();
         this.#showOlder();
         const { reason, epoch, page } = at;
         if (reason) this.#events.emit('reset', { reason, epoch, from: page.prev, seq: page.seq });
       },
       page: (page, replayedTo) => this.#take(page, replayedTo),
       gap: gap => this.#events.emit('gap', gap),
-      denied: error => session.events.emit('error', error),
+      denied: error => {
+        this.#recent.drop();
+        session.events.emit('error', error);
+      },
     });
   }
 
@@ -117,7 +129,8 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     clearTimeout(this.#leave);
     if (this.#attached++ === 0 && this.#leave === undefined) {
       this.#session.openUnlessOver();
-      this.#cursor.attach();
+      if (this.#keeper.keepsWindows && this.position === undefined) void this.#begin();
+      else this.#cursor.attach();
     }
     this.#leave = undefined;
     return () => {
@@ -129,6 +142,27 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
         this.#cursor.detach();
       });
     };
+  }
+
+  /** Shows the window that was kept, then follows the room from behind it. */
+  async #begin(): Promise<void> {
+    const user = this.#session.user;
+    const window = await this.#recent.read();
+    if (window && user === this.#session.user) this.#cursor.seed(window);
+    if (this.#attached > 0) this.#cursor.attach();
+  }
+
+  /** For the keeper: writes what has gathered. */
+  write(): void {
+    this.#recent.write();
+  }
+
+  /** For the keeper: shows nothing of what another user was given. */
+  clear(): void {
+    this.#cursor.clear();
+    this.#recent.replaced();
+    this.#timeline.replace(0, true);
+    this.#showOlder();
   }
 
   // ---- sends ----
@@ -226,6 +260,8 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
       }
     }
     this.#timeline.append(page, this.#own);
+    if (this.#timeline.base >= this.#cursor.floor) this.#showOlder();
+    this.#recent.took(page, this.#cursor.epoch as string, this.#cursor.floor);
     for (const event of page.events) {
       const { seq, type, tag, author, data } = event;
       const via = seq <= replayedTo ? 'replay' : 'live';

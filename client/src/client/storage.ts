@@ -1,3 +1,4 @@
+import type { Page } from '../protocol/frames.js';
 import type { Refusal } from './error.js';
 
 /** Whose things are kept: a user of a server. Nothing of one owner is ever given to another. */
@@ -46,8 +47,27 @@ export interface SendBox {
   close(): Promise<void>;
 }
 
+/** The newest events of a room and the position behind them: one record, so that they never tell of different moments. */
+export interface StoredWindow extends Page {
+  readonly room: string;
+  readonly epoch: string;
+  /** The first seq that could be read when it was kept. */
+  readonly floor: number;
+}
+
+/** The kept windows of one owner. */
+export interface WindowBox {
+  /** Reads one; undefined where there is none, or it cannot be read. It never rejects. */
+  read(room: string): Promise<StoredWindow | undefined>;
+  /** Keeps one in place of an earlier one. Writes take effect in the order of the calls. */
+  put(window: StoredWindow): void;
+  delete(room: string): void;
+}
+
 /** Where a client keeps what is to survive a reload. `roomlog/indexeddb` has one for browsers. */
 export interface ClientStorage {
   /** Opens the box of an owner. Nothing throws: what fails is told by `failed`. */
   sends(owner: StorageOwner, events: SendBoxEvents): SendBox;
+  /** Opens the windows of an owner. What fails is told by `failed`. */
+  windows(owner: StorageOwner, failed: (cause: unknown) => void): WindowBox;
 }

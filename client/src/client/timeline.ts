@@ -35,14 +35,18 @@ export class Timeline {
 
   /** The window ends with this seq. */
   #end = 0;
+  /** How many messages the window may hold: what was asked for in addition stays. */
+  #bound: number;
+  readonly #window: number;
   #log: Message<unknown>[] = [];
   #acked: (Message<unknown> & { seq: number })[] = [];
   readonly #unsent: readonly Entry[];
   readonly #author: () => string;
   readonly #shown = new WeakMap<Entry, Message<unknown>>();
 
-  /** `unsent` is the outbox's own list; `author` tells who the client's user is. */
-  constructor(unsent: readonly Entry[], author: () => string) {
+  /** `unsent` is the outbox's own list; `author` tells who the client's user is; `window` is how many messages are kept. */
+  constructor(unsent: readonly Entry[], author: () => string, window: number) {
+    this.#window = this.#bound = window;
     this.#unsent = unsent;
     this.#author = author;
     this.list = new Derived(() => [
@@ -87,6 +91,7 @@ export class Timeline {
   replace(seq: number, isReset: boolean): void {
     this.base = this.#end = seq;
     this.#log = [];
+    this.#bound = this.#window;
     if (isReset) this.#acked = [];
     this.list.invalidate();
   }
@@ -95,9 +100,17 @@ export class Timeline {
   append(page: Page, own: (event: WireEvent) => boolean): void {
     for (const event of page.events) if (event.type === MESSAGE) this.#log.push(toMessage(event, own(event)));
     this.#end = page.seq;
+    this.#trim();
     // The page has shown these, or they lie before the window.
     this.#acked = this.#acked.filter(message => message.seq > page.seq);
     this.list.invalidate();
+  }
+
+  /** Drops the oldest, a tenth of the window at a time: they can be loaded again. */
+  #trim(): void {
+    if (this.#log.length <= this.#bound * 1.1) return;
+    this.#log = this.#log.slice(-this.#bound);
+    this.base = (this.#log[0]?.seq as number) - 1;
   }
 
   /** Takes a page of history before the window. False if the window has moved since it was asked for. */
@@ -107,6 +120,7 @@ export class Timeline {
       .filter(event => event.type === MESSAGE)
       .map(event => toMessage(event, own(event)));
     this.#log = [...older, ...this.#log];
+    this.#bound = Math.max(this.#bound, this.#window + this.#log.length);
     this.base = page.prev;
     this.list.invalidate();
     return true;

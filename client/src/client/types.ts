@@ -96,12 +96,17 @@ export interface ClientOptions {
   /** The most events to catch up on; a larger gap is a reset, reason `too_far`. Absent: all. */
   replay?: number;
   /**
-   * Keeps what is unsent through reloads and crashes: `indexedDBStorage()` of `roomlog/indexeddb`. Absent: in memory
-   * only. It belongs to the server and the user, and is never sent as somebody else's.
+   * How many messages `messages.list` holds before the oldest are dropped, to be loaded again by `loadOlder`; what that
+   * has loaded stays. 5,000.
+   */
+  window?: number;
+  /**
+   * Keeps what is unsent, and the newest events of each room, through reloads and crashes: `indexedDBStorage()` of
+   * `roomlog/indexeddb`. Absent: in memory only. It belongs to the server and the user, and is never sent as somebody else's.
    */
   storage?: ClientStorage;
   /**
-   * The user whose kept sends are shown before the first connection says who it is, e.g. after a reload while offline.
+   * The user whose kept sends and rooms are shown before the first connection says who it is, e.g. after a reload while offline.
    * If the server says another, nothing of this one is sent.
    */
   user?: string;
@@ -129,6 +134,8 @@ export interface RoomOptions {
   limit?: number;
   /** As in ClientOptions, for this room. */
   replay?: number;
+  /** As in ClientOptions, for this room. */
+  window?: number;
 }
 
 /** One connection to one server, and the rooms over it. */

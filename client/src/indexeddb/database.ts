@@ -2,6 +2,10 @@
 export const SENDS = 'sends';
 /** Index of SENDS: all of an owner. */
 export const BY_OWNER = 'owner';
+/** The newest events of each room, by owner and room. */
+export const WINDOWS = 'windows';
+/** Index of WINDOWS: those of an owner in the order in which they were written. */
+export const BY_AGE = 'age';
 
 const VERSION = 1;
 
@@ -53,6 +57,8 @@ export class Database {
     request.onupgradeneeded = () => {
       const sends = request.result.createObjectStore(SENDS, { keyPath: ['server', 'user', 'room', 'tag'] });
       sends.createIndex(BY_OWNER, ['server', 'user']);
+      const windows = request.result.createObjectStore(WINDOWS, { keyPath: ['server', 'user', 'room'] });
+      windows.createIndex(BY_AGE, ['server', 'user', 'at']);
     };
     const db = await done(request);
     db.onclose = () => {
