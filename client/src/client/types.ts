@@ -49,7 +49,7 @@ export interface ConnectionStatus {
   /** Sends that are queued or under way, of all rooms. */
   readonly pendingSends: number;
   /** What carries the connection; undefined while there is none. */
-  readonly transport: TransportName | undefined;
+  readonly transport?: TransportName | undefined;
   /** When the lost connection was last heard from, in epoch milliseconds; undefined while connected. */
   readonly lastSyncedAt: number | undefined;
 }
