@@ -1,7 +1,7 @@
 import type { Page, ServerFrame, WireEvent } from '../protocol/frames.js';
 import { RoomCursor } from './cursor.js';
 import { localError, type RoomlogError } from './error.js';
-import type { HistoryReader } from './history.js';
+import type { HistoryReader, ReadPage } from './history.js';
 import type { Keeper } from './keeper.js';
 import { type Entry, Outbox } from './outbox.js';
 import { Emitter, type Readable, type Unsubscribe, Value } from './readable.js';
@@ -12,6 +12,8 @@ import { MESSAGE, Timeline, toMessage } from './timeline.js';
 import type {
   HistoryOptions,
   HistoryPage,
+  HistoryView,
+  HistoryViewOptions,
   Message,
   Messages,
   Older,
@@ -311,12 +313,29 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     this.older.set({ ...this.older.get(), ...changes, hasMore });
   }
 
+  #read({ before, after, around, limit }: HistoryOptions): Promise<ReadPage> {
+    const newest = after === undefined && before === undefined && around === undefined;
+    return this.#history.read(this.id, {
+      before: newest ? Number.MAX_SAFE_INTEGER : before,
+      after,
+      around,
+      limit,
+    });
+  }
+
+  async view({ max = 500, ...options }: HistoryViewOptions = {}): Promise<HistoryView<unknown>> {
+    const [{ View }, page] = await Promise.all([import('./view.js'), this.#read(options)]);
+    return new View(page, {
+      max,
+      read: query => this.#history.read(this.id, query),
+      own: this.#own,
+      liveFrom: () => this.#timeline.base,
+    });
+  }
+
   async history(options: HistoryOptions = {}): Promise<HistoryPage<unknown>> {
     const { limit } = options;
-    const newest =
-      options.after === undefined && options.before === undefined && options.around === undefined;
-    const query = newest ? { before: Number.MAX_SAFE_INTEGER } : options;
-    const page = await this.#history.read(this.id, { ...query, limit });
+    const page = await this.#read(options);
     const forward = options.after !== undefined;
     return {
       items: page.events.filter(e => e.type === MESSAGE).map(e => toMessage(e, this.#own(e))),

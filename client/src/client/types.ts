@@ -211,6 +211,34 @@ export interface HistoryPage<M = MessageBody> {
   next(): Promise<HistoryPage<M>>;
 }
 
+/** How a view is made. */
+export interface HistoryViewOptions extends HistoryOptions {
+  /** How many messages it holds: what is beyond goes at the end away from the load. 500. */
+  max?: number;
+}
+
+/** How a view is. A new object for each change. */
+export interface HistoryViewState {
+  readonly hasOlder: boolean;
+  /** Whether more was known to follow when the view last read: new events do not come into it by themselves. */
+  readonly hasNewer: boolean;
+  /** Whether it reaches `messages.list`, which can be shown from here on without a gap. */
+  readonly meetsLive: boolean;
+  readonly loading: boolean;
+  /** Why the last load failed: `reset` if the view belongs to a numbering that is no more. */
+  readonly error: RoomlogError | undefined;
+}
+
+/** A stretch of history beside the live window, such as that around a linked message, that can be walked both ways. */
+export interface HistoryView<M = MessageBody> {
+  readonly list: Readable<readonly Message<M>[]>;
+  readonly state: Readable<HistoryViewState>;
+  /** Loads up to `limit` (50) events before it. Rejects with a RoomlogError; loads come one after the other. */
+  loadOlder(limit?: number): Promise<void>;
+  /** Loads up to `limit` (50) events behind it. Rejects with a RoomlogError. */
+  loadNewer(limit?: number): Promise<void>;
+}
+
 /** What lies before the loaded window. */
 export interface Older {
   readonly hasMore: boolean;
@@ -237,6 +265,8 @@ export interface Messages<M = MessageBody> {
   loadOlder(limit?: number): Promise<{ done: boolean }>;
   /** Reads history beside the window. Rejects with a RoomlogError. */
   history(options?: HistoryOptions): Promise<HistoryPage<M>>;
+  /** Opens a view of history that can be walked both ways. Rejects with a RoomlogError. */
+  view(options?: HistoryViewOptions): Promise<HistoryView<M>>;
 }
 
 /**

@@ -99,7 +99,12 @@ export class FakeHttp {
   async #page({ query }: Asked): Promise<Response> {
     const limit = Number(query.get('limit') ?? 100);
     if (query.has('before')) {
-      return Response.json(this.#span(Math.max(0, this.#server.head - limit), this.#server.head));
+      const seq = Math.min(this.#server.head, Number(query.get('before')) - 1);
+      return Response.json(this.#span(Math.max(0, seq - limit), seq));
+    }
+    if (query.has('around')) {
+      const prev = Math.max(0, Number(query.get('around')) - 1 - Math.floor(limit / 2));
+      return Response.json(this.#span(prev, Math.min(this.#server.head, prev + limit)));
     }
     let seq = this.#read(query.get('after') ?? '0');
     for (let waited = 0; waited < Number(query.get('wait') ?? 0) * 1_000; waited += 100) {
@@ -116,7 +121,7 @@ export class FakeHttp {
 
   /** The seq of a position that can be continued. */
   #read(position: string): number | undefined {
-    const [epoch, seq] = position === '0' ? [this.#server.epoch, '0'] : position.split(':');
+    const [epoch, seq] = position.includes(':') ? position.split(':') : [this.#server.epoch, position]; // POS-1
     return epoch === this.#server.epoch && Number(seq) <= this.#server.head ? Number(seq) : undefined;
   }
 
