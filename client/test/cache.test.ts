@@ -72,7 +72,6 @@ describe('a window in IndexedDB', () => {
     const client = open();
     await pass(1_000);
     await client.close();
-    await rest();
   }
 
   it('shows the room at once after a reload, before any network, and catches up from there', async () => {
@@ -105,6 +104,16 @@ describe('a window in IndexedDB', () => {
     expect(seqs(after)).toEqual(upTo(251, 450));
     expect(room(after).position).toBe('e1:450');
     expect(room(after).messages.older.get().hasMore).toBe(true);
+  });
+
+  it('close resolves when what was shown is written', async () => {
+    append(3);
+    const client = open();
+    await pass(100);
+    expect(seqs(client)).toEqual([1, 2, 3]);
+    await client.close();
+    const box = indexedDBStorage().windows({ server: 'http://h:1', user: 'u1' }, () => {});
+    expect(await box.read('chat:a')).toMatchObject({ seq: 3, position: 'e1:3' });
   });
 
   it('knows the beginning of the room while offline', async () => {
@@ -190,6 +199,9 @@ describe('a window in IndexedDB', () => {
     expect(seqs(client)).toEqual([]);
     await pass(200);
     expect(seqs(client)).toEqual([1, 2, 3]);
+    const closed = client.close(); // nor does that wait for it for ever
+    await pass(1_000);
+    await closed;
   });
 
   it('keeps the 50 rooms that were written last', async () => {

@@ -37,7 +37,6 @@ class RoomlogClient implements Client {
       transport: () => this.#transport(),
       transportName: () => this.#ladder?.name,
       known: user => this.#keeper.use(user),
-      closed: () => this.#keeper.close(),
     });
     this.#keeper = new Keeper({
       storage: options.storage,
@@ -67,6 +66,7 @@ class RoomlogClient implements Client {
 
   async close(): Promise<void> {
     this.#session.close();
+    await this.#keeper.close();
   }
 
   retryNow(): void {

@@ -2,6 +2,9 @@ import type { Refusal, RoomlogError } from './error.js';
 import type { Entry, Outbox } from './outbox.js';
 import type { ClientStorage, SendBox, StoredSend, StoredWindow, WindowBox } from './storage.js';
 
+/** How long a storage may take to finish. */
+const CLOSE_MS = 1_000;
+
 /** What a keeper asks of a room. */
 export interface KeptRoom {
   readonly outbox: Outbox;
@@ -39,7 +42,7 @@ export class Keeper {
   use(user: string): void {
     const { storage, server, rooms, restore, isUp, failed } = this.#needs;
     if (user !== this.#user || !this.#box) {
-      this.close();
+      void this.close();
       if (this.#user !== undefined && user !== this.#user) for (const room of rooms()) room.clear();
       this.#user = user;
       const owner = storage && { server: server(), user };
@@ -58,12 +61,18 @@ export class Keeper {
     this.#box?.adopt();
   }
 
-  /** Lets go of what is kept. */
-  close(): void {
+  /** Lets go of what is kept. Resolves when all of it is written, or within a second. */
+  async close(): Promise<void> {
+    const boxes = [this.#windows, this.#box];
+    if (!this.#box) return;
     for (const room of this.#needs.rooms()) room.write();
-    this.#windows = undefined;
-    void this.#box?.close();
-    this.#box = undefined;
+    this.#windows = this.#box = undefined;
+    let giveUp: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>(resolve => {
+      giveUp = setTimeout(() => resolve(), CLOSE_MS);
+    });
+    await Promise.race([Promise.all(boxes.map(box => box?.close())), late]);
+    clearTimeout(giveUp);
   }
 
   /** Whether windows are kept: not before the user is known. */

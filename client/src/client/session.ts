@@ -39,8 +39,6 @@ export interface SessionSettings extends ClientOptions {
   transportName: () => TransportName | undefined;
   /** Told who the user is: as given, then as the server says, each time. */
   known: (user: string) => void;
-  /** The client was closed by the application. */
-  closed: () => void;
 }
 
 /**
@@ -264,10 +262,7 @@ export class Session {
     this.#drop();
     for (const room of [...this.rooms.values()]) room.give(error);
     this.#publish();
-    if (state === 'closed') {
-      this.#settings.closed();
-      return;
-    }
+    if (state === 'closed') return;
     this.log('error', 'connection.failed', { code: error.code, title: error.message });
     this.events.emit('lost-connection', 'failed');
     this.events.emit('error', error);

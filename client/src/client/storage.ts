@@ -62,6 +62,8 @@ export interface WindowBox {
   /** Keeps one in place of an earlier one. Writes take effect in the order of the calls. */
   put(window: StoredWindow): void;
   delete(room: string): void;
+  /** Finishes what is under way. */
+  close(): Promise<void>;
 }
 
 /** Where a client keeps what is to survive a reload. `roomlog/indexeddb` has one for browsers. */

@@ -145,7 +145,10 @@ export interface Client {
   readonly user: string | undefined;
   /** Connects. Resolves when connected; rejects when that fails for good or the client is closed. */
   connect(): Promise<void>;
-  /** Ends the connection and fails what is still unsent. Calling it again does nothing. `connect()` begins anew. */
+  /**
+   * Ends the connection and fails what is still unsent; where there is a `storage`, it stays kept there. Resolves when
+   * that is written. Calling it again does nothing. `connect()` begins anew.
+   */
   close(): Promise<void>;
   /** Does not wait for the next attempt; when connected, checks that the other side is there. */
   retryNow(): void;

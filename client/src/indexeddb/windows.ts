@@ -55,6 +55,10 @@ export class IndexedDBWindowBox implements WindowBox {
     });
   }
 
+  close(): Promise<void> {
+    return this.#work;
+  }
+
   #write(change: (store: IDBObjectStore) => Promise<void>): void {
     this.#work = this.#work
       .then(async () => {
