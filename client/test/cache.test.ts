@@ -1,6 +1,6 @@
 import { IDBFactory, IDBKeyRange } from 'fake-indexeddb';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Client, type ClientOptions, createClient } from '../src/index.js';
+import { type Client, type ClientOptions, type ClientStorage, createClient } from '../src/index.js';
 import { indexedDBStorage } from '../src/indexeddb/index.js';
 import { FakeLocks } from './fake/locks.js';
 import { FakeServer } from './fake/server.js';
@@ -106,7 +106,33 @@ describe('a window in IndexedDB', () => {
     expect(room(after).messages.older.get().hasMore).toBe(true);
   });
 
-  it('close resolves when what was shown is written', async () => {
+  it('close waits for the storage', async () => {
+    let written = () => {};
+    const windows = { read: async () => undefined, put: () => {}, delete: () => {} };
+    const sends = { put: () => {}, delete: () => {}, adopt: () => {}, close: async () => {} };
+    const storage: ClientStorage = {
+      sends: () => sends,
+      windows: () => ({
+        ...windows,
+        close: () =>
+          new Promise(resolve => {
+            written = resolve;
+          }),
+      }),
+    };
+    const client = open({ storage });
+    await pass(100);
+    let isClosed = false;
+    const closed = client.close().then(() => {
+      isClosed = true;
+    });
+    await rest();
+    expect(isClosed).toBe(false);
+    written();
+    await closed;
+  });
+
+  it('close writes what was shown', async () => {
     append(3);
     const client = open();
     await pass(100);

@@ -107,13 +107,15 @@ describe('fallbacks', () => {
   });
 
   it('tries the first again, ever more rarely, and moves back when it opens', async () => {
-    const { network, server, client, room, seqs, sockets } = setUp();
+    const { network, server, http, client, room, seqs, sockets } = setUp();
     network.onDial = refuse;
     room.attach();
     await pass(2_000);
     expect(name(client)).toBe('sse');
     const before = network.sockets.length;
-    await pass(95_000); // after 30 s, and 60 s after that
+    await pass(20_000);
+    for (const stream of [...http.streams]) stream.cut(); // a link that is new does not put it off
+    await pass(75_000); // after 30 s, and 60 s after that
     expect(network.sockets.length - before).toBe(2);
     expect(name(client)).toBe('sse');
     network.onDial = sockets;

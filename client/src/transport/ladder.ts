@@ -47,7 +47,9 @@ export class Ladder implements Transport {
   readonly #needs: LadderNeeds;
   #at = 0;
   #cuts = 0;
+  /** How often in a row the first transport was tried again in vain, and when it is tried next. */
   #again = 0;
+  #againAt = 0;
   /** Counts dials, so that an answer that comes late moves nothing. */
   #dials = 0;
   /** Whether the link there is got through. */
@@ -154,8 +156,13 @@ export class Ladder implements Transport {
 
   #move(to: number, why: string): void {
     this.#needs.log('transport', { from: this.#rung(this.#at).name, to: this.#rung(to).name, why });
+    if (this.#at === 0) this.#tryLater();
     this.#at = to;
     this.#cuts = 0;
+  }
+
+  #tryLater(): void {
+    this.#againAt = now() + Math.min(MAX_AGAIN_MS, AGAIN_MS * 2 ** this.#again);
   }
 
   #reachable(): Promise<boolean> {
@@ -167,15 +174,17 @@ export class Ladder implements Transport {
     let probe: Link | undefined;
     let timer: ReturnType<typeof setTimeout>;
     const wait = () => {
-      const ms = Math.min(MAX_AGAIN_MS, AGAIN_MS * 2 ** this.#again++);
-      timer = setTimeout(() => {
-        timer = setTimeout(failed, TRIAL_MS);
-        try {
-          probe = this.#rung(0).transport.dial({ open: opened, message: () => {}, closed: failed });
-        } catch {
-          failed();
-        }
-      }, ms);
+      timer = setTimeout(
+        () => {
+          timer = setTimeout(failed, TRIAL_MS);
+          try {
+            probe = this.#rung(0).transport.dial({ open: opened, message: () => {}, closed: failed });
+          } catch {
+            failed();
+          }
+        },
+        Math.max(0, this.#againAt - now()),
+      );
     };
     const stop = () => {
       clearTimeout(timer);
@@ -184,6 +193,8 @@ export class Ladder implements Transport {
     };
     const failed = () => {
       stop();
+      this.#again++;
+      this.#tryLater();
       wait();
     };
     const opened = () => {
