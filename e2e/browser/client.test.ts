@@ -1,42 +1,20 @@
-import { build } from 'esbuild';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import type * as roomlog from 'roomlog';
-import type { Client } from 'roomlog';
-import type * as indexeddb from 'roomlog/indexeddb';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { launch } from './chromium.ts';
+import { room, say, servePage, shown, start, token, transport } from './client-page.ts';
 import { eventually } from './home.ts';
+import { FaultProxy, holdingProxy } from './proxy.ts';
 import { Server } from './server.ts';
 
-// What survives in a real browser, with its IndexedDB and its Web Locks. The page is served by the test, so that it
+// The client in a real browser, with its IndexedDB, its Web Locks and its streams. The page is served by the test, so that it
 // can be reloaded while the server is away.
 
-type Package = typeof roomlog & typeof indexeddb;
-declare global {
-  interface Window {
-    roomlog: Package;
-    client: Client;
-  }
-}
-
-const room = 'chat:kept';
 let server: Server;
+const proxies: { stop(): unknown }[] = [];
 let browser: Browser;
 let context: BrowserContext;
-let script: string;
 
 beforeAll(async () => {
-  const { outputFiles } = await build({
-    stdin: {
-      contents: "export * from 'roomlog'; export * from 'roomlog/indexeddb';",
-      resolveDir: import.meta.dirname,
-    },
-    bundle: true,
-    format: 'iife',
-    globalName: 'roomlog',
-    write: false,
-  });
-  script = outputFiles[0]?.text ?? '';
   browser = await launch();
 });
 afterAll(() => browser?.close());
@@ -44,57 +22,25 @@ afterAll(() => browser?.close());
 beforeEach(async () => {
   server = await Server.start();
   context = await browser.newContext();
-  await context.route('**/kept', route =>
-    route.fulfill({ contentType: 'text/html', body: `<!doctype html><script>${script}</script>` }),
-  );
+  await servePage(context);
 });
 afterEach(async () => {
   await context?.close();
+  for (const proxy of proxies.splice(0)) await proxy.stop();
   await server?.stop();
 });
 
-async function token(user: string): Promise<string> {
-  const answer = await fetch(`${server.url}/v1/dev/token?user=${user}`);
-  return ((await answer.json()) as { token: string }).token;
-}
-
-/** A client of this user in the page, which follows the room. */
-function start(page: Page, user: string, token: string): Promise<void> {
-  return page.evaluate(
-    ([id, user, token]) => {
-      const { createClient, indexedDBStorage } = window.roomlog;
-      const storage = indexedDBStorage();
-      window.client = createClient({ url: '/', token, user, storage, backoff: { maxMs: 500 } });
-      window.client.room(id).attach();
-    },
-    [room, user, token] as const,
-  );
-}
-
-async function tab(user: string, token: string): Promise<Page> {
+async function tab(user: string, token: string, url = server.url): Promise<Page> {
   const page = await context.newPage();
-  await page.goto(`${server.url}/kept`);
+  await page.goto(`${url}/kept`);
   await start(page, user, token);
   return page;
 }
 
-const say = (page: Page, text: string) =>
-  page.evaluate(([id, text]) => void window.client.room(id).messages.send({ text }), [room, text] as const);
-
-const shown = (page: Page) => () =>
-  page.evaluate(
-    id =>
-      window.client
-        .room(id)
-        .messages.list.get()
-        .map(m => `${m.data.text} ${m.delivery}`),
-    room,
-  );
-
 const stored = async () => (await server.log(room)).map(event => event.data.text);
 
 test('a reload while the server is away: the room and the queue are there at once, then it goes on', async () => {
-  const ann = await token('ann');
+  const ann = await token(server, 'ann');
   const page = await tab('ann', ann);
   await say(page, 'one');
   await eventually(shown(page)).toEqual(['one sent']);
@@ -114,7 +60,7 @@ test('a reload while the server is away: the room and the queue are there at onc
 });
 
 test('a tab that is closed while its message waits: another tab sends it, once', async () => {
-  const ann = await token('ann');
+  const ann = await token(server, 'ann');
   const staying = await tab('ann', ann);
   const leaving = await tab('ann', ann);
   await eventually(() => leaving.evaluate(() => window.client.status.get().state)).toBe('connected');
@@ -132,7 +78,7 @@ test('a tab that is closed while its message waits: another tab sends it, once',
 });
 
 test('what one user wrote is not sent by another, and waits for its author', async () => {
-  const [ann, bob] = await Promise.all([token('ann'), token('bob')]);
+  const [ann, bob] = await Promise.all([token(server, 'ann'), token(server, 'bob')]);
   const page = await tab('ann', ann);
   await eventually(() => page.evaluate(() => window.client.status.get().state)).toBe('connected');
   await server.kill();
@@ -151,4 +97,36 @@ test('what one user wrote is not sent by another, and waits for its author', asy
     ['bob', 'by Bob'],
     ['ann', 'by Ann'],
   ]);
+});
+
+test('a browser whose upgrades are blocked is served by a stream, and goes on through cuts', async () => {
+  const proxy = await FaultProxy.start(server.url);
+  proxies.push(proxy);
+  await proxy.fault({ kind: 'cut-after', class: '/v1/ws', direction: 'down', bytes: 0 });
+  const page = await tab('ann', await token(server, 'ann'), proxy.url);
+  await eventually(transport(page)).toBe('sse');
+  await say(page, 'one');
+  await eventually(shown(page)).toEqual(['one sent']);
+  await server.post(room, 'bob', ['two']);
+  await eventually(shown(page)).toEqual(['one sent', 'two sent']);
+  await proxy.cut('');
+  await server.post(room, 'bob', ['three']);
+  await say(page, 'four');
+  await eventually(async () => (await shown(page)()).toSorted()).toEqual([
+    'four sent',
+    'one sent',
+    'three sent',
+    'two sent',
+  ]);
+  expect(await stored()).toHaveLength(4);
+});
+
+test('a browser behind a proxy that holds streams back polls', async () => {
+  const proxy = await holdingProxy(server.url);
+  proxies.push(proxy);
+  const page = await tab('ann', await token(server, 'ann'), proxy.url);
+  await eventually(transport(page)).toBe('poll');
+  await say(page, 'one');
+  await server.post(room, 'bob', ['two']);
+  await eventually(async () => (await shown(page)()).toSorted()).toEqual(['one sent', 'two sent']);
 });
