@@ -6,9 +6,10 @@ const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig({
   resolve: {
     alias: [
+      { find: /^roomlog\/indexeddb$/, replacement: source('./src/indexeddb/index.ts') },
       { find: /^roomlog\/react$/, replacement: source('./src/react/index.ts') },
       { find: /^roomlog$/, replacement: source('./src/index.ts') },
     ],
   },
-  test: { include: ['test/**/*.test.{ts,tsx}'], environment: 'node' },
+  test: { include: ['test/**/*.test.{ts,tsx}'], environment: 'node', setupFiles: ['test/setup.ts'] },
 });

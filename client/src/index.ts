@@ -8,8 +8,10 @@
 export { createClient } from './client/client.js';
 export { RoomlogError } from './client/error.js';
 export type { Readable, Unsubscribe } from './client/readable.js';
+export type * from './client/storage.js';
 export { newTag } from './client/tag.js';
 export type * from './client/types.js';
 export type { ErrorCode, ResetReason } from './protocol/codes.js';
 export type { BackoffOptions } from './transport/backoff.js';
+export type { TransportName } from './transport/ladder.js';
 export type { WebSocketConstructor, WebSocketLike } from './transport/socket.js';

@@ -1,10 +1,13 @@
 import { addresses } from '../transport/address.js';
-import { socketTransport, type WebSocketConstructor } from '../transport/socket.js';
+import { type Ladder, ladder, type TransportName } from '../transport/ladder.js';
+import type { WebSocketConstructor } from '../transport/socket.js';
 import { localError } from './error.js';
 import { HistoryReader } from './history.js';
+import { Keeper } from './keeper.js';
 import type { Readable, Unsubscribe } from './readable.js';
 import { RoomlogRoom } from './room.js';
 import { Session } from './session.js';
+import type { StoredSend } from './storage.js';
 import type {
   Client,
   ClientEvents,
@@ -15,17 +18,33 @@ import type {
   RoomOptions,
 } from './types.js';
 
+const TRANSPORTS: readonly TransportName[] = ['websocket', 'sse', 'poll'];
+
 class RoomlogClient implements Client {
   readonly #options: ClientOptions;
   readonly #session: Session;
   readonly #history: HistoryReader;
   readonly #rooms = new Map<string, RoomlogRoom>();
+  readonly #keeper: Keeper;
+  /** Rooms that kept sends have made, for which the application has not given its options. */
+  readonly #restored = new Set<RoomlogRoom>();
+  #ladder: Ladder | undefined;
 
   constructor(options: ClientOptions) {
     this.#options = options;
     this.#session = new Session({
       ...options,
-      transport: () => socketTransport(addresses(options.url).socket, webSocket(options)),
+      transport: () => this.#transport(),
+      transportName: () => this.#ladder?.name,
+      known: user => this.#keeper.use(user),
+    });
+    this.#keeper = new Keeper({
+      storage: options.storage,
+      server: () => addresses(options.url).api,
+      rooms: () => this.#rooms.values(),
+      restore: send => this.#restore(send),
+      isUp: () => this.#session.isUp,
+      failed: cause => this.#session.log('warn', 'storage', { why: String(cause) }),
     });
     this.#history = new HistoryReader(this.#session, () => addresses(options.url).api);
   }
@@ -47,6 +66,7 @@ class RoomlogClient implements Client {
 
   async close(): Promise<void> {
     this.#session.close();
+    await this.#keeper.close();
   }
 
   retryNow(): void {
@@ -54,23 +74,47 @@ class RoomlogClient implements Client {
   }
 
   room<M = MessageBody>(id: string, options: RoomOptions = {}): Room<M> {
+    const { limit, replay, window } = this.#options;
+    const all = {
+      ...(limit !== undefined && { limit }),
+      ...(replay !== undefined && { replay }),
+      ...(window !== undefined && { window }),
+      ...options,
+    };
     let room = this.#rooms.get(id);
     if (!room) {
-      const { limit, replay } = this.#options;
-      const all = {
-        ...(limit !== undefined && { limit }),
-        ...(replay !== undefined && { replay }),
-        ...options,
-      };
-      room = new RoomlogRoom(id, { session: this.#session, history: this.#history, options: all });
+      const needs = { session: this.#session, history: this.#history, keeper: this.#keeper };
+      room = new RoomlogRoom(id, { ...needs, options: all });
       this.#rooms.set(id, room);
       this.#session.rooms.set(id, room);
+    } else if (this.#restored.delete(room)) {
+      room.configure(all);
     }
     return room as Room<unknown> as Room<M>;
   }
 
+  #restore(send: StoredSend): void {
+    if (!this.#rooms.has(send.room)) {
+      this.room(send.room);
+      this.#restored.add(this.#rooms.get(send.room) as RoomlogRoom);
+    }
+    this.#rooms.get(send.room)?.outbox.restore(send, this.user);
+  }
+
   on<K extends keyof ClientEvents>(event: K, fn: (event: ClientEvents[K]) => void): Unsubscribe {
     return this.#session.events.on(event, fn);
+  }
+
+  /** Made when it is first needed: where nothing is dialled, the runtime may have no network at all. */
+  #transport(): Ladder {
+    const { url, transports: names = TRANSPORTS } = this.#options;
+    this.#ladder ??= ladder({
+      url,
+      names,
+      WebSocket: () => webSocket(this.#options),
+      log: (event, data) => this.#session.log('info', event, data),
+    });
+    return this.#ladder;
   }
 
   async #connected(): Promise<void> {

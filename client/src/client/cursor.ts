@@ -4,6 +4,7 @@ import { jitter } from '../transport/backoff.js';
 import { concernsConnection, RoomlogError } from './error.js';
 import { Value } from './readable.js';
 import type { Session, Subscriber } from './session.js';
+import type { StoredWindow } from './storage.js';
 import type { Gap, RoomOptions, RoomState, RoomStatus } from './types.js';
 
 /** What a cursor tells its room. */
@@ -34,7 +35,7 @@ export class RoomCursor {
   readonly #room: string;
   readonly #session: Session;
   readonly #owner: Subscriber;
-  readonly #options: RoomOptions;
+  #options: RoomOptions;
   readonly #events: CursorEvents;
 
   #attached = false;
@@ -64,6 +65,30 @@ export class RoomCursor {
   /** The numbering that the window belongs to; undefined before the first page. */
   get epoch(): string | undefined {
     return this.#place?.epoch;
+  }
+
+  /** Takes other options, until the room is first attached. */
+  configure(options: RoomOptions): void {
+    this.#options = options;
+    this.position ??= options.position;
+  }
+
+  /** Begins with a window that was kept, unless it has begun already: the next join goes on behind it. */
+  seed({ epoch, floor, room: _, ...page }: StoredWindow): void {
+    if (this.#place || this.position !== undefined) return;
+    this.#place = { epoch, seq: page.prev };
+    this.floor = floor;
+    this.#events.replaced({ epoch, page, reason: undefined });
+    this.#replayedTo = page.seq;
+    this.#offer(epoch, page);
+    this.#publish();
+  }
+
+  /** Forgets where it stood; the next join begins with the latest page. */
+  clear(): void {
+    this.position = this.#place = this.#hole = undefined;
+    this.#head = 0;
+    this.#publish();
   }
 
   /** Follows the room from now on. */

@@ -1,10 +1,14 @@
 import { type AckFrame, type ErrorFrame, sendFrame } from '../protocol/frames.js';
 import { jitter } from '../transport/backoff.js';
 import { concernsConnection, localError, RoomlogError } from './error.js';
+import type { Keeper } from './keeper.js';
 import type { Session, Subscriber } from './session.js';
+import type { StoredSend } from './storage.js';
 
 /** How many sends of one room may wait for their answers at a time. */
 const WINDOW = 64;
+/** How long a send may wait to go out by itself. A tag is remembered for longer than that (TAG-7). */
+const EXPIRY_MS = 7 * 24 * 3_600_000;
 /** How often in a row the server may find a room's sends out of order until they are numbered anew. */
 const MAX_DISORDER = 5;
 
@@ -15,7 +19,11 @@ export interface Entry {
   readonly data: unknown;
   /** `data` as it was when the send was made. */
   readonly json: string;
-  readonly at: Date;
+  at: Date;
+  /** Its place in the room's sends, also across reloads. */
+  order: number;
+  /** Whose send it is; undefined until a user is known. It is never sent as anybody else's. */
+  author: string | undefined;
   state: 'queued' | 'sending' | 'failed';
   error: RoomlogError | undefined;
   /** How many times it went out without a definite answer: above 0 it may be stored. */
@@ -51,6 +59,7 @@ export class Outbox {
   readonly #room: string;
   readonly #session: Session;
   readonly #owner: Subscriber;
+  readonly #keeper: Keeper;
   readonly #events: OutboxEvents;
   /** In the order of n. An entry that a page settled meanwhile stays until its slot is answered. */
   #flights: Flight[] = [];
@@ -62,10 +71,11 @@ export class Outbox {
   #draining = false;
   #hold: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(room: string, session: Session, owner: Subscriber, events: OutboxEvents) {
+  constructor(room: string, session: Session, owner: Subscriber, keeper: Keeper, events: OutboxEvents) {
     this.#room = room;
     this.#session = session;
     this.#owner = owner;
+    this.#keeper = keeper;
     this.#events = events;
   }
 
@@ -75,11 +85,46 @@ export class Outbox {
   }
 
   /** Queues a send, behind all others. */
-  add(entry: Entry): void {
-    this.entries.push(entry);
-    this.#session.pendingChanged(1);
+  add(send: Pick<Entry, 'tag' | 'type' | 'data' | 'json'>): Entry {
+    const entry: Entry = {
+      ...send,
+      at: new Date(),
+      order: this.#keeper.nextOrder(),
+      author: this.#session.user,
+      state: 'queued',
+      error: undefined,
+      unsure: 0,
+    };
+    this.#queue(entry);
+    return entry;
+  }
+
+  /** Puts a kept send back where it was. One that is there already is left as it is. */
+  restore({ room: _, refusal, at, tried, ...send }: StoredSend, author: string | undefined): void {
+    if (this.find(send.tag)) return;
+    this.#keeper.nextOrder(send.order);
+    const entry: Entry = {
+      ...send,
+      data: JSON.parse(send.json),
+      at: new Date(at),
+      author,
+      state: refusal ? 'failed' : 'queued',
+      error: refusal && new RoomlogError(refusal),
+      unsure: tried ? 1 : 0,
+    };
+    const behind = this.entries.findIndex(({ order }) => order > entry.order);
+    this.entries.splice(behind < 0 ? this.entries.length : behind, 0, entry);
+    if (!refusal) this.#session.pendingChanged(1);
     this.#events.changed(entry);
     this.#pump();
+  }
+
+  /** The user is known: sends made before are theirs, and what is theirs and waits is kept. */
+  claim(user: string): void {
+    for (const entry of this.entries) {
+      entry.author ??= user;
+      if (entry.state !== 'failed') this.#keeper.keep(this.#room, entry);
+    }
   }
 
   /** Queues a failed send again, behind all others. */
@@ -88,7 +133,18 @@ export class Outbox {
     this.entries.splice(this.entries.indexOf(entry), 1);
     entry.state = 'queued';
     entry.error = undefined;
-    this.add(entry);
+    entry.at = new Date();
+    entry.order = this.#keeper.nextOrder();
+    this.#queue(entry);
+  }
+
+  #queue(entry: Entry): void {
+    this.entries.push(entry);
+    this.#session.pendingChanged(1);
+    this.#events.changed(entry);
+    this.#pump();
+    // Where it has gone out already it is kept once, as tried.
+    if (entry.state === 'queued') this.#keeper.keep(this.#room, entry);
   }
 
   /** Takes a send back: false if it may be stored. */
@@ -156,7 +212,7 @@ export class Outbox {
       this.#backOff(index, flight.n, frame);
     } else {
       this.#flights.splice(index, 1); // its n is used up (SEND-5)
-      if (this.entries.includes(flight.entry)) this.#fail(flight.entry, new RoomlogError(frame));
+      if (this.entries.includes(flight.entry)) this.#refuse(flight.entry, new RoomlogError(frame));
     }
     this.#pump();
   }
@@ -201,19 +257,33 @@ export class Outbox {
   }
 
   #launch(entry: Entry): void {
+    const refusal = this.#unfit(entry);
+    if (refusal) {
+      this.#fail(entry, refusal);
+      return;
+    }
     const n = this.#nextN;
     const frame = (id: number) => sendFrame(id, n, { room: this.#room, ...entry });
     // A frame above the limit would cost the connection (CLOSE-5), each time anew.
     if (isLonger(frame(Number.MAX_SAFE_INTEGER), this.#session.frameBytes)) {
-      this.#fail(entry, localError('message_too_large', 'The message is too large for the server.', false));
+      this.#refuse(entry, localError('message_too_large', 'The message is too large for the server.', false));
       return;
     }
     this.#nextN++;
     entry.state = 'sending';
-    entry.unsure++;
+    if (entry.unsure++ === 0) this.#keeper.keep(this.#room, entry);
     const id = this.#session.request(this.#owner, frame);
     this.#flights.push({ id, n, entry });
     this.#events.changed(entry);
+  }
+
+  /** Why an entry may not go out on this connection. What is kept of it stays as it is. */
+  #unfit({ author, at }: Entry): RoomlogError | undefined {
+    if (author !== this.#session.user) {
+      return localError('author_mismatch', 'This was written by another user, and is theirs to send.', false);
+    }
+    if (Date.now() - at.getTime() < EXPIRY_MS) return undefined;
+    return localError('expired', 'This waited for more than 7 days and was not sent.', true);
   }
 
   #land(id: number | undefined): Flight | undefined {
@@ -234,7 +304,14 @@ export class Outbox {
     this.#events.failed(entry, error);
   }
 
+  /** Refused for good: that is kept too, with its reason. */
+  #refuse(entry: Entry, error: RoomlogError): void {
+    this.#fail(entry, error);
+    this.#keeper.keep(this.#room, entry);
+  }
+
   #remove(entry: Entry): void {
+    this.#keeper.forget(this.#room, entry);
     this.entries.splice(this.entries.indexOf(entry), 1);
     if (entry.state !== 'failed') this.#session.pendingChanged(-1);
   }

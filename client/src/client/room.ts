@@ -1,15 +1,19 @@
 import type { Page, ServerFrame, WireEvent } from '../protocol/frames.js';
 import { RoomCursor } from './cursor.js';
 import { localError, type RoomlogError } from './error.js';
-import type { HistoryReader } from './history.js';
+import type { HistoryReader, ReadPage } from './history.js';
+import type { Keeper } from './keeper.js';
 import { type Entry, Outbox } from './outbox.js';
 import { Emitter, type Readable, type Unsubscribe, Value } from './readable.js';
+import { Recent } from './recent.js';
 import type { Session, Subscriber } from './session.js';
 import { newTag } from './tag.js';
 import { MESSAGE, Timeline, toMessage } from './timeline.js';
 import type {
   HistoryOptions,
   HistoryPage,
+  HistoryView,
+  HistoryViewOptions,
   Message,
   Messages,
   Older,
@@ -23,6 +27,9 @@ import type {
 
 type Any = Message<unknown>;
 
+/** How many messages the live window holds unless told otherwise. */
+const WINDOW = 5_000;
+
 /** The promise of a send that is not settled yet. */
 interface Promised {
   handle: SendHandle<unknown>;
@@ -35,29 +42,35 @@ export interface RoomNeeds {
   session: Session;
   history: HistoryReader;
   options: RoomOptions;
+  keeper: Keeper;
 }
 
 /** One room: its cursor, its outbox and its timeline, which know nothing of each other. */
 export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown> {
   readonly id: string;
   readonly older: Value<Older>;
+  /** For the client: what it keeps. */
+  readonly outbox: Outbox;
 
   readonly #session: Session;
   readonly #history: HistoryReader;
   readonly #events = new Emitter<RoomEvents>();
   readonly #cursor: RoomCursor;
-  readonly #outbox: Outbox;
   readonly #timeline: Timeline;
+  readonly #recent: Recent;
+  readonly #keeper: Keeper;
   readonly #promised = new Map<string, Promised>();
   #attached = 0;
   #leave: ReturnType<typeof setTimeout> | undefined;
   #loading: Promise<{ done: boolean }> | undefined;
 
-  constructor(id: string, { session, history, options }: RoomNeeds) {
+  constructor(id: string, { session, history, options, keeper }: RoomNeeds) {
     this.id = id;
     this.#session = session;
     this.#history = history;
-    this.#outbox = new Outbox(id, session, this, {
+    this.#keeper = keeper;
+    this.#recent = new Recent(id, keeper);
+    this.outbox = new Outbox(id, session, this, keeper, {
       changed: entry => this.#timeline.changed(entry),
       acked: (entry, ack) => {
         this.#cursor.headSeen(ack.seq);
@@ -69,18 +82,22 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
         this.#promised.delete(entry.tag);
       },
     });
-    this.#timeline = new Timeline(this.#outbox.entries, () => session.user ?? '');
+    this.#timeline = new Timeline(this.outbox.entries, () => session.user ?? '', options.window ?? WINDOW);
     this.older = new Value<Older>({ hasMore: false, loading: false, error: undefined });
     this.#cursor = new RoomCursor(id, session, this, options, {
       replaced: at => {
         this.#timeline.replace(at.page.prev, at.reason !== undefined);
+        this.#recent.replaced();
         this.#showOlder();
         const { reason, epoch, page } = at;
         if (reason) this.#events.emit('reset', { reason, epoch, from: page.prev, seq: page.seq });
       },
       page: (page, replayedTo) => this.#take(page, replayedTo),
       gap: gap => this.#events.emit('gap', gap),
-      denied: error => session.events.emit('error', error),
+      denied: error => {
+        this.#recent.drop();
+        session.events.emit('error', error);
+      },
     });
   }
 
@@ -104,12 +121,18 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     return this.#events.on(event, fn);
   }
 
+  /** For the client: options that come after the room was made, before it was first attached. */
+  configure(options: RoomOptions): void {
+    this.#cursor.configure(options);
+  }
+
   attach(): Unsubscribe {
     let attached = true;
     clearTimeout(this.#leave);
     if (this.#attached++ === 0 && this.#leave === undefined) {
       this.#session.openUnlessOver();
-      this.#cursor.attach();
+      if (this.#keeper.keepsWindows && this.position === undefined) void this.#begin();
+      else this.#cursor.attach();
     }
     this.#leave = undefined;
     return () => {
@@ -123,6 +146,27 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     };
   }
 
+  /** Shows the window that was kept, then follows the room from behind it. */
+  async #begin(): Promise<void> {
+    const user = this.#session.user;
+    const window = await this.#recent.read();
+    if (window && user === this.#session.user) this.#cursor.seed(window);
+    if (this.#attached > 0) this.#cursor.attach();
+  }
+
+  /** For the keeper: writes what has gathered. */
+  write(): void {
+    this.#recent.write();
+  }
+
+  /** For the keeper: shows nothing of what another user was given. */
+  clear(): void {
+    this.#cursor.clear();
+    this.#recent.replaced();
+    this.#timeline.replace(0, true);
+    this.#showOlder();
+  }
+
   // ---- sends ----
 
   send(data: unknown, { type = MESSAGE, tag: given }: SendOptions = {}): SendHandle<unknown> {
@@ -131,35 +175,25 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     const tag = given?.toLowerCase() ?? newTag();
     const before = this.#promised.get(tag);
     if (before) return before.handle; // the same send once more
-    const known = this.#outbox.find(tag);
-    if (known) this.#outbox.discard(known); // a failed one, made anew by the application
+    const known = this.outbox.find(tag);
+    if (known) this.outbox.discard(known); // a failed one, made anew by the application
     const handle = this.#promise(tag);
-    const entry: Entry = {
-      tag,
-      type,
-      data,
-      json,
-      at: new Date(),
-      state: 'queued',
-      error: undefined,
-      unsure: 0,
-    };
-    this.#outbox.add(entry);
+    const entry = this.outbox.add({ tag, type, data, json });
     this.#failIfOver(entry);
     return handle;
   }
 
   retry(tag: string): void {
-    const entry = this.#outbox.find(tag);
+    const entry = this.outbox.find(tag);
     if (entry?.state !== 'failed') return;
     if (!this.#promised.has(tag)) this.#promise(tag);
-    this.#outbox.retry(entry);
+    this.outbox.retry(entry);
     this.#failIfOver(entry);
   }
 
   discard(tag: string): boolean {
-    const entry = this.#outbox.find(tag);
-    if (!entry || !this.#outbox.discard(entry)) return false;
+    const entry = this.outbox.find(tag);
+    if (!entry || !this.outbox.discard(entry)) return false;
     this.#promised.get(tag)?.reject(localError('cancelled', 'The send was cancelled.', false));
     this.#promised.delete(tag);
     return true;
@@ -167,7 +201,7 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
 
   #failIfOver(entry: Entry): void {
     const over = this.#session.givenUp;
-    if (over && entry.state === 'queued') this.#outbox.give(over);
+    if (over && entry.state === 'queued') this.outbox.give(over);
   }
 
   #promise(tag: string): SendHandle<unknown> {
@@ -197,37 +231,39 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
 
   up(): void {
     this.#cursor.up();
-    this.#outbox.up();
+    this.outbox.up();
   }
 
   down(): void {
     this.#cursor.down();
-    this.#outbox.down();
+    this.outbox.down();
   }
 
   give(up: RoomlogError): void {
-    this.#outbox.give(up);
+    this.outbox.give(up);
   }
 
   frame(frame: ServerFrame): void {
     if (frame.op === 'joined') this.#cursor.joined(frame);
     else if (frame.op === 'page') this.#cursor.page(frame);
     else if (frame.op === 'reset') this.#cursor.reset(frame);
-    else if (frame.op === 'ack') this.#outbox.ack(frame);
-    else if (frame.op === 'error' && !this.#cursor.refused(frame)) this.#outbox.refused(frame);
+    else if (frame.op === 'ack') this.outbox.ack(frame);
+    else if (frame.op === 'error' && !this.#cursor.refused(frame)) this.outbox.refused(frame);
   }
 
   #own = (event: WireEvent): boolean => event.author === this.#session.user;
 
   #take(page: Page, replayedTo: number): void {
     for (const event of page.events) {
-      const stored = this.#own(event) ? this.#outbox.stored(event.tag) : undefined;
+      const stored = this.#own(event) ? this.outbox.stored(event.tag) : undefined;
       if (stored) {
         this.#timeline.changed(stored);
         this.#settle(stored.tag, toMessage(event, true));
       }
     }
     this.#timeline.append(page, this.#own);
+    if (this.#timeline.base >= this.#cursor.floor) this.#showOlder();
+    this.#recent.took(page, this.#cursor.epoch as string, this.#cursor.floor);
     for (const event of page.events) {
       const { seq, type, tag, author, data } = event;
       const via = seq <= replayedTo ? 'replay' : 'live';
@@ -277,12 +313,29 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     this.older.set({ ...this.older.get(), ...changes, hasMore });
   }
 
+  #read({ before, after, around, limit }: HistoryOptions): Promise<ReadPage> {
+    const newest = after === undefined && before === undefined && around === undefined;
+    return this.#history.read(this.id, {
+      before: newest ? Number.MAX_SAFE_INTEGER : before,
+      after,
+      around,
+      limit,
+    });
+  }
+
+  async view({ max = 500, ...options }: HistoryViewOptions = {}): Promise<HistoryView<unknown>> {
+    const [{ View }, page] = await Promise.all([import('./view.js'), this.#read(options)]);
+    return new View(page, {
+      max,
+      read: query => this.#history.read(this.id, query),
+      own: this.#own,
+      liveFrom: () => this.#timeline.base,
+    });
+  }
+
   async history(options: HistoryOptions = {}): Promise<HistoryPage<unknown>> {
     const { limit } = options;
-    const newest =
-      options.after === undefined && options.before === undefined && options.around === undefined;
-    const query = newest ? { before: Number.MAX_SAFE_INTEGER } : options;
-    const page = await this.#history.read(this.id, { ...query, limit });
+    const page = await this.#read(options);
     const forward = options.after !== undefined;
     return {
       items: page.events.filter(e => e.type === MESSAGE).map(e => toMessage(e, this.#own(e))),

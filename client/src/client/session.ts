@@ -1,5 +1,6 @@
 import { type ClientFrame, FRAME_BYTES, type ServerFrame, type WelcomeFrame } from '../protocol/frames.js';
 import { jitter } from '../transport/backoff.js';
+import type { TransportName } from '../transport/ladder.js';
 import type { Transport } from '../transport/transport.js';
 import { Connection, type Ending } from './connection.js';
 import { localError, type RoomlogError } from './error.js';
@@ -12,7 +13,7 @@ import type {
   LogEntry,
   TokenContext,
 } from './types.js';
-import { deviceOffline, tabHidden, watchDevice } from './wake.js';
+import { deviceOffline, holdPage, tabHidden, watchDevice } from './wake.js';
 
 /** How long a connection must hold until the attempts are counted from 0 again (CLOSE-8). */
 const STABLE_MS = 10_000;
@@ -34,6 +35,10 @@ export interface Subscriber {
 /** What the session needs of the options, defaults filled in. */
 export interface SessionSettings extends ClientOptions {
   transport: () => Transport;
+  /** The name of the transport that was dialled last. */
+  transportName: () => TransportName | undefined;
+  /** Told who the user is: as given, then as the server says, each time. */
+  known: (user: string) => void;
 }
 
 /**
@@ -73,6 +78,7 @@ export class Session {
 
   constructor(settings: SessionSettings) {
     this.#settings = settings;
+    this.user = settings.user;
     this.status = new Value(this.#snapshot());
   }
 
@@ -114,6 +120,7 @@ export class Session {
       hidden: () => this.#hid(),
     });
     this.#watchLoss();
+    if (this.user !== undefined) this.#settings.known(this.user);
     this.#dial();
   }
 
@@ -203,6 +210,7 @@ export class Session {
     this.log('info', 'connection.up', { user: frame.user, ms: performance.now() - connection.startedAt });
     this.#publish();
     this.#found();
+    this.#settings.known(frame.user);
     for (const room of [...this.rooms.values()]) room.up();
   }
 
@@ -314,6 +322,7 @@ export class Session {
   pendingChanged(by: number): void {
     if (by === 0) return;
     this.#pending += by;
+    if (this.#settings.warnBeforeUnload !== false) holdPage(this, this.#pending > 0);
     // A tab that did not dial because nobody saw it has something to say now.
     if (by > 0 && this.#wanted && !this.#connection && this.#retryAt === undefined) this.#dial();
     this.#publish();
@@ -351,6 +360,7 @@ export class Session {
       attempt: this.#attempt,
       rttMs: this.#rttMs,
       pendingSends: this.#pending,
+      transport: this.isUp ? this.#settings.transportName() : undefined,
       lastSyncedAt: this.isUp ? undefined : this.#lastSyncedAt,
     };
   }

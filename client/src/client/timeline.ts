@@ -33,14 +33,20 @@ export class Timeline {
   /** The window begins behind this seq. */
   base = 0;
 
+  /** The window ends with this seq. */
+  #end = 0;
+  /** How many messages the window may hold: what was asked for in addition stays. */
+  #bound: number;
+  readonly #window: number;
   #log: Message<unknown>[] = [];
   #acked: (Message<unknown> & { seq: number })[] = [];
   readonly #unsent: readonly Entry[];
   readonly #author: () => string;
   readonly #shown = new WeakMap<Entry, Message<unknown>>();
 
-  /** `unsent` is the outbox's own list; `author` tells who the client's user is. */
-  constructor(unsent: readonly Entry[], author: () => string) {
+  /** `unsent` is the outbox's own list; `author` tells who the client's user is; `window` is how many messages are kept. */
+  constructor(unsent: readonly Entry[], author: () => string, window: number) {
+    this.#window = this.#bound = window;
     this.#unsent = unsent;
     this.#author = author;
     this.list = new Derived(() => [
@@ -55,7 +61,8 @@ export class Timeline {
     let message = this.#shown.get(entry);
     if (!message) {
       const { tag, type, data, at, state, error } = entry;
-      message = { tag, seq: null, type, author: this.#author(), own: true, data, at, delivery: state, error };
+      const author = entry.author ?? this.#author();
+      message = { tag, seq: null, type, author, own: true, data, at, delivery: state, error };
       this.#shown.set(entry, message);
     }
     return message;
@@ -71,8 +78,10 @@ export class Timeline {
   acked(entry: Entry, ack: AckFrame): Message<unknown> {
     const { seq, at } = ack;
     const sent = { ...this.show(entry), seq, at: new Date(at), delivery: 'sent' as const, error: undefined };
+    // What came in a page before it was found in the storage is shown already.
     if (entry.type === MESSAGE) {
-      this.#acked = [...this.#acked, sent].sort((a, b) => a.seq - b.seq).slice(-MAX_ACKED);
+      if (seq > this.#end)
+        this.#acked = [...this.#acked, sent].sort((a, b) => a.seq - b.seq).slice(-MAX_ACKED);
       this.list.invalidate();
     }
     return sent;
@@ -80,8 +89,9 @@ export class Timeline {
 
   /** Begins the window anew behind `seq`. On a reset what was acked in the old numbering goes too. */
   replace(seq: number, isReset: boolean): void {
-    this.base = seq;
+    this.base = this.#end = seq;
     this.#log = [];
+    this.#bound = this.#window;
     if (isReset) this.#acked = [];
     this.list.invalidate();
   }
@@ -89,9 +99,18 @@ export class Timeline {
   /** Takes a page at the window's end. */
   append(page: Page, own: (event: WireEvent) => boolean): void {
     for (const event of page.events) if (event.type === MESSAGE) this.#log.push(toMessage(event, own(event)));
+    this.#end = page.seq;
+    this.#trim();
     // The page has shown these, or they lie before the window.
     this.#acked = this.#acked.filter(message => message.seq > page.seq);
     this.list.invalidate();
+  }
+
+  /** Drops the oldest, a tenth of the window at a time: they can be loaded again. */
+  #trim(): void {
+    if (this.#log.length <= this.#bound * 1.1) return;
+    this.#log = this.#log.slice(-this.#bound);
+    this.base = (this.#log[0]?.seq as number) - 1;
   }
 
   /** Takes a page of history before the window. False if the window has moved since it was asked for. */
@@ -101,6 +120,7 @@ export class Timeline {
       .filter(event => event.type === MESSAGE)
       .map(event => toMessage(event, own(event)));
     this.#log = [...older, ...this.#log];
+    this.#bound = Math.max(this.#bound, this.#window + this.#log.length);
     this.base = page.prev;
     this.list.invalidate();
     return true;

@@ -1,8 +1,10 @@
 import type { ResetReason } from '../protocol/codes.js';
 import type { BackoffOptions } from '../transport/backoff.js';
+import type { TransportName } from '../transport/ladder.js';
 import type { WebSocketConstructor } from '../transport/socket.js';
 import type { RoomlogError } from './error.js';
 import type { Readable, Unsubscribe } from './readable.js';
+import type { ClientStorage } from './storage.js';
 
 /**
  * The application's own types, by augmentation:
@@ -46,6 +48,8 @@ export interface ConnectionStatus {
   readonly rttMs: number | undefined;
   /** Sends that are queued or under way, of all rooms. */
   readonly pendingSends: number;
+  /** What carries the connection; undefined while there is none. */
+  readonly transport?: TransportName | undefined;
   /** When the lost connection was last heard from, in epoch milliseconds; undefined while connected. */
   readonly lastSyncedAt: number | undefined;
 }
@@ -75,6 +79,12 @@ export interface ClientOptions {
   token: string | ((context: TokenContext) => Promise<string>);
   /** Where the runtime has no WebSocket of its own (Node 20): the class of npm `ws`. */
   WebSocket?: WebSocketConstructor;
+  /**
+   * The ways to reach the server, the best first; the next is taken where something in between (a proxy that blocks
+   * upgrades, holds streams back or cuts them) is in the way of one, and the first is tried again later. Those behind
+   * the first are loaded when they are needed. All three: `websocket`, `sse`, `poll`.
+   */
+  transports?: readonly TransportName[];
   /** Waits between attempts: full jitter, 250 ms doubling up to 20 s. */
   backoff?: BackoffOptions;
   /** How long a drop lasts before `lost-connection` says so, in milliseconds. 5,000. */
@@ -85,6 +95,23 @@ export interface ClientOptions {
   limit?: number;
   /** The most events to catch up on; a larger gap is a reset, reason `too_far`. Absent: all. */
   replay?: number;
+  /**
+   * How many messages `messages.list` holds before the oldest are dropped, to be loaded again by `loadOlder`; what that
+   * has loaded stays. 5,000.
+   */
+  window?: number;
+  /**
+   * Keeps what is unsent, and the newest events of each room, through reloads and crashes: `indexedDBStorage()` of
+   * `roomlog/indexeddb`. Absent: in memory only. It belongs to the server and the user, and is never sent as somebody else's.
+   */
+  storage?: ClientStorage;
+  /**
+   * The user whose kept sends and rooms are shown before the first connection says who it is, e.g. after a reload while offline.
+   * If the server says another, nothing of this one is sent.
+   */
+  user?: string;
+  /** Whether the browser asks before a page is left in which something is unsent. True. */
+  warnBeforeUnload?: boolean;
   /** Hears what the client does. */
   onLog?: (entry: LogEntry) => void;
 }
@@ -107,16 +134,21 @@ export interface RoomOptions {
   limit?: number;
   /** As in ClientOptions, for this room. */
   replay?: number;
+  /** As in ClientOptions, for this room. */
+  window?: number;
 }
 
 /** One connection to one server, and the rooms over it. */
 export interface Client {
   readonly status: Readable<ConnectionStatus>;
-  /** The user of the token, once a connection has been made. */
+  /** The user of the token, once a connection has been made; until then the option `user`. */
   readonly user: string | undefined;
   /** Connects. Resolves when connected; rejects when that fails for good or the client is closed. */
   connect(): Promise<void>;
-  /** Ends the connection and fails what is still unsent. Calling it again does nothing. `connect()` begins anew. */
+  /**
+   * Ends the connection and fails what is still unsent; where there is a `storage`, it stays kept there. Resolves when
+   * that is written. Calling it again does nothing. `connect()` begins anew.
+   */
   close(): Promise<void>;
   /** Does not wait for the next attempt; when connected, checks that the other side is there. */
   retryNow(): void;
@@ -182,6 +214,34 @@ export interface HistoryPage<M = MessageBody> {
   next(): Promise<HistoryPage<M>>;
 }
 
+/** How a view is made. */
+export interface HistoryViewOptions extends HistoryOptions {
+  /** How many messages it holds: what is beyond goes at the end away from the load. 500. */
+  max?: number;
+}
+
+/** How a view is. A new object for each change. */
+export interface HistoryViewState {
+  readonly hasOlder: boolean;
+  /** Whether more was known to follow when the view last read: new events do not come into it by themselves. */
+  readonly hasNewer: boolean;
+  /** Whether it reaches `messages.list`, which can be shown from here on without a gap. */
+  readonly meetsLive: boolean;
+  readonly loading: boolean;
+  /** Why the last load failed: `reset` if the view belongs to a numbering that is no more. */
+  readonly error: RoomlogError | undefined;
+}
+
+/** A stretch of history beside the live window, such as that around a linked message, that can be walked both ways. */
+export interface HistoryView<M = MessageBody> {
+  readonly list: Readable<readonly Message<M>[]>;
+  readonly state: Readable<HistoryViewState>;
+  /** Loads up to `limit` (50) events before it. Rejects with a RoomlogError; loads come one after the other. */
+  loadOlder(limit?: number): Promise<void>;
+  /** Loads up to `limit` (50) events behind it. Rejects with a RoomlogError. */
+  loadNewer(limit?: number): Promise<void>;
+}
+
 /** What lies before the loaded window. */
 export interface Older {
   readonly hasMore: boolean;
@@ -208,6 +268,8 @@ export interface Messages<M = MessageBody> {
   loadOlder(limit?: number): Promise<{ done: boolean }>;
   /** Reads history beside the window. Rejects with a RoomlogError. */
   history(options?: HistoryOptions): Promise<HistoryPage<M>>;
+  /** Opens a view of history that can be walked both ways. Rejects with a RoomlogError. */
+  view(options?: HistoryViewOptions): Promise<HistoryView<M>>;
 }
 
 /**

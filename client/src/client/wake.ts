@@ -36,3 +36,18 @@ export function watchDevice(events: DeviceEvents): Unsubscribe {
   );
   return () => stop.abort();
 }
+
+const holders = new Set<object>();
+const ask = (event: Event) => event.preventDefault();
+
+/**
+ * Lets the browser ask before the page is left, while any holder wants it. The listener is there only as long: it costs
+ * the page its place in the back/forward cache.
+ */
+export function holdPage(holder: object, holds: boolean): void {
+  if (typeof window === 'undefined') return;
+  if (holds) holders.add(holder);
+  else holders.delete(holder);
+  if (holders.size > 0) window.addEventListener('beforeunload', ask);
+  else window.removeEventListener('beforeunload', ask);
+}

@@ -50,6 +50,10 @@ export type LocalCode =
   | 'closed'
   /** The send was cancelled by its sender. */
   | 'cancelled'
+  /** The send was made by another user than the connection's. */
+  | 'author_mismatch'
+  /** The send waited for more than 7 days. */
+  | 'expired'
   /** The token callback failed. */
   | 'no_token'
   /** This runtime has no WebSocket and none was given. */

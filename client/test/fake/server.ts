@@ -30,6 +30,8 @@ export class FakeServer {
   /** Nothing passes: new dials hang, and a connection that lost something is mute for ever, OPEN as it looks. */
   blackHole = false;
   pageSize = 100;
+  /** Told of every stored event and restore: what follows the log other than by a socket. */
+  readonly watchers = new Set<() => void>();
 
   readonly #connections = new Set<ServerEnd>();
 
@@ -54,6 +56,7 @@ export class FakeServer {
     const at = '2026-11-23T10:00:00.123456Z';
     this.log.push({ room: 'chat:a', seq, type: 'message', author, tag, at, data });
     for (const end of this.#connections) end.grown();
+    for (const watcher of this.watchers) watcher();
     return { seq, duplicate: false };
   }
 
@@ -62,6 +65,7 @@ export class FakeServer {
     this.log.splice(Math.max(0, this.head - lost));
     this.epoch = `e${Number(this.epoch.slice(1)) + 1}`;
     for (const end of this.#connections) end.reset();
+    for (const watcher of this.watchers) watcher();
   }
 
   #dialled(socket: FakeSocket): void {

@@ -1,0 +1,127 @@
+import type { Refusal, RoomlogError } from './error.js';
+import type { Entry, Outbox } from './outbox.js';
+import type { ClientStorage, SendBox, StoredSend, StoredWindow, WindowBox } from './storage.js';
+
+/** How long a storage may take to finish. */
+const CLOSE_MS = 1_000;
+
+/** What a keeper asks of a room. */
+export interface KeptRoom {
+  readonly outbox: Outbox;
+  /** Writes what has gathered. */
+  write(): void;
+  /** Shows nothing of what another user was given. */
+  clear(): void;
+}
+
+/** What a keeper needs. */
+export interface KeeperNeeds {
+  storage: ClientStorage | undefined;
+  /** The API's root. */
+  server(): string;
+  rooms(): Iterable<KeptRoom>;
+  /** Puts a kept send back into its room. */
+  restore(send: StoredSend): void;
+  isUp(): boolean;
+  failed(cause: unknown): void;
+}
+
+/** Keeps sends, and windows of rooms, in the storage of the user whose they are. Without a storage it keeps nothing. */
+export class Keeper {
+  readonly #needs: KeeperNeeds;
+  #user: string | undefined;
+  #box: SendBox | undefined;
+  #windows: WindowBox | undefined;
+  #order = 0;
+
+  constructor(needs: KeeperNeeds) {
+    this.#needs = needs;
+  }
+
+  /** The user is known, or is another. */
+  use(user: string): void {
+    const { storage, server, rooms, restore, isUp, failed } = this.#needs;
+    if (user !== this.#user || !this.#box) {
+      void this.close();
+      if (this.#user !== undefined && user !== this.#user) for (const room of rooms()) room.clear();
+      this.#user = user;
+      const owner = storage && { server: server(), user };
+      this.#windows = owner && storage.windows(owner, failed);
+      this.#box =
+        owner &&
+        storage.sends(owner, {
+          isUp,
+          failed,
+          adopted: sends => {
+            for (const send of sends) restore(send);
+          },
+        });
+      for (const { outbox } of rooms()) outbox.claim(user);
+    }
+    this.#box?.adopt();
+  }
+
+  /** Lets go of what is kept. Resolves when all of it is written, or within a second. */
+  async close(): Promise<void> {
+    const boxes = [this.#windows, this.#box];
+    if (!this.#box) return;
+    for (const room of this.#needs.rooms()) room.write();
+    this.#windows = this.#box = undefined;
+    let giveUp: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>(resolve => {
+      giveUp = setTimeout(() => resolve(), CLOSE_MS);
+    });
+    await Promise.race([Promise.all(boxes.map(box => box?.close())), late]);
+    clearTimeout(giveUp);
+  }
+
+  /** Whether windows are kept: not before the user is known. */
+  get keepsWindows(): boolean {
+    return this.#windows !== undefined;
+  }
+
+  async readWindow(room: string): Promise<StoredWindow | undefined> {
+    return this.#windows?.read(room);
+  }
+
+  keepWindow(window: StoredWindow): void {
+    this.#windows?.put(window);
+  }
+
+  forgetWindow(room: string): void {
+    this.#windows?.delete(room);
+  }
+
+  /** A place behind all others, also those of earlier pages and of a clock that was ahead. */
+  nextOrder(seen = 0): number {
+    this.#order = Math.max(this.#order + 1, Date.now(), seen);
+    return this.#order;
+  }
+
+  /** Keeps an entry as it is. One of somebody else stays as their own box has it. */
+  keep(room: string, entry: Entry): void {
+    const { tag, type, json, order, unsure, state, error, author } = entry;
+    if (author === undefined || author !== this.#user) return;
+    this.#box?.put({
+      room,
+      tag,
+      type,
+      json,
+      at: entry.at.getTime(),
+      order,
+      tried: unsure > 0,
+      refusal: state === 'failed' ? refusalOf(error) : undefined,
+    });
+  }
+
+  /** The entry is stored by the server, or discarded. */
+  forget(room: string, { author, tag }: Entry): void {
+    if (author === this.#user) this.#box?.delete(room, tag);
+  }
+}
+
+function refusalOf(error: RoomlogError | undefined): Refusal | undefined {
+  if (!error) return undefined;
+  const { code, message: title, retryable, field, limit } = error;
+  return { code, title, retryable, field, limit };
+}

@@ -1,0 +1,75 @@
+import type { Page } from '../protocol/frames.js';
+import type { Refusal } from './error.js';
+
+/** Whose things are kept: a user of a server. Nothing of one owner is ever given to another. */
+export interface StorageOwner {
+  /** The API's root. */
+  readonly server: string;
+  readonly user: string;
+}
+
+/** A send as it is kept until it is stored by the server or discarded. */
+export interface StoredSend {
+  readonly room: string;
+  readonly tag: string;
+  readonly type: string;
+  /** The data as JSON text. */
+  readonly json: string;
+  /** When it was sent, in epoch milliseconds. */
+  readonly at: number;
+  /** Its place among the sends of its room: higher is later. */
+  readonly order: number;
+  /** Whether it went out: then the server may have it. */
+  readonly tried: boolean;
+  /** Why it was refused for good, if it was. */
+  readonly refusal: Refusal | undefined;
+}
+
+/** What a box of sends tells its owner. */
+export interface SendBoxEvents {
+  /** Sends that a tab which is gone has left behind are this client's from now on. In the order of `order`. */
+  adopted(sends: readonly StoredSend[]): void;
+  /** Whether there is a connection. */
+  isUp(): boolean;
+  /** Something could not be kept or read. The client goes on without. */
+  failed(cause: unknown): void;
+}
+
+/** The kept sends of one owner, as far as they are this client's. */
+export interface SendBox {
+  /** Keeps a send, in place of the one with its room and tag. Writes take effect in the order of the calls. */
+  put(send: StoredSend): void;
+  /** Forgets a send. */
+  delete(room: string, tag: string): void;
+  /** Looks for what other tabs have left behind: now, and from time to time while there is a connection. */
+  adopt(): void;
+  /** Finishes what is under way and lets go of the sends, so that another tab may adopt them. */
+  close(): Promise<void>;
+}
+
+/** The newest events of a room and the position behind them: one record, so that they never tell of different moments. */
+export interface StoredWindow extends Page {
+  readonly room: string;
+  readonly epoch: string;
+  /** The first seq that could be read when it was kept. */
+  readonly floor: number;
+}
+
+/** The kept windows of one owner. */
+export interface WindowBox {
+  /** Reads one; undefined where there is none, or it cannot be read. It never rejects. */
+  read(room: string): Promise<StoredWindow | undefined>;
+  /** Keeps one in place of an earlier one. Writes take effect in the order of the calls. */
+  put(window: StoredWindow): void;
+  delete(room: string): void;
+  /** Finishes what is under way. */
+  close(): Promise<void>;
+}
+
+/** Where a client keeps what is to survive a reload. `roomlog/indexeddb` has one for browsers. */
+export interface ClientStorage {
+  /** Opens the box of an owner. Nothing throws: what fails is told by `failed`. */
+  sends(owner: StorageOwner, events: SendBoxEvents): SendBox;
+  /** Opens the windows of an owner. What fails is told by `failed`. */
+  windows(owner: StorageOwner, failed: (cause: unknown) => void): WindowBox;
+}
