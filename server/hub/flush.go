@@ -116,6 +116,11 @@ func (w *worker) markSubscribers(r *liveRoom) {
 func (c *Conn) flush(w *worker) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.flushLocked(w)
+}
+
+// flushLocked is flush for who holds c.mu.
+func (c *Conn) flushLocked(w *worker) {
 	c.queued = false
 	if c.closed || c.stalled {
 		c.mutateQueue()
