@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -117,6 +116,11 @@ func (w *worker) markSubscribers(r *liveRoom) {
 func (c *Conn) flush(w *worker) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.flushLocked(w)
+}
+
+// flushLocked is flush for who holds c.mu.
+func (c *Conn) flushLocked(w *worker) {
 	c.queued = false
 	if c.closed || c.stalled {
 		c.mutateQueue()
@@ -234,7 +238,7 @@ func tooSlow(err error) *room.Error {
 // farewell writes the replies that a full peer kept waiting, and ends the connection. The caller holds
 // c.mu, which is let go while the peer takes them.
 func (c *Conn) farewell() {
-	last := bytes.Clone(c.replies) // the buffer may be taken back meanwhile (Conn.Flush)
+	last := c.replies
 	c.replies = nil
 	c.mu.Unlock()
 	if len(last) > 0 {

@@ -13,20 +13,19 @@ func (c *Conn) Hold() {
 
 // Flush writes what has gathered since Hold.
 func (c *Conn) Flush() {
+	w := flushers.Get().(*worker)
+	defer flushers.Put(w)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	wanted, replies := c.wanted, c.replies
 	c.held, c.wanted = false, false
-	c.mu.Unlock()
 	if !wanted {
 		return
 	}
-	w := flushers.Get().(*worker)
-	c.flush(w)
-	flushers.Put(w)
-	c.mu.Lock()
-	written := c.replies == nil // and nobody has them: a sink keeps nothing, and what was left of them is a copy
-	c.mu.Unlock()
-	if written {
+	c.flushLocked(w)
+	// A sink keeps nothing, and what was left of them is a copy. It is one hold of the lock: else who took them
+	// meanwhile (see farewell) might have them still.
+	if c.replies == nil {
 		reuse(replies)
 	}
 }

@@ -124,27 +124,62 @@ type never struct{}
 
 func (never) Permits(room.ID) *room.Error { return &room.Error{Code: room.CodeForbidden, Title: "No."} }
 
-// keeper is a full peer: it has what it is given for as long as it likes.
-type keeper struct{ has []byte }
+// full is a sink that is full from the first byte on: what it takes it takes by WriteAll, one let at a time.
+type full struct {
+	begun chan []byte   // what is written, while it is
+	let   chan struct{} // lets it end
+}
 
-func (k *keeper) TryWrite([][]byte) (int, error) { return 0, nil }
-func (k *keeper) WriteAll(p []byte) error        { k.has = p; return nil }
-func (k *keeper) Close(*room.Error)              {}
+func (f *full) TryWrite([][]byte) (int, error) { return 0, nil }
+func (f *full) WriteAll(p []byte) error        { f.begun <- p; <-f.let; return nil }
+func (f *full) Close(*room.Error)              {}
 
-// Flush takes a buffer back when the connection has no replies any more. Those that a peer takes while it is bidden
-// farewell are not in that buffer: it is another connection's by then.
-func TestAFarewellIsACopy(t *testing.T) {
-	k := &keeper{}
-	c := &Conn{sink: k, replies: append(pageBuffer(), "the last acks"...)}
-	buffer := c.replies
-	c.mu.Lock()
-	c.farewell()
-	c.mu.Unlock()
-	if c.replies != nil {
-		t.Fatal("there are replies after the farewell")
+// A hub that stops writes the last replies of a full connection without its lock (CLOSE-7): their buffer is not
+// another's page meanwhile, also where the reader flushes just then.
+func TestTheBufferOfAFarewellIsNotUsedAgain(t *testing.T) {
+	h := newHub(t, Config{Store: newModel()})
+	f := &full{begun: make(chan []byte), let: make(chan struct{})}
+	c, err := h.Attach(f, wire.WebSocket)
+	if err != nil {
+		t.Fatal(err)
 	}
-	copy(buffer, "a page of another")
-	if string(k.has) != "the last acks" {
-		t.Errorf("the peer is given %q", k.has)
+	defer c.Detach()
+	warm, err := h.Attach(newDrain(), wire.WebSocket)
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer warm.Detach()
+	if err := warm.Join(context.Background(), Join{Room: "chat:a"}, func(Joined) []byte { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	c.Reply([]byte("<welcome>"))
+	<-f.begun // the connection is stalled
+	c.Hold()
+	if done, err := c.JoinAtOnce(Join{Room: "chat:a"}, func(dst []byte, _ Joined) []byte { return append(dst, "<joined>"...) }); !done || err != nil {
+		t.Fatal(done, err)
+	}
+	c.part()
+	var last []byte
+	fresh := flushers.New
+	defer func() { flushers.New = fresh }()
+	var kept []any
+	none := false
+	for flushers.New = func() any { none = true; return fresh() }; !none; {
+		kept = append(kept, flushers.Get())
+	}
+	flushers.New = func() any { // the flush below is on its way when the farewell begins
+		f.let <- struct{}{}
+		last = <-f.begun
+		return fresh()
+	}
+	c.Flush()
+	for range 64 {
+		b := pageBuffer()
+		kept = append(kept, append(b, "somebody else's page"...))
+	}
+	if string(last) != "<joined>" {
+		t.Errorf("the last words became %q", last)
+	}
+	f.let <- struct{}{}
+	_ = kept
 }
