@@ -20,9 +20,8 @@ var embedded embed.FS
 var mutants = map[string][]string{
 	// Seqs from max(seq) + 1, with neither the row lock nor the unique keys that would stop two of the same.
 	"max_seq": {
-		"where r.name = any (p_names) order by r.name for update;", "where r.name = any (p_names) order by r.name;",
-		"where r.name = any (p_names) order by r.name for update skip locked) x", "where r.name = any (p_names) order by r.name) x",
-		"select r.name, r.id, r.ctid, r.generation, r.head,", "select r.name, r.id, r.ctid, r.generation, coalesce((select max(e.seq) from roomlog.events e where e.room = r.id), 0) as head,",
+		"where r.name = any (p_names) order by r.name for update) x", "where r.name = any (p_names) order by r.name) x",
+		"select r.id, r.ctid, r.generation, r.head,", "select r.id, r.ctid, r.generation, coalesce((select max(e.seq) from roomlog.events e where e.room = r.id), 0) as head,",
 		"if moved <> (", "if false and moved <> (",
 		"data   text collate \"C\" not null,      -- not json: it is given back byte by byte\n  primary key (room, seq)",
 		"data   text collate \"C\" not null, check (seq > 0)",
@@ -31,7 +30,7 @@ var mutants = map[string][]string{
 	// The counter moves for every send, before its tag is looked up: a retry burns a seq.
 	"bump_first": {
 		"case when s.stored then s.number end order by s.n", "case when s.stored then p_places[s.n] end order by s.n",
-		"where s.number is not null group by 1) s", "group by 1) s",
+		"where s.number is not null group by 1) s on", "group by 1) s on",
 	},
 	// A tag belongs to the room, not to its author: whoever repeats another's tag is given, or refused by, an event
 	// that is not theirs.
