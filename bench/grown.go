@@ -107,9 +107,12 @@ func (t *trial) sendsTo(ctx context.Context, n int, names []string, size int) ([
 		measured{"server CPU per send", "µs", (after.CPU - before.CPU).Seconds() / float64(len(acks)) * 1e6}), nil
 }
 
-// inTurn has n senders send to all rooms in turn: no room again before each has been sent to, as far as that divides.
+// perSender is how many rooms one sender sends to: a server bounds how many a connection may (1,024 by default).
+const perSender = 1000
+
+// inTurn has n senders share out the rooms, and each send to its own in turn: together to n*perSender of them at most.
 func inTurn(names []string, n int) func(sender, turn int) string {
-	return func(sender, turn int) string { return names[(sender+turn*n)%len(names)] }
+	return func(sender, turn int) string { return names[(sender+turn%perSender*n)%len(names)] }
 }
 
 // consecutive checks that the acks of each room follow one another without hole or repeat.

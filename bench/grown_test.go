@@ -5,10 +5,12 @@ import (
 	"testing"
 )
 
-// TestSendersReachEveryRoom: senders that send long enough reach every room, and none twice before that where rooms outnumber sends.
+// TestSendersReachEveryRoom: senders that send long enough reach every room, none twice before
+// that where rooms outnumber sends, and no more than a server lets one connection send to.
 func TestSendersReachEveryRoom(t *testing.T) {
 	for _, c := range []struct{ rooms, senders, turns, want int }{
 		{1, 64, 5, 1}, {10, 64, 5, 10}, {1000, 64, 16, 1000}, {100_000, 64, 200, 64 * 200}, {100, 3, 34, 100},
+		{100_000, 64, 1100, 64_000}, // no more than a connection may
 	} {
 		names := make([]string, c.rooms)
 		for i := range names {
