@@ -20,8 +20,9 @@ var embedded embed.FS
 var mutants = map[string][]string{
 	// Seqs from max(seq) + 1, with neither the row lock nor the unique keys that would stop two of the same.
 	"max_seq": {
-		"where r.name = any (p_names) order by r.name for update) x", "where r.name = any (p_names) order by r.name) x",
-		"select r.id, r.ctid, r.generation, r.head,", "select r.id, r.ctid, r.generation, coalesce((select max(e.seq) from roomlog.events e where e.room = r.id), 0) as head,",
+		"where r.name = any (p_names) order by r.name for update;", "where r.name = any (p_names) order by r.name;",
+		"where r.name = any (p_names) order by r.name for update skip locked) x", "where r.name = any (p_names) order by r.name) x",
+		"select r.name, r.id, r.ctid, r.generation, r.head,", "select r.name, r.id, r.ctid, r.generation, coalesce((select max(e.seq) from roomlog.events e where e.room = r.id), 0) as head,",
 		"if moved <> (", "if false and moved <> (",
 		"data   text collate \"C\" not null,      -- not json: it is given back byte by byte\n  primary key (room, seq)",
 		"data   text collate \"C\" not null, check (seq > 0)",
