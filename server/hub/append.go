@@ -66,7 +66,9 @@ func (a *appender) run(ctx context.Context) {
 			}
 		}
 		kept, out, why := recheck(batch) // after next: who waits for the batch in flight waits for these
-		held := a.commit(ctx, kept, false)
+		held := a.commit(ctx, kept, attempt{})
+		futile := len(held) > 0 && len(held) == len(kept)
+		held, out, why = keepBehind(batch, held, out, why)
 		for i, p := range out { // behind the others: a sender's earlier sends may void them
 			a.answer(p, Outcome{Err: why[i]})
 		}
@@ -74,7 +76,7 @@ func (a *appender) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if len(held) > 0 && len(held) == len(kept) && a.within == 0 { // the others waited with them
+		if futile && a.within == 0 { // else they have waited
 			a.restWhileHeld(ctx)
 		}
 	}
@@ -118,12 +120,9 @@ func (a *appender) land(back []*pending) {
 // commit runs a batch until it is answered. What an earlier attempt may have stored is found by its
 // tag: looking the tag up alone would not do, since the lost transaction may commit later.
 //
-// unknown: an attempt whose outcome is not known held these sends already, so that no refusal of a
-// later attempt means that they are not stored.
-//
 // It returns the sends that were not judged because another transaction holds their rooms.
-func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) (held []*pending) {
-	batch = a.inOrder(batch, unknown)
+func (a *appender) commit(ctx context.Context, batch []*pending, at attempt) (held []*pending) {
+	batch = a.inOrder(batch, at.unknown)
 	if len(batch) == 0 {
 		return nil
 	}
@@ -133,27 +132,28 @@ func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) (
 	}
 	a.mutateAppend(batch) // mutants ack_first, publish_first
 	for wait := retryAppend; ; wait = min(2*wait, retryMax) {
-		out, err := a.append(ctx, sends, unknown)
+		out, err := a.append(ctx, sends, at)
 		switch e := (*room.Error)(nil); {
 		case err == nil:
 			a.hub.trouble.Store(nil)
 			held = a.settle(batch, out)
-			a.tellGrown(out, unknown)
+			a.tellGrown(out, at.unknown)
 			return held
 		case ctx.Err() != nil:
 			a.refuse(batch, outcomeUnknown())
 			return nil
 		case errors.Is(err, room.ErrOutcomeUnknown), errors.Is(err, context.DeadlineExceeded):
-			unknown = true
+			at.unknown = true
 			a.troubled("The store has not answered whether it stored the last sends.")
 		case errors.As(err, &e) && e.Retryable():
 			a.troubled(e.Title)
-			if !unknown {
+			if !at.unknown {
 				a.refuse(batch, e)
 				return nil
 			}
 		default:
-			return a.bisect(ctx, batch, unknown, err)
+			a.bisect(ctx, batch, at, err)
+			return nil
 		}
 		a.hub.log.Warn("append not answered; running it again", "sends", len(batch), "error", err)
 		a.hub.counts.reruns.Add(1)
@@ -161,8 +161,19 @@ func (a *appender) commit(ctx context.Context, batch []*pending, unknown bool) (
 	}
 }
 
-// append is one attempt. After an unknown outcome it waits for its rooms: the lost transaction may hold them.
-func (a *appender) append(ctx context.Context, sends []room.Send, unknown bool) (room.Appended, error) {
+// attempt is what is known of a batch before it is tried.
+type attempt struct {
+	// unknown: an attempt whose outcome is not known held these sends already, so that no refusal of a later one
+	// means that they are not stored.
+	unknown bool
+	// halved: the batch is part of one that is tried at a time.
+	halved bool
+}
+
+// append is one attempt. After an unknown outcome it waits for its rooms, since the lost transaction may hold them;
+// and where the batch was halved, since a room that comes free between two halves would take a sender's sends out of
+// their order.
+func (a *appender) append(ctx context.Context, sends []room.Send, at attempt) (room.Appended, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	a.hub.counts.batches.Add(1)
@@ -170,7 +181,7 @@ func (a *appender) append(ctx context.Context, sends []room.Send, unknown bool) 
 	a.hub.counts.batchSends.add(len(sends))
 	began := time.Now()
 	defer func() { a.hub.counts.append.add(time.Since(began)) }()
-	if shared, ok := a.hub.cfg.Store.(room.Shared); ok && !unknown {
+	if shared, ok := a.hub.cfg.Store.(room.Shared); ok && !at.unknown && !at.halved {
 		a.within = a.patience()
 		return shared.AppendWithin(ctx, sends, a.within)
 	}
@@ -191,14 +202,15 @@ func (a *appender) tellGrown(out room.Appended, all bool) {
 }
 
 // bisect finds the send that makes a batch fail, so that it fails alone.
-func (a *appender) bisect(ctx context.Context, batch []*pending, unknown bool, err error) (held []*pending) {
+func (a *appender) bisect(ctx context.Context, batch []*pending, at attempt, err error) {
 	if len(batch) == 1 {
 		a.hub.log.Error("send refused by the store", "room", batch[0].Room, "error", err)
 		a.refuse(batch, &room.Error{Code: room.CodeBadData, Title: "The store cannot keep this event.", Field: "data", Cause: err})
-		return nil
+		return
 	}
-	first := a.commit(ctx, batch[:len(batch)/2], unknown)
-	return slices.Concat(first, a.commit(ctx, batch[len(batch)/2:], unknown))
+	at.halved = true
+	a.commit(ctx, batch[:len(batch)/2], at)
+	a.commit(ctx, batch[len(batch)/2:], at)
 }
 
 // inOrder leaves out the sends that an earlier one of their sender has to precede again.

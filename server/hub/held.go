@@ -44,6 +44,35 @@ func (a *appender) take() []*pending {
 	return batch
 }
 
+// keepBehind puts the sends that are not permitted any more among the held ones where one of their sender is held
+// before them: they are told when that one is answered (SEND-4). The others stay in out, with why.
+func keepBehind(batch, held, out []*pending, why []*room.Error) (_, _ []*pending, _ []*room.Error) {
+	if len(held) == 0 || len(out) == 0 {
+		return held, out, why
+	}
+	still, reason := make(map[*pending]bool, len(held)), make(map[*pending]*room.Error, len(out))
+	for _, p := range held {
+		still[p] = true
+	}
+	for i, p := range out {
+		reason[p] = why[i]
+	}
+	senders := make(map[*sender]bool)
+	held, out, why = nil, nil, nil
+	for _, p := range batch {
+		switch r := reason[p]; {
+		case still[p]:
+			held = append(held, p)
+			senders[p.sender] = true
+		case r != nil && p.sender != nil && senders[p.sender]:
+			held = append(held, p)
+		case r != nil:
+			out, why = append(out, p), append(why, r)
+		}
+	}
+	return held, out, why
+}
+
 // stillHeld notes which rooms are held, and since when. It gives the sends that are to be tried again: those that
 // have waited as long as a client waits for an answer are told that they were not stored, and those that were
 // told that nobody knows come again by themselves.

@@ -14,6 +14,7 @@ import (
 // shared is a model of which others hold rooms.
 type shared struct {
 	*model
+	onTry func() // before each attempt; nil: nothing
 	mu    sync.Mutex
 	held  map[room.ID]bool
 	waits []time.Duration // of the attempts that waited
@@ -36,6 +37,9 @@ func (s *shared) release(id room.ID) {
 
 // AppendWithin implements room.Shared. The wait is over before a room is free.
 func (s *shared) AppendWithin(ctx context.Context, batch []room.Send, wait time.Duration) (room.Appended, error) {
+	if s.onTry != nil {
+		s.onTry()
+	}
 	s.mu.Lock()
 	var free []room.Send
 	var places []int
@@ -57,6 +61,9 @@ func (s *shared) AppendWithin(ctx context.Context, batch []room.Send, wait time.
 		free, places = nil, nil
 	}
 	got, err := s.Append(ctx, free)
+	if err != nil {
+		return room.Appended{}, err
+	}
 	out := room.Appended{Verdicts: make([]room.Verdict, len(batch)), Rooms: got.Rooms}
 	for i := range out.Verdicts {
 		out.Verdicts[i].Held = true
@@ -64,7 +71,7 @@ func (s *shared) AppendWithin(ctx context.Context, batch []room.Send, wait time.
 	for i, at := range places {
 		out.Verdicts[at] = got.Verdicts[i]
 	}
-	return out, err
+	return out, nil
 }
 
 func heldBubble(t *testing.T, s *shared, test func(t *testing.T, h *Hub)) {
@@ -173,5 +180,66 @@ func TestStopWhileHeld(t *testing.T) {
 		synctest.Wait()
 		stop(t, h)
 		out.want("1", room.CodeUnavailable)
+	})
+}
+
+// A batch that is halved, since some event of it cannot be kept, waits for its rooms: one that became free between the
+// halves would store a sender's later sends before its earlier ones (SEND-3).
+func TestHalvesWaitForHeldRooms(t *testing.T) {
+	s := newShared("chat:a")
+	heldBubble(t, s, func(t *testing.T, h *Hub) {
+		first := make(chan struct{})
+		tries := 0
+		s.onTry = func() {
+			if tries++; tries == 1 {
+				<-first
+			}
+			if tries == 4 { // the whole, its first half, and now its second
+				s.release("chat:a")
+			}
+		}
+		o := newOrdered(t, h)
+		h.Submit(Submit{Send: send("chat:b")}, o.out.done("in flight"))
+		synctest.Wait()
+		o.send("1", 1)
+		o.send("2", 2)
+		bad := send("chat:b")
+		bad.Data = poison
+		h.Submit(Submit{Send: bad}, o.out.done("poison"))
+		o.send("3", 3)
+		close(first)
+		time.Sleep(heldWait)
+		synctest.Wait()
+		o.out.want("poison", room.CodeBadData)
+		for n, name := range []string{"1", "2", "3"} {
+			if v := o.out.want(name, "").Verdict; v.Seq != room.Seq(n+1) {
+				t.Errorf("send %s has seq %d", name, v.Seq)
+			}
+		}
+	})
+}
+
+// A send that is not permitted any more, and stands behind one that is held, is told so when that one is answered: were it
+// told before, the client could not know which n comes next (SEND-4).
+func TestRefusedBehindAHeldSend(t *testing.T) {
+	s := newShared("chat:a")
+	heldBubble(t, s, func(t *testing.T, h *Hub) {
+		o := newOrdered(t, h)
+		over := &lease{}
+		over.over.Store(true)
+		o.send("1", 1)
+		h.Submit(Submit{Send: send("chat:a"), Conn: o.conn, N: 2, Permit: over}, o.out.done("2"))
+		o.send("3", 3)
+		time.Sleep(heldWait)
+		synctest.Wait()
+		o.out.none("1")
+		o.out.none("2")
+		s.release("chat:a")
+		time.Sleep(heldWait)
+		synctest.Wait()
+		o.out.want("2", room.CodeUnknownRoom)
+		if a, b := o.out.want("1", "").Verdict.Seq, o.out.want("3", "").Verdict.Seq; a != 1 || b != 2 {
+			t.Errorf("those that are stored have seqs %d and %d", a, b)
+		}
 	})
 }

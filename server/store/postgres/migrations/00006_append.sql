@@ -18,16 +18,16 @@
 -- Callers give valid ids, tags, types and data, and the author that they have authenticated.
 --
 -- p_wait is for how many milliseconds at most it waits for each room that another transaction holds (0: as many as
--- the session's lock_timeout says), and fails then; null: it does not wait. A room that it did not get is held: nothing of it is judged or stored, and the others do not wait for it.
+-- the session's lock_timeout says), and fails then; null: it does not wait. A room that it did not get is held:
+-- nothing of it is judged or stored, and the others do not wait for it.
 --
 -- Where a room has no row and p_create is not set, or one came or went while others were waited for, nothing is done
--- and heads is null: call again with it. Rows are
--- made before any is locked, each step in order of names: the other way round, two batches could each hold a room
--- that the other is about to make or lock.
+-- and heads is null: call again with it. Rows are made before any is locked, each step in order of names: the other
+-- way round, two batches could each hold a room that the other is about to make or lock.
 --
 -- The answer has, for each room, what it was before: generation (-1: it neither exists nor was created, -2: it is
--- held; the rest is 0), head, floor and their marks, and how many events were added; and for each send that was not stored (others,
--- null where all were) its outcome: duplicate (with the first result's seq, mark and time), tag_conflict (the tag is
+-- held; the rest is 0), head, floor and their marks, and how many events were added; and for each send that was not
+-- stored (others, null where all were) its outcome: duplicate (with the first result's seq, mark and time), tag_conflict (the tag is
 -- that of another event), not_stored (a repeat of nothing), limit_exceeded, held. The sends that were stored have the
 -- seqs after the head, in order.
 --
