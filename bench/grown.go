@@ -81,30 +81,21 @@ func (t *trial) grownName(i int) string {
 
 // sendsTo has n senders send to rooms that may have events already, with so many bytes of data.
 func (t *trial) sendsTo(ctx context.Context, n int, names []string, size int) ([]measured, error) {
-	senders, err := t.enterSenders(ctx, n)
+	var p part
+	cpu, err := t.costing(ctx, n, func(senders []*sender) (err error) {
+		t.lasting("sending", t.Duration)
+		started := time.Now()
+		p.acks, err = sendAll(ctx, senders, load{d: t.Duration, size: size, room: inTurn(names, n)})
+		p.took = time.Since(started)
+		return errors.Join(err, consecutive(p.acks))
+	})
 	if err != nil {
-		return nil, err
-	}
-	defer closeSenders(senders)
-	if err := t.settled(ctx); err != nil {
-		return nil, err
-	}
-	before, err := t.usage()
-	if err != nil {
-		return nil, err
-	}
-	t.lasting("sending", t.Duration)
-	started := time.Now()
-	acks, err := sendAll(ctx, senders, load{d: t.Duration, size: size, room: inTurn(names, n)})
-	p := part{acks: acks, took: time.Since(started)}
-	after, errAfter := t.usage()
-	if err := errors.Join(err, errAfter, consecutive(acks)); err != nil {
 		return nil, err
 	}
 	out := append([]measured{{"acked sends per second", "", p.rate()}}, p.latencies("")...)
 	return append(out,
 		measured{"acked data", "MB/s", p.rate() * float64(size) / 1e6},
-		measured{"server CPU per send", "µs", (after.CPU - before.CPU).Seconds() / float64(len(acks)) * 1e6}), nil
+		measured{"server CPU per send", "µs", p.each(cpu)}), nil
 }
 
 // perSender is how many rooms one sender sends to: a server bounds how many a connection may (1,024 by default).

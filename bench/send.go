@@ -29,41 +29,51 @@ func sendsManyRoomsMany(ctx context.Context, t *trial) ([]measured, error) {
 // sends: every sender sends to its rooms in turn, one outstanding. The clock and the CPU count from when
 // all are connected to when the last ack has come.
 func (t *trial) sends(ctx context.Context, n, rooms int) ([]measured, error) {
-	senders, err := t.enterSenders(ctx, n)
+	var p part
+	var databaseCPU time.Duration
+	measuresDatabase := false
+	cpu, err := t.costing(ctx, n, func(senders []*sender) (err error) {
+		database, err := t.databaseCPU(ctx)
+		if err != nil {
+			return err
+		}
+		if p, err = t.sendPart(ctx, senders, rooms, load{d: t.Duration}); err != nil || database == nil {
+			return err
+		}
+		measuresDatabase = true
+		databaseCPU, err = database()
+		return err
+	})
 	if err != nil {
 		return nil, err
+	}
+	out := append([]measured{{"acked sends per second", "", p.rate()}}, p.latencies("")...)
+	out = append(out, measured{"server CPU per send", "µs", p.each(cpu)})
+	if measuresDatabase {
+		out = append(out, measured{"database CPU per send", "µs", p.each(databaseCPU)})
+	}
+	return out, t.stored(ctx, p.acks)
+}
+
+// costing has n senders do something to a server that has settled, and gives the CPU that it took the server.
+func (t *trial) costing(ctx context.Context, n int, do func(senders []*sender) error) (time.Duration, error) {
+	senders, err := t.enterSenders(ctx, n)
+	if err != nil {
+		return 0, err
 	}
 	defer closeSenders(senders)
 	if err := t.settled(ctx); err != nil {
-		return nil, err
-	}
-	database, err := t.databaseCPU(ctx)
-	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	before, err := t.usage()
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	p, err := t.sendPart(ctx, senders, rooms, load{d: t.Duration})
-	if err != nil {
-		return nil, err
+	if err := do(senders); err != nil {
+		return 0, err
 	}
 	after, err := t.usage()
-	if err != nil {
-		return nil, err
-	}
-	acks := float64(len(p.acks))
-	out := append([]measured{{"acked sends per second", "", p.rate()}}, p.latencies("")...)
-	out = append(out, measured{"server CPU per send", "µs", (after.CPU - before.CPU).Seconds() / acks * 1e6})
-	if database != nil {
-		cpu, err := database()
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, measured{"database CPU per send", "µs", cpu.Seconds() / acks * 1e6})
-	}
-	return out, t.stored(ctx, p.acks)
+	return after.CPU - before.CPU, err
 }
 
 // part is a load that ended well, and what it gave.
@@ -84,6 +94,9 @@ func (t *trial) sendPart(ctx context.Context, senders []*sender, rooms int, l lo
 }
 
 func (p part) rate() float64 { return float64(len(p.acks)) / p.took.Seconds() }
+
+// each is what a send took of so much, in microseconds.
+func (p part) each(of time.Duration) float64 { return of.Seconds() / float64(len(p.acks)) * 1e6 }
 
 func (p part) latencies(of string) []measured {
 	took := make([]time.Duration, 0, len(p.acks))
