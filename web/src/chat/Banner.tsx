@@ -2,6 +2,7 @@ import type { ConnectionStatus, ResetReason } from 'roomlog';
 import { useClient, useConnection } from 'roomlog/react';
 import { connectionWords, count } from '../model/words.ts';
 import { useLate, useNow } from '../pane/hooks.ts';
+import { Icon } from '../pane/Icon.tsx';
 
 /** For how long a drop is nobody's business. */
 const spareMs = 5_000;
@@ -57,11 +58,12 @@ export function Banner({ link, caughtUp, reset, onShow, onClose }: BannerProps) 
       <p>{news}</p>
       {caughtUp > 0 && (
         <button type="button" className="quiet-button" onClick={onShow}>
-          Show the first
+          Show
         </button>
       )}
-      <button type="button" className="quiet-button" onClick={onClose}>
-        Close
+      <button type="button" className="banner-close" onClick={onClose}>
+        <Icon name="close" />
+        <span className="unseen">Close</span>
       </button>
     </div>
   );

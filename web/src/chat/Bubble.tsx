@@ -1,4 +1,4 @@
-import { memo } from 'react';
+import { memo, useState } from 'react';
 import type { Message } from 'roomlog';
 import type { Body } from '../guest/guest.ts';
 import type { ChatRow } from '../model/rows.ts';
@@ -37,11 +37,9 @@ export const Bubble = memo(({ row, roomId, linked, at, now, ...remedies }: Bubbl
         data-delivery={message.delivery}
       >
         {!follows && <Head message={message} at={at} now={now} />}
-        <div className="bubble">
-          <p className="bubble-text" dir="auto">
-            {text}
-          </p>
-          <p className="bubble-foot">
+        <div className="bubble" dir="auto">
+          <Text text={text} />
+          <span className="bubble-foot" dir="ltr">
             <Time message={message} roomId={roomId} at={at} />
             {message.own && (
               <span className="tick" title={message.delivery}>
@@ -49,13 +47,31 @@ export const Bubble = memo(({ row, roomId, linked, at, now, ...remedies }: Bubbl
                 <span className="unseen">{message.delivery}</span>
               </span>
             )}
-          </p>
+          </span>
         </div>
         {message.delivery === 'failed' && <Failure message={message} text={text} {...remedies} />}
       </article>
     </>
   );
 });
+
+/** Longer texts are shown by their beginning until they are asked for. */
+const longText = 1_500;
+
+function Text({ text }: { readonly text: string }) {
+  const [whole, setWhole] = useState(false);
+  if (text.length <= longText) return <span className="bubble-text">{text}</span>;
+  return (
+    <>
+      <span className="bubble-text" data-cut={!whole}>
+        {text}
+      </span>
+      <button type="button" className="quiet-button" aria-expanded={whole} onClick={() => setWhole(!whole)}>
+        {whole ? 'Show less' : `Show all ${text.length.toLocaleString()} characters`}
+      </button>
+    </>
+  );
+}
 
 function Head({ message, at, now }: Pick<BubbleProps, 'at' | 'now'> & { readonly message: Message<Body> }) {
   return (

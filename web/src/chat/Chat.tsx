@@ -87,12 +87,14 @@ function AccountSwitch({ name, onChoose }: { readonly name: Name; readonly onCho
   return (
     <fieldset className="accounts">
       <legend>You are</legend>
-      {names.map(n => (
-        <label key={n} className="themes-choice">
-          <input type="radio" name="account" checked={n === name} onChange={() => onChoose(n)} />
-          <span>{n}</span>
-        </label>
-      ))}
+      <div className="accounts-choice">
+        {names.map(n => (
+          <label key={n} className="themes-choice">
+            <input type="radio" name="account" checked={n === name} onChange={() => onChoose(n)} />
+            <span>{n}</span>
+          </label>
+        ))}
+      </div>
     </fieldset>
   );
 }

@@ -86,14 +86,18 @@ export function Conversation({ account, place, menu, onForget }: ConversationPro
           </button>
         )}
       </div>
-      <Composer
-        key={id}
-        name={account.name}
-        field={field}
-        draft={account.drafts.get()[id] ?? ''}
-        onDraft={text => account.keepDraft(id, text)}
-        onSend={actions.say}
-      />
+      {stretch.denied ? (
+        rows.length > 0 && <p className="no-composer">You cannot write here: {stretch.denied.message}</p>
+      ) : (
+        <Composer
+          key={id}
+          name={account.name}
+          field={field}
+          draft={account.drafts.get()[id] ?? ''}
+          onDraft={text => account.keepDraft(id, text)}
+          onSend={actions.say}
+        />
+      )}
     </section>
   );
 }

@@ -1,4 +1,4 @@
-import { type ComponentProps, type RefObject, useRef, useState } from 'react';
+import { type ComponentProps, type RefObject, useState } from 'react';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
 import { type Anchor, type ChatRow, noAnchor, reanchor } from '../model/rows.ts';
 import type { ServerClock } from '../model/when.ts';
@@ -36,11 +36,12 @@ const settleMs = 200;
 export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle, ...remedies }: LogProps) {
   const anchor = useAnchor(rows);
   const now = useMinute(clock);
-  const atEnd = useSettled(onAtEnd);
+  const { atEnd, scroller } = useEnd(onAtEnd, handle);
   return (
     <Virtuoso<ChatRow, Context>
       key={`${roomId} ${jump?.count ?? ''} ${anchor.generation}`}
       ref={handle}
+      scrollerRef={scroller}
       className="log"
       role="log"
       aria-label={`Messages in ${roomId}`}
@@ -126,12 +127,38 @@ function useMinute(clock: ServerClock): number {
   return clock.now();
 }
 
-/** Tells `told` at once that the end was reached, and that it was left when that is still so a little later. */
-function useSettled(told: (atEnd: boolean) => void): (atEnd: boolean) => void {
-  const leaving = useRef<ReturnType<typeof setTimeout>>(undefined);
-  return atEnd => {
-    clearTimeout(leaving.current);
-    if (atEnd) told(true);
-    else leaving.current = setTimeout(() => told(false), settleMs);
-  };
+/**
+ * Tells `told` at once that the end was reached, and that it was left when that is still so a little later. Whoever is at
+ * the end stays there when the box changes size: a phone's keyboard, a rotated screen.
+ */
+function useEnd(told: (atEnd: boolean) => void, list: RefObject<VirtuosoHandle | null>) {
+  const [end] = useState(() => {
+    let isAtEnd = false;
+    let leaving: ReturnType<typeof setTimeout>;
+    let tell = told;
+    const watching = new ResizeObserver(() => {
+      if (isAtEnd) list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
+    });
+    const set = (next: boolean) => {
+      isAtEnd = next;
+      tell(next);
+    };
+    return {
+      atEnd: (next: boolean) => {
+        clearTimeout(leaving);
+        if (next) set(true);
+        else leaving = setTimeout(() => set(false), settleMs);
+      },
+      scroller: (box: HTMLElement | Window | null) => {
+        watching.disconnect();
+        clearTimeout(leaving);
+        if (box instanceof HTMLElement) watching.observe(box);
+      },
+      hear: (next: typeof told) => {
+        tell = next;
+      },
+    };
+  });
+  end.hear(told);
+  return end;
 }

@@ -13,6 +13,8 @@ export interface Stretch {
   /** New messages come at its end. */
   readonly isLive: boolean;
   readonly isPending: boolean;
+  /** Why the server does not let this user into the room: what is written here would be refused. */
+  readonly denied: RoomlogError | undefined;
   readonly error: RoomlogError | undefined;
   readonly loadOlder: () => void;
   readonly loadNewer: () => void;
@@ -26,7 +28,7 @@ const mostHeld = 5_000;
 
 /** Shows the room's newest messages, or those around the linked one where it is not among them. */
 export function useStretch(jump: Place['jump']): Stretch {
-  const { room, status } = useRoom<Body>();
+  const { status } = useRoom<Body>();
   const live = useMessages<Body>();
   const { view, opening, error } = useView(jump);
   const past = useReadable(view?.list ?? noMessages);
@@ -41,8 +43,8 @@ export function useStretch(jump: Place['jump']): Stretch {
     messages,
     hasOlder: state ? state.hasOlder : live.hasOlder,
     isLive,
-    isPending:
-      live.isPending || opening || (status.error === undefined && room !== undefined && !status.loaded),
+    isPending: live.isPending || opening,
+    denied: status.error,
     error: error ?? status.error,
     loadOlder: () => (view ? void view.loadOlder().catch(() => {}) : live.loadOlder()),
     loadNewer: () => void view?.loadNewer().catch(() => {}), // it is tried again at the next scroll
