@@ -25,7 +25,8 @@ const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; font-sr
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // How long a browser may keep a file. Names under assets/ carry a hash of the content, so those
-// never change; the documents name them, so they must never be old.
+// never change; the documents name them, so they must never be old. They are not forbidden to be
+// kept altogether: then a browser would not keep the page for its back button either.
 const (
 	keepForever = "public, max-age=31536000, immutable"
 	askFirst    = "no-cache"
@@ -87,10 +88,7 @@ func urlOf(name string) string {
 
 func newFile(name string, body []byte) file {
 	f := file{body: body, kind: mime.TypeByExtension(path.Ext(name)), caching: askFirst}
-	switch {
-	case path.Ext(name) == ".html":
-		f.caching = keepNothing
-	case strings.HasPrefix(name, "assets/"):
+	if strings.HasPrefix(name, "assets/") {
 		f.caching = keepForever
 	}
 	if path.Ext(name) == ".woff2" {

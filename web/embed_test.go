@@ -37,13 +37,13 @@ func TestHandlerServesEachFileUnderOnePath(t *testing.T) {
 		status        int
 		kind, caching string
 	}{
-		{"GET", "/", 200, "text/html; charset=utf-8", keepNothing},
-		{"HEAD", "/", 200, "text/html; charset=utf-8", keepNothing},
+		{"GET", "/", 200, "text/html; charset=utf-8", askFirst},
+		{"HEAD", "/", 200, "text/html; charset=utf-8", askFirst},
 		{"GET", "/theme.js", 200, "text/javascript; charset=utf-8", askFirst},
 		{"GET", "/assets/a-1f2e.js", 200, "text/javascript; charset=utf-8", keepForever},
 		{"GET", "/assets/f-77.woff2", 200, "font/woff2", keepForever},
-		{"GET", "/chat", 200, "text/html; charset=utf-8", keepNothing},
-		{"GET", "/chat?room=chat:lobby", 200, "text/html; charset=utf-8", keepNothing},
+		{"GET", "/chat", 200, "text/html; charset=utf-8", askFirst},
+		{"GET", "/chat?room=chat:lobby", 200, "text/html; charset=utf-8", askFirst},
 		{"GET", "/chat.html", 404, "", keepNothing},
 		{"GET", "/chat/", 404, "", keepNothing},
 		{"GET", "/index.html", 404, "", keepNothing},
