@@ -67,9 +67,9 @@ export class Chat {
   /** The texts of the rows in the document. */
   readonly texts = async (): Promise<string[]> => (await this.shown()).map(row => row.text);
 
-  /** How far the end of the conversation is out of sight, in pixels. */
+  /** How far the end of the conversation is out of sight, in whole pixels: places are fractions, the scroll is rounded. */
   readonly fromEnd = (): Promise<number> =>
-    this.log.evaluate(box => box.scrollHeight - box.scrollTop - box.clientHeight);
+    this.log.evaluate(box => Math.max(0, box.scrollHeight - box.scrollTop - box.clientHeight - 1));
 
   /** Goes to another room by its link. */
   async open(name: string): Promise<void> {
