@@ -74,24 +74,27 @@ test('a conversation, with news elsewhere', async () => {
   await eventually(() => chat.badge('design')).toBe('2');
   await chat.composer.fill('Half a sentence');
   await picture(chat, 'conversation');
-  await chat.page.setViewportSize(dresses[2].viewport);
   await picture(chat, 'drawer', async () => {
-    const button = chat.page.getByRole('button', { name: 'Rooms' });
-    if ((await button.count()) > 0 && !(await chat.page.locator('dialog[open]').count()))
-      await button.click();
+    const isWide = (chat.page.viewportSize()?.width ?? 0) > 832;
+    if (isWide || (await chat.page.locator('dialog[open]').count()) > 0) return;
+    await chat.page.getByRole('button', { name: 'Rooms' }).click();
   });
 });
 
-test('empty, refused, loading', async () => {
+test('empty, refused, loading, out of reach', async () => {
   const chat = await (await openChat(browser, proxy.url, { ...options, room: 'chat:quiet' })).ready();
   await chat.page.locator('.standin').waitFor();
   await picture(chat, 'empty');
   await chat.page.goto(`${server.url}/chat?room=chat:${encodeURIComponent('no such room!')}`);
   await chat.page.getByText('This room cannot be opened').waitFor();
   await picture(chat, 'refused');
-  const other = await openChat(browser, proxy.url, { ...options, room: 'chat:design' });
-  await other.ready();
-  await proxy.fault({ kind: 'blackhole', class: '/v1' });
+  const held = await openChat(browser, server.url, options);
+  await held.context.route('**/v1/**', () => {}); // never answered
+  await held.page.goto(`${server.url}/chat?room=chat:never-seen`);
+  await held.page.locator('.loading').waitFor();
+  await picture(held, 'loading');
+  await held.page.getByText('Not on this device yet').waitFor();
+  await picture(held, 'unreached');
 });
 
 test('what cannot be said otherwise', async () => {

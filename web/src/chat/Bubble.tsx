@@ -39,7 +39,7 @@ export const Bubble = memo(({ row, roomId, linked, at, now, ...remedies }: Bubbl
         {!follows && <Head message={message} at={at} now={now} />}
         <div className="bubble" dir="auto">
           <Text text={text} />
-          <span className="bubble-foot" dir="ltr">
+          <span className="bubble-foot">
             <Time message={message} roomId={roomId} at={at} />
             {message.own && (
               <span className="tick" title={message.delivery}>
