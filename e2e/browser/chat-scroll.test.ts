@@ -152,6 +152,18 @@ test('22: the time of a message is its link; the way back is one press', async (
   await eventually(() => chat.page.locator('.bubble-row[data-linked="true"]').count()).toBe(1);
 });
 
+test('22: a link that cannot be followed says so, and the latest are one press away', async () => {
+  const chat = await (await openChat(browser, server.url)).ready();
+  await chat.context.route('**/events?*', route => route.abort());
+  await chat.page.evaluate(() => {
+    location.hash = '#7';
+  });
+  await chat.page.getByText('The linked message cannot be loaded').waitFor();
+  await chat.page.getByRole('button', { name: 'To the latest' }).click();
+  await chat.page.locator(`[data-seq="${stored}"]`).waitFor();
+  await eventually(chat.fromEnd).toBe(0);
+});
+
 test('the page did not complain', () => {
   expect(mira.complaints).toEqual([]);
 });

@@ -159,7 +159,7 @@ test('35: whatever is written is shown as written and does nothing', async () =>
   ).toBe('rtl');
 });
 
-test('38: one socket through StrictMode, rooms and accounts', async () => {
+test('38: one socket for all rooms of an account', async () => {
   const chat = await openChat(browser, 'about:blank#');
   const sockets: string[] = [];
   chat.page.on('websocket', socket => sockets.push(socket.url()));

@@ -51,7 +51,7 @@ export function Banner({ link, caughtUp, reset, onShow, onClose }: BannerProps) 
         )}
       </div>
     );
-  const news = caughtUp > 0 ? caughtUpWords(caughtUp) : reset ? resetWords[reset] : null;
+  const news = caughtUp > 0 ? caughtUpWords(caughtUp) : reset && resetWords(reset);
   if (!news) return null;
   return (
     <div className="banner" data-tone="news">
@@ -74,11 +74,17 @@ export function caughtUpWords(n: number): string {
   return `Caught up: ${count(n, 'new message')}`;
 }
 
-const resetWords: Readonly<Record<string, string>> = {
-  too_far: 'You were away for long. These are the latest messages.',
-  floor: 'Some of the history is no longer kept. These are the latest messages.',
-  epoch: 'This room was made anew. These are its messages.',
-};
+/** Why the history that was shown is not there any more (RESET-1). */
+function resetWords(reason: ResetReason): string {
+  switch (reason) {
+    case 'too_far':
+      return 'You were away for long. These are the latest messages.';
+    case 'pruned':
+      return 'Some of the history is no longer kept. These are the messages from then on.';
+    default:
+      return 'This room has another history than before. These are its messages.';
+  }
+}
 
 /** What is read aloud, through the one polite region: never the seconds of a countdown. */
 export function spokenWords(link: Link, wasLost: boolean, caughtUp: number, below: number): string {

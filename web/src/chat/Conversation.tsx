@@ -64,8 +64,15 @@ export function Conversation({ account, place, menu, onForget }: ConversationPro
           onShow={toFirstNew}
           onClose={() => (news.caughtUp > 0 ? news.dismiss() : closeReset())}
         />
-        {rows.length === 0 || (jump && stretch.isPending) ? (
-          <Standin link={link} pending={stretch.isPending} error={stretch.error} onForget={onForget} />
+        {rows.length === 0 || stretch.isLinkBroken || (jump && stretch.isPending) ? (
+          <Standin
+            link={link}
+            pending={stretch.isPending}
+            error={stretch.error}
+            isLinked={stretch.isLinkBroken}
+            onForget={onForget}
+            onLatest={leaveJump}
+          />
         ) : (
           <Log
             rows={rows}
@@ -79,7 +86,7 @@ export function Conversation({ account, place, menu, onForget }: ConversationPro
             {...actions}
           />
         )}
-        {rows.length > 0 && (!atEnd || !stretch.isLive) && (
+        {rows.length > 0 && !stretch.isLinkBroken && (!atEnd || !stretch.isLive) && (
           <button type="button" className="talk-new" onClick={toLatest}>
             <Icon name="down" />
             {below > 0 ? count(below, 'new message') : 'To the latest'}

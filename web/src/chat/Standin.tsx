@@ -6,23 +6,28 @@ export function Standin({
   link,
   pending,
   error,
+  isLinked,
   onForget,
+  onLatest,
 }: {
   readonly link: Link;
   readonly pending: boolean;
   readonly error: RoomlogError | undefined;
+  /** The room is open, and it is the linked message that cannot be loaded. */
+  readonly isLinked: boolean;
   readonly onForget: () => void;
+  readonly onLatest: () => void;
 }) {
   if (error)
     return (
       <div className="standin">
         <Cells kind="missing" />
-        <h3>This room cannot be opened</h3>
+        <h2>{isLinked ? 'The linked message cannot be loaded' : 'This room cannot be opened'}</h2>
         <p>
           {error.message} <a href={error.docs}>Why</a>
         </p>
-        <button type="button" className="plain-button" onClick={onForget}>
-          Take it off the list
+        <button type="button" className="plain-button" onClick={isLinked ? onLatest : onForget}>
+          {isLinked ? 'To the latest' : 'Take it off the list'}
         </button>
       </div>
     );
@@ -30,7 +35,7 @@ export function Standin({
     return (
       <div className="standin">
         <Cells kind="replay" />
-        <h3>Nobody has said anything yet</h3>
+        <h2>Nobody has said anything yet</h2>
         <p>The first message gets number 1 in the log of this room.</p>
       </div>
     );
@@ -38,7 +43,7 @@ export function Standin({
     return (
       <div className="standin">
         <Cells kind="missing" />
-        <h3>Not on this device yet</h3>
+        <h2>Not on this device yet</h2>
         <p>The messages come when there is a connection. What you write now is kept and sent then.</p>
       </div>
     );

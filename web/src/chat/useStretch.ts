@@ -16,6 +16,8 @@ export interface Stretch {
   /** Why the server does not let this user into the room: what is written here would be refused. */
   readonly denied: RoomlogError | undefined;
   readonly error: RoomlogError | undefined;
+  /** The linked message could not be loaded; `error` says why. */
+  readonly isLinkBroken: boolean;
   readonly loadOlder: () => void;
   readonly loadNewer: () => void;
 }
@@ -45,7 +47,8 @@ export function useStretch(jump: Place['jump']): Stretch {
     isLive,
     isPending: live.isPending || opening,
     denied: status.error,
-    error: error ?? status.error,
+    error: status.error ?? error,
+    isLinkBroken: error !== undefined && status.error === undefined,
     loadOlder: () => (view ? void view.loadOlder().catch(() => {}) : live.loadOlder()),
     loadNewer: () => void view?.loadNewer().catch(() => {}), // it is tried again at the next scroll
   };
