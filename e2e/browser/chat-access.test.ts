@@ -198,7 +198,7 @@ test('36: times are those of the server, whatever the device’s clock says', as
   const page = await context.newPage();
   await page.addInitScript(() => {
     const { now } = Date;
-    const skew = -26 * 3_600_000;
+    const skew = 26 * 3_600_000; // a clock that is late would hide behind "just now"
     const RealDate = Date;
     globalThis.Date = new Proxy(RealDate, {
       construct: (Real, given: [number]) =>
@@ -209,9 +209,9 @@ test('36: times are those of the server, whatever the device’s clock says', as
   await page.goto(`${server.url}/chat?as=Mira&room=chat:skewed`);
   await page.locator('.signal[data-state="connected"]').waitFor();
   const box = page.locator('.composer textarea');
-  await box.fill('by a clock that is a day late');
+  await box.fill('by a clock that is a day ahead');
   await box.press('Enter');
-  const row = page.locator('.bubble-row').filter({ hasText: 'by a clock that is a day late' });
+  const row = page.locator('.bubble-row').filter({ hasText: 'by a clock that is a day ahead' });
   await eventually(() => row.getAttribute('data-delivery')).toBe('sent');
   expect(await page.locator('.bubble-row .bubble-ago').last().textContent()).toBe('just now');
   expect(await page.locator('.divider').last().textContent()).toBe('Today');

@@ -63,6 +63,14 @@ test('7: a cut of a moment is nobody’s business, and loses nothing', async () 
   await new Promise(done => setTimeout(done, 2_000)); // the length of the cut is what is tested
   await proxy.heal();
   await expectShown(mira, ['hello', ...(await settled(['meanwhile', 'into the hole']))]);
+  // The same when the connection is seen to end, and no other is let in.
+  await proxy.fault({ kind: 'refuse' });
+  await proxy.cut('');
+  await mira.page.locator('.signal[data-state="reconnecting"]').waitFor();
+  await mira.say('while refused');
+  await new Promise(done => setTimeout(done, 2_000));
+  await proxy.heal();
+  await eventually(mira.delivery('while refused')).toBe('sent');
   expect(await said()).toEqual([]);
 });
 
