@@ -29,7 +29,7 @@ var curves = []curve{
 		func(int) int { return 1000 }, false, byBody},
 	{"connections", "idle connections, by how many there are", []int{1000, 2000, 5000, 10000, 19000, 50000}, 0,
 		func(x int) int { return x }, false, byConnections},
-	{"rate", "deliveries to the readers of one room, by sends per second", []int{10, 20, 50, 100, 200, 500, 1000, 2000}, 0,
+	{"rate", "deliveries to the readers of one room, by sends per second", []int{10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000}, 0,
 		func(int) int { return 2000 }, false, byRate},
 }
 

@@ -95,7 +95,7 @@ func (t *trial) sendsTo(ctx context.Context, n int, names []string, size int) ([
 	}
 	t.lasting("sending", t.Duration)
 	started := time.Now()
-	acks, err := sendAll(ctx, senders, load{d: t.Duration, size: size, room: func(i, turn int) string { return names[(i*15+turn)%len(names)] }})
+	acks, err := sendAll(ctx, senders, load{d: t.Duration, size: size, room: inTurn(names, n)})
 	p := part{acks: acks, took: time.Since(started)}
 	after, errAfter := t.usage()
 	if err := errors.Join(err, errAfter, consecutive(acks)); err != nil {
@@ -105,6 +105,14 @@ func (t *trial) sendsTo(ctx context.Context, n int, names []string, size int) ([
 	return append(out,
 		measured{"acked data", "MB/s", p.rate() * float64(size) / 1e6},
 		measured{"server CPU per send", "µs", (after.CPU - before.CPU).Seconds() / float64(len(acks)) * 1e6}), nil
+}
+
+// perSender is how many rooms one sender sends to: a server bounds how many a connection may (1,024 by default).
+const perSender = 1000
+
+// inTurn has n senders share out the rooms, and each send to its own in turn: together to n*perSender of them at most.
+func inTurn(names []string, n int) func(sender, turn int) string {
+	return func(sender, turn int) string { return names[(sender+turn%perSender*n)%len(names)] }
 }
 
 // consecutive checks that the acks of each room follow one another without hole or repeat.

@@ -9,12 +9,14 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
 // Report is what a run gives as JSON.
 type Report struct {
+	Date     string         `json:"date"` // of the run's end, RFC 3339, UTC
 	Machine  Machine        `json:"machine"`
 	Settings map[string]any `json:"settings"` // of the run, by the names of their flags
 	Rows     []Row          `json:"rows"`
@@ -32,7 +34,7 @@ type Machine struct {
 }
 
 func report(ctx context.Context, out io.Writer, o Options, rows []Row) error {
-	r := Report{Machine: thisMachine(o), Settings: map[string]any{"duration": o.Duration.String()}, Rows: rows}
+	r := Report{Date: time.Now().UTC().Format(time.RFC3339), Machine: thisMachine(o), Settings: map[string]any{"duration": o.Duration.String()}, Rows: rows}
 	for _, n := range o.numbers() {
 		r.Settings[n.name] = *n.value
 	}

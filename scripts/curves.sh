@@ -11,7 +11,8 @@ go build -o .cache/withpostgres ./scripts/withpostgres
 stores='--store sqlite --store "$ROOMLOG_TEST_POSTGRES"'
 # The address is known only to what withpostgres starts.
 .cache/withpostgres bash -c "bin/roomlog bench $stores --curve history --most 10000000 --runs 1 --json" >docs/performance/history.json
-.cache/withpostgres bash -c "bin/roomlog bench $stores --curve rooms --curve body --runs 1 --json" >docs/performance/rooms.json
+.cache/withpostgres bash -c "bin/roomlog bench $stores --curve rooms --runs 1 --json" >docs/performance/rooms.json
+.cache/withpostgres bash -c "bin/roomlog bench $stores --curve body --runs 1 --json" >docs/performance/body.json
 bin/roomlog bench --store sqlite --curve rate --runs 1 --json >docs/performance/rate.json
 most=19000
 if ulimit -n 52000 2>/dev/null; then most=50000; fi

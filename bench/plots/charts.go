@@ -7,10 +7,10 @@ var charts = []chart{
 		{curve: "history", title: "latency of a send, ms", x: "events in the room", lines: []line{{"p50", "p50"}, {"p99", "p99"}}},
 	}},
 	{"joins.svg", "Joins by history", []panel{
-		{curve: "history", title: "join, ms (p50 of 200)", x: "events in the room",
+		{curve: "history", title: "join: latest page, 100 behind, ms (p50 of 200)", x: "events in the room",
 			lines: []line{{"join, latest page, p50", "latest"}, {"join, 100 behind, p50", "100 behind"}}},
-		{curve: "history", title: "from disk, ms", x: "events in the room",
-			lines: []line{{"first join after a start", "first join"}, {"page of 100 somewhere, p50", "any page"}}},
+		{curve: "history", title: "first join after a start, page anywhere, ms", x: "events in the room",
+			lines: []line{{"first join after a start", "first"}, {"page of 100 somewhere, p50", "anywhere"}}},
 	}},
 	{"rooms.svg", "Sends by the number of rooms", []panel{
 		{curve: "rooms", title: "acked sends per second", x: "rooms", lines: []line{{"acked sends per second", ""}}},
@@ -18,17 +18,18 @@ var charts = []chart{
 		{curve: "rooms", title: "server memory, MiB", x: "rooms", lines: []line{{"server memory", ""}}},
 	}},
 	{"body.svg", "Sends by size, 1,000 rooms", []panel{
-		{curve: "body", title: "acked sends per second", x: "bytes of data", lines: []line{{"acked sends per second", ""}}},
-		{curve: "body", title: "acked data, MB/s", x: "bytes of data", lines: []line{{"acked data", ""}}},
-		{curve: "body", title: "latency of a send, ms", x: "bytes of data", lines: []line{{"p50", "p50"}, {"p99", "p99"}}},
+		{curve: "body", title: "acked sends per second", x: "bytes of data", logY: true, lines: []line{{"acked sends per second", ""}}},
+		{curve: "body", title: "acked data, MB/s", x: "bytes of data", logY: true, lines: []line{{"acked data", ""}}},
+		{curve: "body", title: "latency of a send, ms", x: "bytes of data", logY: true, lines: []line{{"p50", "p50"}, {"p99", "p99"}}},
 	}},
 	{"connections.svg", "Idle connections over 1,000 rooms", []panel{
 		{curve: "connections", title: "server memory each, KiB", x: "connections", lines: []line{{"memory per connection", ""}}},
 		{curve: "connections", title: "CPU of connect and join, µs", x: "connections", lines: []line{{"connect and join, server CPU", ""}}},
 	}},
 	{"rate.svg", "Deliveries to 1,000 readers of one room", []panel{
-		{curve: "rate", title: "from send to reader, ms", x: "sends per second", logY: true, lines: []line{{"delivery, p50", "p50"}, {"delivery, p99", "p99"}}},
-		{curve: "rate", title: "deliveries per server CPU-second", x: "sends per second", logY: true, lines: []line{{"deliveries per server CPU-second", ""}}},
+		{curve: "rate", title: "from send to reader, ms", x: "sends per second, asked", logY: true, lines: []line{{"delivery, p50", "p50"}, {"delivery, p99", "p99"}}},
+		{curve: "rate", title: "deliveries per server CPU-second", x: "sends per second, asked", logY: true, lines: []line{{"deliveries per server CPU-second", ""}}},
+		{curve: "rate", title: "sends per second, reached", x: "sends per second, asked", logY: true, lines: []line{{"sends per second", ""}}},
 	}},
 }
 

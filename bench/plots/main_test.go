@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -53,5 +54,32 @@ func TestChart(t *testing.T) {
 	}
 	if _, err := c.svg(nil); err == nil {
 		t.Error("a chart without points is no error")
+	}
+}
+
+// TestAxis: an axis of powers ends at 1, 2 or 5 of one, and names those between where decades alone would be few.
+func TestAxis(t *testing.T) {
+	for _, c := range []struct{ values, ticks []float64 }{
+		{[]float64{1000, 19000}, []float64{1000, 2000, 5000, 10000, 20000}},
+		{[]float64{1, 1e5}, []float64{1, 10, 100, 1e3, 1e4, 1e5}},
+		{[]float64{64, 61440}, []float64{100, 1e3, 1e4, 1e5}},
+		{[]float64{0.3, 3}, []float64{0.2, 0.5, 1, 2, 5}},
+		{[]float64{10}, []float64{10, 20, 50, 100}},
+	} {
+		a := axis{log: true}
+		for _, v := range c.values {
+			a.take(v)
+		}
+		a.round()
+		got := a.ticks()
+		if len(got) != len(c.ticks) {
+			t.Errorf("%v: ticks at %v, not %v", c.values, got, c.ticks)
+			continue
+		}
+		for i, v := range got {
+			if math.Abs(v/c.ticks[i]-1) > 1e-6 {
+				t.Errorf("%v: ticks at %v, not %v", c.values, got, c.ticks)
+			}
+		}
 	}
 }

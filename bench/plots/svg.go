@@ -159,7 +159,7 @@ func (a *axis) take(v float64) {
 // round has the axis end at round values.
 func (a *axis) round() {
 	if a.log {
-		a.least, a.top = math.Pow(10, math.Floor(math.Log10(a.least)+1e-9)), math.Pow(10, math.Ceil(math.Log10(a.top)-1e-9))
+		a.least, a.top = below(a.least), above(a.top)
 		if a.least == a.top {
 			a.top *= 10
 		}
@@ -168,6 +168,28 @@ func (a *axis) round() {
 	a.least = 0
 	step := a.step()
 	a.top = math.Ceil(a.top/step) * step
+}
+
+// below is the largest of 1, 2 and 5 times a power of ten that v is not below.
+func below(v float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(v)+1e-9))
+	for _, n := range []float64{5, 2} {
+		if v >= n*power*(1-1e-9) {
+			return n * power
+		}
+	}
+	return power
+}
+
+// above is the smallest of them that v is not above.
+func above(v float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(v)+1e-9))
+	for _, n := range []float64{1, 2, 5} {
+		if v <= n*power*(1+1e-9) {
+			return n * power
+		}
+	}
+	return 10 * power
 }
 
 // step is between two ticks of a linear axis: 1, 2 or 5 of some power of ten, for four to eight of them.
@@ -183,8 +205,13 @@ func (a *axis) step() float64 {
 
 func (a *axis) ticks() (list []float64) {
 	if a.log {
-		for v := a.least; v <= a.top*1.01; v *= 10 {
-			list = append(list, v)
+		few := a.top/a.least <= 200 // decades alone would say too little
+		for power := math.Pow(10, math.Floor(math.Log10(a.least)+1e-9)); power <= a.top*1.01; power *= 10 {
+			for _, n := range []float64{1, 2, 5} {
+				if v := n * power; (n == 1 || few) && v >= a.least*0.99 && v <= a.top*1.01 {
+					list = append(list, v)
+				}
+			}
 		}
 		return list
 	}

@@ -63,10 +63,7 @@ func (c *socket) early(p []byte) (err error) {
 // feed handles what was read. The answers to it leave together.
 func (c *socket) feed(p []byte) error {
 	err := c.frames.feed(p, c)
-	if c.holds {
-		c.holds = false
-		c.hub.Flush()
-	}
+	c.letGo()
 	return err
 }
 
@@ -75,6 +72,14 @@ func (c *socket) hold() {
 	if !c.holds {
 		c.holds = true
 		c.hub.Hold()
+	}
+}
+
+// letGo sends the answers that are held.
+func (c *socket) letGo() {
+	if c.holds {
+		c.holds = false
+		c.hub.Flush()
 	}
 }
 

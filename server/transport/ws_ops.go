@@ -198,6 +198,7 @@ func (c *socket) leave(req *wire.Request) error {
 
 // refresh takes a new token of the same user. Rooms that it grants no longer are left.
 func (c *socket) refresh(req *wire.Request) error {
+	c.letGo() // the keys of an issuer may have to be fetched
 	who, err := c.srv.verify(c.seat.address, req.Token)
 	if err != nil {
 		return c.fail(req, err) // the token that is there is good until it ends

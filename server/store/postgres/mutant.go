@@ -31,7 +31,7 @@ var mutants = map[string][]string{
 	// The counter moves for every send, before its tag is looked up: a retry burns a seq.
 	"bump_first": {
 		"case when s.stored then s.number end order by s.n", "case when s.stored then p_places[s.n] end order by s.n",
-		"where s.number is not null group by 1) s", "group by 1) s",
+		"where s.number is not null group by 1) s on", "group by 1) s on",
 	},
 	// A tag belongs to the room, not to its author: whoever repeats another's tag is given, or refused by, an event
 	// that is not theirs.
