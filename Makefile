@@ -14,7 +14,7 @@ UNIT         = $(shell go list ./... | grep -v -e /server/store/postgres -e /e2e
 # Packages built and tested at a time; two cores are what a small machine has.
 JOBS        ?= 2
 
-.PHONY: help build run check lint test fuzz mutants bench peers screens audit clean
+.PHONY: help build run check lint test fuzz mutants bench peers screens pictures audit clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ plots: ## draw the curves of docs/performance
 
 screens: build ## take the pictures of Home under docs/
 	scripts/screens.sh
+
+pictures: build ## take a picture of every state of the chat, to be looked at, under test-results/chat
+	scripts/screens.sh pictures
 
 audit: ## look for known vulnerabilities, where the database can be reached
 	scripts/audit.sh

@@ -25,7 +25,8 @@ const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; font-sr
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // How long a browser may keep a file. Names under assets/ carry a hash of the content, so those
-// never change; the document names them, so it must never be old.
+// never change; the documents name them, so they must never be old. They are not forbidden to be
+// kept altogether: then a browser would not keep the page for its back button either.
 const (
 	keepForever = "public, max-age=31536000, immutable"
 	askFirst    = "no-cache"
@@ -35,8 +36,8 @@ const (
 //go:embed all:dist
 var dist embed.FS
 
-// Handler serves the pages: the document at / only, its files by name, 404 for everything else and
-// 503 while the pages are not built. It may be used concurrently.
+// Handler serves the pages: the document of each under its name without .html (index at /), their
+// files by name, 404 for everything else and 503 while the pages are not built. It may be used concurrently.
 func Handler() http.Handler {
 	built, err := fs.Sub(dist, "dist")
 	if err != nil {
@@ -82,15 +83,12 @@ func urlOf(name string) string {
 	if name == "index.html" {
 		return "/"
 	}
-	return "/" + name
+	return "/" + strings.TrimSuffix(name, ".html")
 }
 
 func newFile(name string, body []byte) file {
 	f := file{body: body, kind: mime.TypeByExtension(path.Ext(name)), caching: askFirst}
-	switch {
-	case name == "index.html":
-		f.caching = keepNothing
-	case strings.HasPrefix(name, "assets/"):
+	if strings.HasPrefix(name, "assets/") {
 		f.caching = keepForever
 	}
 	if path.Ext(name) == ".woff2" {

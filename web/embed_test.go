@@ -12,6 +12,7 @@ import (
 func pages() http.Handler {
 	return newHandler(fstest.MapFS{
 		"index.html":         {Data: []byte("<!doctype html>home")},
+		"chat.html":          {Data: []byte("<!doctype html>chat")},
 		"theme.js":           {Data: []byte("1")},
 		"assets/a-1f2e.js":   {Data: []byte("2")},
 		"assets/f-77.woff2":  {Data: []byte("3")},
@@ -36,11 +37,15 @@ func TestHandlerServesEachFileUnderOnePath(t *testing.T) {
 		status        int
 		kind, caching string
 	}{
-		{"GET", "/", 200, "text/html; charset=utf-8", keepNothing},
-		{"HEAD", "/", 200, "text/html; charset=utf-8", keepNothing},
+		{"GET", "/", 200, "text/html; charset=utf-8", askFirst},
+		{"HEAD", "/", 200, "text/html; charset=utf-8", askFirst},
 		{"GET", "/theme.js", 200, "text/javascript; charset=utf-8", askFirst},
 		{"GET", "/assets/a-1f2e.js", 200, "text/javascript; charset=utf-8", keepForever},
 		{"GET", "/assets/f-77.woff2", 200, "font/woff2", keepForever},
+		{"GET", "/chat", 200, "text/html; charset=utf-8", askFirst},
+		{"GET", "/chat?room=chat:lobby", 200, "text/html; charset=utf-8", askFirst},
+		{"GET", "/chat.html", 404, "", keepNothing},
+		{"GET", "/chat/", 404, "", keepNothing},
 		{"GET", "/index.html", 404, "", keepNothing},
 		{"GET", "/console", 404, "", keepNothing},
 		{"GET", "/assets", 404, "", keepNothing},

@@ -9,6 +9,7 @@ export default defineConfig({
     cssTarget: browsers,
     assetsInlineLimit: 0, // the policy allows no data: fonts or scripts
     modulePreload: { polyfill: false },
+    rolldownOptions: { input: ['index.html', 'chat.html'] }, // the server serves each without .html
   },
   // `npm run dev` serves the pages with the API of a server that runs beside it.
   server: {

@@ -1,9 +1,13 @@
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { Home } from './home.ts';
 
-/** Starts the Chromium of this machine: the one that ROOMLOG_CHROMIUM names, or Debian's. */
-export function launch(): Promise<Browser> {
+/**
+ * Starts the Chromium of this machine: the one that ROOMLOG_CHROMIUM names, or Debian's.
+ * @param keepsPages it keeps a page that is left for the back button, as it does for people
+ */
+export function launch(keepsPages = false): Promise<Browser> {
   return chromium.launch({
+    ...(keepsPages && { ignoreDefaultArgs: ['--disable-back-forward-cache'] }),
     executablePath: process.env.ROOMLOG_CHROMIUM || '/usr/bin/chromium',
     args: [
       '--headless',

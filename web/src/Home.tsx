@@ -4,7 +4,7 @@ import { Pane } from './pane/Pane.tsx';
 import { StripLegend } from './pane/SeqStrip.tsx';
 import { DevNotice } from './start/DevNotice.tsx';
 import { Snippets } from './start/Snippets.tsx';
-import { ThemeSwitch } from './theme/ThemeSwitch.tsx';
+import { TopBar } from './theme/TopBar.tsx';
 
 /** The first page: two guests in one room, and how to join them. */
 export function Home({ guests }: { readonly guests: readonly [Guest, Guest] }) {
@@ -12,12 +12,7 @@ export function Home({ guests }: { readonly guests: readonly [Guest, Guest] }) {
   const [active, setActive] = useState(left.name);
   return (
     <>
-      <header className="top">
-        <p className="mark">
-          <Mark /> Roomlog
-        </p>
-        <ThemeSwitch />
-      </header>
+      <TopBar here="home" />
       <main>
         <div className="intro">
           <h1>Cut the line. Keep typing.</h1>
@@ -42,15 +37,5 @@ export function Home({ guests }: { readonly guests: readonly [Guest, Guest] }) {
         <DevNotice />
       </main>
     </>
-  );
-}
-
-function Mark() {
-  return (
-    <svg className="mark-sign" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
-      <rect x="2" y="7" width="7" height="18" rx="2.5" className="mark-live" />
-      <rect x="12" y="7" width="7" height="18" rx="2.5" className="mark-replay" />
-      <circle cx="26" cy="16" r="4.5" className="mark-own" />
-    </svg>
   );
 }

@@ -2,6 +2,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import './styles/tokens.css';
 import './styles/base.css';
+import './styles/top.css';
 import './styles/home.css';
 import './styles/pane.css';
 import './styles/talk.css';

@@ -1,7 +1,10 @@
-/** A token that only a server in dev mode gives, and until when it is good (epoch milliseconds). */
+/** A token that only a server in dev mode gives. Times are epoch milliseconds. */
 export interface DevToken {
   readonly token: string;
+  /** Until when it is good. */
   readonly expiresAt: number;
+  /** What the server's clock said, to the second. */
+  readonly serverTime: number;
 }
 
 /** A fault proxy of the server, in front of the server itself. */
@@ -31,7 +34,12 @@ export class Refused extends Error {
 export async function devToken(user: string, signal?: AbortSignal): Promise<DevToken> {
   const answer = await ask(`/v1/dev/token?user=${encodeURIComponent(user)}`, signal ? { signal } : {});
   const body = (await answer.json()) as { token: string; expires_at: string };
-  return { token: body.token, expiresAt: Date.parse(body.expires_at) };
+  const said = Date.parse(answer.headers.get('Date') ?? '');
+  return {
+    token: body.token,
+    expiresAt: Date.parse(body.expires_at),
+    serverTime: Number.isNaN(said) ? Date.now() : said,
+  };
 }
 
 /** Opens a tunnel through which everything passes. @throws Refused when there are none, or none left. */

@@ -1,15 +1,17 @@
 import { type KeyboardEvent, type RefObject, type SubmitEvent, useId } from 'react';
 
-/** Where a guest writes. Enter sends, Shift+Enter makes a new line; what was sent is gone from the field at once. */
-export function Composer({
-  name,
-  field,
-  onSend,
-}: {
+interface ComposerProps {
   readonly name: string;
   readonly field: RefObject<HTMLTextAreaElement | null>;
   readonly onSend: (text: string) => void;
-}) {
+  /** What stands in the field at first. */
+  readonly draft?: string;
+  /** Hears each change of the text, also that it has gone. */
+  readonly onDraft?: (text: string) => void;
+}
+
+/** Where a guest writes. Enter sends, Shift+Enter makes a new line; what was sent is gone from the field at once. */
+export function Composer({ name, field, onSend, draft, onDraft }: ComposerProps) {
   const id = useId();
   const send = () => {
     const box = field.current;
@@ -17,6 +19,7 @@ export function Composer({
     if (!box || !text) return;
     onSend(text);
     box.value = '';
+    onDraft?.('');
     box.focus();
   };
   const onSubmit = (event: SubmitEvent<HTMLFormElement>) => {
@@ -41,6 +44,8 @@ export function Composer({
         enterKeyHint="send"
         autoComplete="off"
         placeholder={`Write as ${name}`}
+        defaultValue={draft}
+        onInput={event => onDraft?.(event.currentTarget.value)}
         onKeyDown={onKeyDown}
       />
       <button type="submit" className="send">

@@ -1,6 +1,7 @@
 import { memo } from 'react';
 import type { Delivery, Message } from 'roomlog';
 import type { Body } from '../guest/guest.ts';
+import { textOf } from '../model/text.ts';
 import { Icon } from './Icon.tsx';
 
 const timeOfDay = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
@@ -79,11 +80,4 @@ function Failure({
       </button>
     </div>
   );
-}
-
-/** The text of a message; anybody may have sent any JSON with curl, and it is shown as such. */
-function textOf(data: unknown): string {
-  if (typeof data === 'object' && data !== null && 'text' in data && typeof data.text === 'string')
-    return data.text;
-  return JSON.stringify(data);
 }

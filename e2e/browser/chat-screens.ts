@@ -1,0 +1,160 @@
+// Takes a picture of every state of the chat, light and dark, wide and narrow, to be looked at: not a test, but run
+// like one for its tools. They are written to test-results/chat, and are not kept.
+import { mkdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, test } from 'vitest';
+import { type Chat, openChat } from './chat.ts';
+import { launch } from './chromium.ts';
+import { eventually } from './home.ts';
+import { FaultProxy } from './proxy.ts';
+import { Server } from './server.ts';
+
+const folder = fileURLToPath(new URL('../../test-results/chat/', import.meta.url));
+const dresses = [
+  { name: 'light-1280', colorScheme: 'light', viewport: { width: 1280, height: 860 } },
+  { name: 'dark-1280', colorScheme: 'dark', viewport: { width: 1280, height: 860 } },
+  { name: 'light-390', colorScheme: 'light', viewport: { width: 390, height: 844 } },
+  { name: 'dark-390', colorScheme: 'dark', viewport: { width: 390, height: 844 } },
+  { name: 'light-320', colorScheme: 'light', viewport: { width: 320, height: 640 } },
+] as const;
+
+let server: Server;
+let proxy: FaultProxy;
+let browser: Browser;
+
+beforeAll(async () => {
+  await mkdir(folder, { recursive: true });
+  browser = await launch();
+});
+afterAll(() => browser?.close());
+
+beforeEach(async () => {
+  server = await Server.start();
+  proxy = await FaultProxy.start(server.url);
+});
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
+  await proxy?.stop();
+  await server?.stop();
+});
+
+const options = { locale: 'en-GB', reducedMotion: 'reduce' } as const;
+
+/** Takes the pictures of a state; `again` brings it back where a change of size has closed it. */
+async function picture(chat: Chat, name: string, again: () => Promise<void> = async () => {}): Promise<void> {
+  for (const { name: dress, colorScheme, viewport } of dresses) {
+    await chat.page.emulateMedia({ colorScheme });
+    await chat.page.setViewportSize(viewport);
+    await again();
+    await chat.page.evaluate(
+      () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))),
+    );
+    await chat.page.screenshot({ path: `${folder}${name}-${dress}.png` });
+  }
+  await chat.page.setViewportSize(dresses[0].viewport);
+}
+
+async function talk(room: string): Promise<void> {
+  await server.post(room, 'Jonas', ['Morning. Desk, coffee, rain.', 'Did you see the plan for Thursday?']);
+  await server.post(room, 'Mira', ['Reading it now.', 'Point 3 should come first, I think.']);
+  await server.post(room, 'Jonas', [
+    'Agreed. I will move it.',
+    'Two things are still open: who tells the others, and whether the small room is free in the afternoon. If it is not, we can take the one on the third floor, which has a screen as well.',
+  ]);
+  await server.post(room, 'Nora', ['The small room is free from two.']);
+  await server.post(room, 'Mira', ['Perfect, then it is settled.']);
+}
+
+test('a conversation, with news elsewhere', async () => {
+  await talk('chat:lobby');
+  const chat = await (await openChat(browser, server.url, options)).ready();
+  await eventually(chat.texts).toContain('Perfect, then it is settled.');
+  await server.post('chat:design', 'Jonas', ['New icons are up.', 'Have a look?']);
+  await eventually(() => chat.badge('design')).toBe('2');
+  await chat.composer.fill('Half a sentence');
+  await picture(chat, 'conversation');
+  await picture(chat, 'drawer', async () => {
+    const isWide = (chat.page.viewportSize()?.width ?? 0) > 832;
+    if (isWide || (await chat.page.locator('dialog[open]').count()) > 0) return;
+    await chat.page.getByRole('button', { name: 'Rooms' }).click();
+  });
+});
+
+test('empty, refused, loading, out of reach', async () => {
+  const chat = await (await openChat(browser, proxy.url, { ...options, room: 'chat:quiet' })).ready();
+  await chat.page.locator('.standin').waitFor();
+  await picture(chat, 'empty');
+  await chat.page.goto(`${server.url}/chat?room=chat:${encodeURIComponent('no such room!')}`);
+  await chat.page.getByText('This room cannot be opened').waitFor();
+  await picture(chat, 'refused');
+  const held = await openChat(browser, server.url, options);
+  await held.context.route('**/v1/**', () => {}); // never answered
+  await held.page.goto(`${server.url}/chat?room=chat:never-seen`);
+  await held.page.locator('.loading').waitFor();
+  await picture(held, 'loading');
+  await held.page.getByText('Not on this device yet').waitFor();
+  await picture(held, 'unreached');
+});
+
+test('what cannot be said otherwise', async () => {
+  await talk('chat:lobby');
+  await server.post('chat:lobby', 'Jonas', [
+    '<script>alert(1)</script><b>bold</b>',
+    'مرحبا، كيف الحال؟ هل وصلت الرسالة؟',
+    '👩‍👩‍👧‍👦🏳️‍🌈 🎉',
+    `https://example.org/${'long-path-'.repeat(30)}`,
+  ]);
+  const chat = await (await openChat(browser, server.url, options)).ready();
+  await chat.say('x'.repeat(70_000));
+  await eventually(() => chat.page.locator('.bubble-row[data-delivery="failed"]').count()).toBe(1);
+  await chat.page.locator('.failure').waitFor();
+  await picture(chat, 'failed', () => chat.log.evaluate(box => box.scrollTo(0, box.scrollHeight)));
+  await chat.page.getByRole('button', { name: 'Discard' }).click();
+  await picture(chat, 'texts');
+});
+
+test('lost, and found again', async () => {
+  await talk('chat:lobby');
+  const chat = await (await openChat(browser, proxy.url, options)).ready();
+  await chat.say('Here comes the tunnel.');
+  await eventually(chat.delivery('Here comes the tunnel.')).toBe('sent');
+  await proxy.fault({ kind: 'blackhole' });
+  await chat.say('It is dark in here.');
+  await chat.say('These leave in this order.');
+  await chat.page.getByRole('button', { name: 'Retry now' }).waitFor();
+  await picture(chat, 'reconnecting');
+  await server.post(
+    'chat:lobby',
+    'Jonas',
+    Array.from({ length: 5 }, (_, i) => `While you were away, part ${i + 1}.`),
+  );
+  await chat.log.evaluate(box => box.scrollTo(0, 0));
+  await proxy.heal();
+  await chat.page.getByText('Caught up: 5 new messages').first().waitFor();
+  await picture(chat, 'caught-up');
+  await chat.page
+    .getByRole('button', { name: 'Show the first' })
+    .click({ timeout: 5_000 })
+    .catch(() => {});
+  await picture(chat, 'divider');
+  await chat.context.setOffline(true);
+  for (const text of ['One for later.', 'And another.', 'And a third.']) await chat.say(text);
+  await chat.page.getByText('3 messages will be sent later').first().waitFor();
+  await picture(chat, 'offline');
+});
+
+test('far back', async () => {
+  await server.post(
+    'chat:lobby',
+    'Jonas',
+    Array.from(
+      { length: 320 },
+      (_, i) =>
+        `Number ${i + 1}${i % 7 === 0 ? ', which is a little longer than the others are, so that it wraps' : ''}`,
+    ),
+  );
+  const chat = await openChat(browser, server.url, { ...options, seq: 120 });
+  await chat.row('Number 120, which is a little longer than the others are, so that it wraps').waitFor();
+  await picture(chat, 'linked');
+});

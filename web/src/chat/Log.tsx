@@ -1,0 +1,164 @@
+import { type ComponentProps, type RefObject, useState } from 'react';
+import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
+import { type Anchor, type ChatRow, noAnchor, reanchor } from '../model/rows.ts';
+import type { ServerClock } from '../model/when.ts';
+import { useNow } from '../pane/hooks.ts';
+import type { Remedies } from '../pane/MessageRow.tsx';
+import { Bubble } from './Bubble.tsx';
+import type { Place } from './place.ts';
+import type { Stretch } from './useStretch.ts';
+
+interface LogProps extends Remedies {
+  readonly rows: readonly ChatRow[];
+  readonly stretch: Stretch;
+  readonly roomId: string;
+  readonly jump: Place['jump'];
+  readonly clock: ServerClock;
+  /** New messages are read aloud; never what comes above, nor while the end is out of sight. */
+  readonly aloud: boolean;
+  readonly onAtEnd: (atEnd: boolean) => void;
+  readonly handle: RefObject<VirtuosoHandle | null>;
+}
+
+/** What the list's own parts are told. */
+interface Context {
+  readonly stretch: Stretch;
+  readonly firstSeq: number | null;
+}
+
+/** How far from the end is still at the end. */
+const nearPx = 40;
+
+/** How long a list that grows may be away from its end before the reader counts as having left it. */
+const settleMs = 200;
+
+/** The conversation, of which only what is in sight is in the document. */
+export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle, ...remedies }: LogProps) {
+  const anchor = useAnchor(rows);
+  const now = useMinute(clock);
+  const { atEnd, scroller } = useEnd(onAtEnd, handle);
+  return (
+    <Virtuoso<ChatRow, Context>
+      key={`${roomId} ${jump?.count ?? ''} ${anchor.generation}`}
+      ref={handle}
+      scrollerRef={scroller}
+      className="log"
+      role="log"
+      aria-label={`Messages in ${roomId}`}
+      aria-live={aloud ? 'polite' : 'off'}
+      aria-relevant="additions"
+      aria-busy={stretch.isPending}
+      data={rows}
+      context={{ stretch, firstSeq: rows[0]?.message.seq ?? null }}
+      components={parts}
+      firstItemIndex={anchor.first}
+      initialTopMostItemIndex={beginning(rows, jump)}
+      computeItemKey={(_, row) => row.message.tag}
+      itemContent={(_, row) => (
+        <Bubble
+          row={row}
+          roomId={roomId}
+          linked={jump !== null && row.message.seq === jump.seq}
+          at={row.message.seq === null ? clock.fromDevice(row.message.at) : row.message.at}
+          now={now}
+          {...remedies}
+        />
+      )}
+      alignToBottom
+      atBottomThreshold={nearPx}
+      atBottomStateChange={atEnd}
+      followOutput={isAtBottom => (stretch.isLive && isAtBottom ? 'auto' : false)}
+      startReached={() => stretch.hasOlder && stretch.loadOlder()}
+      endReached={() => !stretch.isLive && stretch.loadNewer()}
+      increaseViewportBy={{ top: 600, bottom: 300 }}
+    />
+  );
+}
+
+/** Where the list opens: at the linked message, at the first unread one, or at its end. */
+function beginning(rows: readonly ChatRow[], jump: Place['jump']) {
+  // A seq may belong to an event that is no message: then the one before it.
+  const linked = jump ? rows.findLastIndex(r => r.message.seq !== null && r.message.seq <= jump.seq) : -1;
+  if (jump) return { index: Math.max(0, linked), align: 'center' as const };
+  const unread = rows.findIndex(r => r.firstUnread);
+  if (unread >= 0) return { index: unread, align: 'center' as const };
+  return { index: rows.length - 1, align: 'end' as const };
+}
+
+const parts = {
+  Header: ({ context }: { readonly context?: Context }) => {
+    if (!context) return null;
+    const { stretch, firstSeq } = context;
+    return (
+      <p className="log-beginning">{stretch.hasOlder ? 'Loading earlier messages…' : opening(firstSeq)}</p>
+    );
+  },
+  Footer: ({ context }: { readonly context?: Context }) =>
+    context && !context.stretch.isLive ? (
+      <p className="log-beginning">Loading later messages…</p>
+    ) : (
+      <div className="log-end" />
+    ),
+  Item: ({ item: _, ...props }: ComponentProps<'div'> & { readonly item: unknown }) => <div {...props} />,
+};
+
+function opening(firstSeq: number | null): string {
+  return firstSeq !== null && firstSeq > 1 ? 'Nothing earlier is kept.' : 'The room begins here.';
+}
+
+/** The index of the first row, such that rows keep theirs when others come above. */
+function useAnchor(rows: readonly ChatRow[]): Anchor {
+  const [known, setKnown] = useState<{ rows: readonly ChatRow[] | null; anchor: Anchor }>({
+    rows: null,
+    anchor: noAnchor,
+  });
+  if (known.rows === rows) return known.anchor;
+  const anchor = reanchor(
+    known.anchor,
+    rows.map(row => row.message.tag),
+  );
+  setKnown({ rows, anchor });
+  return anchor;
+}
+
+/** The server's time, anew twice a minute. */
+function useMinute(clock: ServerClock): number {
+  useNow(true, 30_000);
+  return clock.now();
+}
+
+/**
+ * Tells `told` at once that the end was reached, and that it was left when that is still so a little later. Whoever is at
+ * the end stays there when the box changes size: a phone's keyboard, a rotated screen.
+ */
+function useEnd(told: (atEnd: boolean) => void, list: RefObject<VirtuosoHandle | null>) {
+  const [end] = useState(() => {
+    let isAtEnd = false;
+    let leaving: ReturnType<typeof setTimeout>;
+    let tell = told;
+    const watching = new ResizeObserver(() => {
+      if (isAtEnd) list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
+    });
+    const set = (next: boolean) => {
+      isAtEnd = next;
+      tell(next);
+    };
+    return {
+      atEnd: (next: boolean) => {
+        clearTimeout(leaving);
+        if (next) set(true);
+        else leaving = setTimeout(() => set(false), settleMs);
+      },
+      scroller: (box: HTMLElement | Window | null) => {
+        watching.disconnect();
+        clearTimeout(leaving);
+        if (box instanceof HTMLElement) watching.observe(box);
+      },
+      hear: (next: typeof told) => {
+        tell = next;
+      },
+    };
+  });
+  end.hear(told);
+  return end;
+}

@@ -1,0 +1,20 @@
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import '../styles/tokens.css';
+import '../styles/base.css';
+import '../styles/top.css';
+import '../styles/pane.css';
+import '../styles/talk.css';
+import '../styles/strip.css';
+import '../styles/chat.css';
+import '../styles/rooms.css';
+import '../styles/bubble.css';
+import { Chat } from './Chat.tsx';
+
+const root = document.getElementById('root');
+if (!root) throw new Error('chat.html has no #root');
+createRoot(root).render(
+  <StrictMode>
+    <Chat />
+  </StrictMode>,
+);

@@ -1,0 +1,35 @@
+import { ThemeSwitch } from './ThemeSwitch.tsx';
+
+const pages = [
+  { id: 'home', name: 'Tunnel', href: '/' },
+  { id: 'chat', name: 'Chat', href: '/chat' },
+] as const;
+
+/** What stands above every page: whose it is, the pages there are, and the theme. */
+export function TopBar({ here }: { readonly here: (typeof pages)[number]['id'] }) {
+  return (
+    <header className="top">
+      <p className="mark">
+        <Mark /> <span>Roomlog</span>
+      </p>
+      <nav className="pages" aria-label="Pages">
+        {pages.map(({ id, name, href }) => (
+          <a key={id} href={href} aria-current={id === here ? 'page' : undefined}>
+            {name}
+          </a>
+        ))}
+      </nav>
+      <ThemeSwitch />
+    </header>
+  );
+}
+
+function Mark() {
+  return (
+    <svg className="mark-sign" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+      <rect x="2" y="7" width="7" height="18" rx="2.5" className="mark-live" />
+      <rect x="12" y="7" width="7" height="18" rx="2.5" className="mark-replay" />
+      <circle cx="26" cy="16" r="4.5" className="mark-own" />
+    </svg>
+  );
+}
