@@ -115,7 +115,8 @@ export class HttpLink implements Link, FeedHost {
     this.ask = asker(this.api, token, this.over);
     const answer = await this.#answer('/v1/rooms?limit=1');
     if (!answer) return;
-    if (!answer.ok) {
+    // A login page of a network is an answer too, but not the server's.
+    if (!answer.ok || !answer.body) {
       this.#refuse(problem(answer, 'unavailable'));
       return;
     }
