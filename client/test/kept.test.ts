@@ -8,7 +8,7 @@ import {
   type StorageOwner,
   type StoredSend,
 } from '../src/index.js';
-import { FakeNetwork, tagOf } from './fake/socket.js';
+import { ack, FakeNetwork, tagOf } from './fake/socket.js';
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
@@ -114,5 +114,20 @@ describe('what was kept, with a storage that takes its time', () => {
     found(boxes[0] as FakeBox, kept(1, 'late'));
     expect(client.status.get().pendingSends).toBe(0);
     expect(texts(client)).toEqual([]);
+  });
+
+  it('is one message where the application sends it again with its own tag', async () => {
+    const { boxes, storage, found } = slowStorage();
+    const client = open({ storage, user: 'u1' });
+    await pass(0);
+    found(boxes[0] as FakeBox, kept(1, 'draft', { tried: true }));
+    const again = client.room('chat:a').messages.send({ text: 'draft' }, { tag: tagOf(1) });
+    expect(texts(client)).toEqual(['draft queued']);
+    network.last.welcome();
+    await pass(0);
+    expect(sent()).toHaveLength(1);
+    network.last.say(ack(network.last.take('send'), 7));
+    expect((await again).seq).toBe(7);
+    expect(texts(client)).toEqual(['draft sent']);
   });
 });
