@@ -82,4 +82,59 @@ describe('plain HTTP with something odd in between', () => {
     expect(client.status.get().transport).toBe('poll');
     expect(room.status.get().state).toBe('live');
   });
+
+  it('asks no faster, and keeps its position, where polls are answered with what is not a page', async () => {
+    await client.close();
+    client = createClient({
+      url: 'http://h:1',
+      token: TOKEN,
+      WebSocket: network.WebSocket,
+      transports: ['poll'],
+    });
+    const room = client.room('chat:a');
+    room.attach();
+    await pass(1_000);
+    let asked = 0;
+    vi.stubGlobal('fetch', async (input: string, init?: RequestInit) => {
+      if (!String(input).includes('wait=')) return http.fetch(input, init);
+      asked++;
+      return Response.json({});
+    });
+    server.append('u2', tagOf(1), { text: 'a' }); // ends the poll under way
+    await pass(10_000);
+    expect(asked).toBeLessThan(12);
+    vi.stubGlobal('fetch', http.fetch);
+    server.append('u2', tagOf(2), { text: 'b' });
+    await pass(5_000);
+    expect(room.messages.list.get().map(message => message.seq)).toEqual([1, 2]);
+  });
+
+  it('leaves no listener behind for each pause between polls', async () => {
+    const added = vi.spyOn(AbortSignal.prototype, 'addEventListener');
+    const removed = vi.spyOn(AbortSignal.prototype, 'removeEventListener');
+    await client.close();
+    client = createClient({
+      url: 'http://h:1',
+      token: TOKEN,
+      WebSocket: network.WebSocket,
+      transports: ['poll'],
+    });
+    for (const name of ['a', 'b', 'c', 'd']) client.room(`chat:${name}`).attach();
+    await pass(5_000);
+    const before = removed.mock.calls.length;
+    await pass(20_000);
+    expect(added).toHaveBeenCalled();
+    expect(removed.mock.calls.length - before).toBeGreaterThanOrEqual(9);
+  });
+
+  it('does not take the code of a problem for more than a code', async () => {
+    const room = client.room('chat:a');
+    http.refusal = { status: 503, code: 'constructor', retryable: true };
+    room.attach();
+    await pass(5_000);
+    expect(client.status.get().state).toBe('reconnecting');
+    http.refusal = undefined;
+    await pass(20_000);
+    expect(client.status.get().state).toBe('connected');
+  });
 });
