@@ -47,7 +47,7 @@ export class Ladder implements Transport {
   readonly #needs: LadderNeeds;
   #at = 0;
   #cuts = 0;
-  /** How often in a row the first transport was tried again in vain, and when it is tried next. */
+  /** How often in a row the first transport was left or tried in vain, and when it is tried next. */
   #again = 0;
   #againAt = 0;
   /** Counts dials, so that an answer that comes late moves nothing. */
@@ -162,7 +162,7 @@ export class Ladder implements Transport {
   }
 
   #tryLater(): void {
-    this.#againAt = now() + Math.min(MAX_AGAIN_MS, AGAIN_MS * 2 ** this.#again);
+    this.#againAt = now() + Math.min(MAX_AGAIN_MS, AGAIN_MS * 2 ** this.#again++);
   }
 
   #reachable(): Promise<boolean> {
@@ -193,7 +193,6 @@ export class Ladder implements Transport {
     };
     const failed = () => {
       stop();
-      this.#again++;
       this.#tryLater();
       wait();
     };

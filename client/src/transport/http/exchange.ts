@@ -1,3 +1,5 @@
+import { wait } from '../../protocol/parse.js';
+
 /** What a request was answered: the body as JSON, where it is JSON. */
 export interface Answer {
   ok: boolean;
@@ -48,6 +50,7 @@ export function problem(
       op: 'error',
       code: body.code,
       retryable: body.retryable === true,
+      ...('retry_after_ms' in body && { retry_after_ms: wait(body.retry_after_ms) }),
     };
   }
   return { op: 'error', code: fallback, title: `The server answered ${status}.`, retryable: true };

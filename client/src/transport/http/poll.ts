@@ -1,3 +1,5 @@
+import type { Page } from '../../protocol/frames.js';
+import { isPage } from '../../protocol/parse.js';
 import type { Transport } from '../transport.js';
 import { problem } from './exchange.js';
 import { type Feed, type FeedHost, HttpLink, isThere } from './link.js';
@@ -68,9 +70,10 @@ class PollFeed implements Feed {
       return 0;
     }
     lane.failed = false;
-    if (answer.ok && answer.body) {
-      const { epoch, prev, seq, position, events } = answer.body;
-      rooms.set(room, String(position));
+    // What is not a page is not the server's answer: asking again at once would be a storm.
+    if (answer.ok && isPage(answer.body)) {
+      const { epoch, prev, seq, position, events } = answer.body as Page & { epoch?: unknown };
+      rooms.set(room, position);
       if (seq === prev) this.#host.say({ op: 'ping' });
       else this.#host.say({ op: 'page', room, epoch, prev, seq, position, events });
       return 0;
@@ -104,10 +107,12 @@ interface Lane {
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
+    const end = () => {
       clearTimeout(timer);
+      signal.removeEventListener('abort', end);
       resolve();
-    });
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
   });
 }
