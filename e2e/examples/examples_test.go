@@ -3,16 +3,19 @@
 package examples
 
 import (
+	"bufio"
 	"bytes"
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -199,6 +202,61 @@ func TestSignedTokensAreTaken(t *testing.T) {
 			}
 			s.call(http.MethodGet, "/v1/rooms/board:signed/events", nil, http.StatusNotFound, nil)
 		})
+	}
+}
+
+// The backend of the quickstart gives tokens that are taken, and none to nobody.
+func TestTheBackendGivesTokens(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key")
+	must(t, os.WriteFile(key, []byte(strings.Repeat("0123456789abcdef", 4)+"\n"), 0o600)) // as openssl writes one
+	s := start(t, "--key-file", key)
+	cmd := exec.Command("sh", "-c", `PORT=0 ROOMLOG_KEY=$(cat "$1") exec node `+root+`/examples/token/backend.mjs`, "sh", key)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatal("the backend prints no address")
+	}
+	for query, want := range map[string]int{"": http.StatusUnauthorized, "?user=ann": http.StatusOK} {
+		resp, err := http.Get(lines.Text() + "/token" + query)
+		must(t, err)
+		defer resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("/token%s: status %d, want %d", query, resp.StatusCode, want)
+		}
+		if want == http.StatusOK {
+			token, err := io.ReadAll(resp.Body)
+			must(t, err)
+			s.bearer = string(token)
+			s.send("chat:signed", "hello")
+		}
+	}
+}
+
+var pythonBlock = regexp.MustCompile("(?ms)^```python[^\n]*\n(.*?)^```$")
+
+// The Python that the documents show compiles.
+func TestPythonInTheDocumentsCompiles(t *testing.T) {
+	names, err := filepath.Glob(root + "/docs/*.md")
+	must(t, err)
+	seen := 0
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		must(t, err)
+		for _, block := range pythonBlock.FindAllSubmatch(text, -1) {
+			seen++
+			cmd := exec.Command(python(t), "-c", "import sys; compile(sys.stdin.read(), sys.argv[1], 'exec')", name)
+			cmd.Stdin = bytes.NewReader(block[1])
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v: %s\n%s", err, out, block[1])
+			}
+		}
+	}
+	if seen < 4 {
+		t.Errorf("found only %d blocks", seen)
 	}
 }
 
