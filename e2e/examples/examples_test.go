@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -210,7 +211,11 @@ func TestTheBackendGivesTokens(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
 	must(t, os.WriteFile(key, []byte(strings.Repeat("0123456789abcdef", 4)+"\n"), 0o600)) // as openssl writes one
 	s := start(t, "--key-file", key)
-	cmd := exec.Command("sh", "-c", `PORT=0 ROOMLOG_KEY=$(cat "$1") exec node `+root+`/examples/token/backend.mjs`, "sh", key)
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	port := strconv.Itoa(free.Addr().(*net.TCPAddr).Port)
+	must(t, free.Close())
+	cmd := exec.Command("sh", "-c", `ROOMLOG_KEY=$(cat "$1") PORT="$2" exec node `+root+`/examples/token/backend.mjs`, "sh", key, port)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	must(t, err)

@@ -21,6 +21,5 @@ const server = createServer((request, response) => {
   response.writeHead(200, { 'Content-Type': 'text/plain', 'Cache-Control': 'no-store' });
   return response.end(sign(user, process.env.ROOMLOG_KEY));
 });
-server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
-  console.log(`http://127.0.0.1:${server.address().port}`);
-});
+const port = Number(process.env.PORT ?? 3000);
+server.listen(port, '127.0.0.1', () => console.log(`http://127.0.0.1:${port}`));

@@ -56,7 +56,7 @@ beforeAll(() => {
   mkdirSync(join(root, '.cache'), { recursive: true });
   folder = mkdtempSync(join(root, '.cache/blocks-'));
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-  cpSync(fileURLToPath(new URL('docs/names.d.ts', import.meta.url)), join(folder, 'names.d.ts'));
+  cpSync(fileURLToPath(new URL('blocks/names.d.ts', import.meta.url)), join(folder, 'names.d.ts'));
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
