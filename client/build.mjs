@@ -14,6 +14,12 @@ const entries = {
   index: { name: 'roomlog', source: 'src/index.ts', budget: 12 * KIB },
   'indexeddb/index': { name: 'roomlog/indexeddb', source: 'src/indexeddb/index.ts', budget: 3 * KIB },
   'react/index': { name: 'roomlog/react', source: 'src/react/index.ts', budget: 4 * KIB },
+  'react/suspense': { name: 'roomlog/react/suspense', source: 'src/react/suspense.ts', budget: 4 * KIB },
+  'tanstack-db/index': { name: 'roomlog/tanstack-db', source: 'src/tanstack-db/index.ts', budget: 2 * KIB },
+};
+/** What these entries are together, the parts that they share once. */
+const together = {
+  'roomlog/react and its twin': { entries: ['react/index', 'react/suspense'], budget: 4 * KIB },
 };
 /** The budget of what is loaded when it is needed, each way of it as a whole. */
 const LAZY_BUDGET = 4 * KIB;
@@ -26,7 +32,7 @@ const options = {
   splitting: true,
   format: 'esm',
   target: 'es2022',
-  external: ['react'],
+  external: ['react', '@tanstack/db'],
   platform: 'neutral',
 };
 
@@ -58,6 +64,10 @@ async function sizes() {
       const later = [...closure(metafile.outputs, path, new Set())].filter(each => !atOnce.has(each));
       check(`${name}, later ${metafile.outputs[path].entryPoint}`, sum(later), LAZY_BUDGET);
     }
+  }
+  for (const [name, { entries, budget }] of Object.entries(together)) {
+    const all = entries.flatMap(out => [...closure(metafile.outputs, `dist/${out}.js`, new Set())]);
+    check(name, sum(new Set(all)), budget);
   }
 }
 
