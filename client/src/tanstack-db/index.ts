@@ -26,7 +26,10 @@ export type RoomlogCollectionConfig<M = MessageBody> = CollectionConfig<
   MessageRow<M>,
   string,
   MessageSchema<M>
-> & { schema: MessageSchema<M> };
+> & {
+  /** Makes a row of what is inserted. */
+  schema: MessageSchema<M>;
+};
 
 /**
  * The options of a collection whose rows are what `room.messages.list` holds, in its order, by `tag`:
@@ -62,12 +65,14 @@ export function roomlogCollectionOptions<M = MessageBody>({
   };
 }
 
+// Readables call their listeners in a microtask, which comes before the end of the transaction that a handler is awaited for: the rows
+// are what the list is when what the transaction showed goes, and nothing flickers.
+
 async function send<M>(
   room: Room<M>,
   { transaction }: InsertMutationFnParams<MessageRow<M>, string>,
 ): Promise<void> {
   for (const { modified } of transaction.mutations) room.messages.send(modified.data, { tag: modified.tag });
-  await listHeard();
 }
 
 async function discard<M>(
@@ -75,12 +80,5 @@ async function discard<M>(
   { transaction }: DeleteMutationFnParams<MessageRow<M>, string>,
 ): Promise<void> {
   const kept = transaction.mutations.filter(({ key }) => !room.messages.discard(key));
-  await listHeard();
   if (kept.length > 0) throw new Error('roomlog: a message that is stored, or may be, cannot be taken back.');
 }
-
-/**
- * Readables call their listeners in a microtask. Behind it the rows are what the list is: they show with the end of the
- * transaction, so that nothing flickers.
- */
-async function listHeard(): Promise<void> {}
