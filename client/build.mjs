@@ -1,8 +1,9 @@
-// Builds dist: the entries and the chunks they load, and declarations as they are in src. With --size it only prints the sizes.
+// Builds dist, or the folder that is named: the entries and the chunks they load, and declarations as they are in src. With --size it
+// only prints the sizes.
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
@@ -74,8 +75,12 @@ async function sizes() {
 if (process.argv.includes('--size')) {
   await sizes();
 } else {
-  rmSync(join(here, 'dist'), { recursive: true, force: true });
-  await build({ ...options, sourcemap: true });
+  const outdir = resolve(here, process.argv[2] ?? 'dist');
+  rmSync(outdir, { recursive: true, force: true });
+  await build({ ...options, outdir, sourcemap: true });
   const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
-  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: here, stdio: 'inherit' });
+  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', outdir], {
+    cwd: here,
+    stdio: 'inherit',
+  });
 }
