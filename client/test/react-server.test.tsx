@@ -1,7 +1,10 @@
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { renderToPipeableStream, renderToReadableStream } from 'react-dom/server';
+import { createCollection } from '@tanstack/db';
+import { useLiveQuery } from '@tanstack/react-db';
+import { renderToPipeableStream, renderToReadableStream, renderToString } from 'react-dom/server';
 import { describe, expect, it, vi } from 'vitest';
+import { roomlogCollectionOptions } from '../src/tanstack-db/index.js';
 // The application's module: its client is made where it is imported, on the server too.
 import { client, network } from './fake/app.js';
 import { entries, page } from './fake/page.js';
@@ -36,4 +39,18 @@ describe.each(entries)('$name on a server', ({ hooks, html }) => {
     expect(client.status.get().state).toBe('idle');
     vi.restoreAllMocks();
   });
+});
+
+const collection = createCollection(roomlogCollectionOptions({ client, room: 'chat:a' }));
+
+function Query() {
+  const { data, isReady } = useLiveQuery(q => q.from({ m: collection }).select(({ m }) => ({ tag: m.tag })));
+  return <p title={String(isReady)}>{data.length}</p>;
+}
+
+it('a live query over roomlog/tanstack-db does not connect on a server either', () => {
+  const attached = vi.spyOn(client.room('chat:a'), 'attach');
+  expect(renderToString(<Query />)).toBe('<p title="false">0</p>');
+  expect(attached).not.toHaveBeenCalled();
+  expect([collection.status, client.status.get().state]).toEqual(['idle', 'idle']);
 });
