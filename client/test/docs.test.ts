@@ -1,6 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { API, type Project, type Symbol as Sym, SymbolFlags, type Type } from 'typescript/unstable/sync';
+import {
+  API,
+  type Project,
+  type Signature,
+  SignatureKind,
+  type Symbol as Sym,
+  SymbolFlags,
+  type Type,
+} from 'typescript/unstable/sync';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 // Whoever points at a name in an editor reads what it is: each export of each entry, and each public member of it.
@@ -26,7 +34,17 @@ beforeAll(() => {
 });
 afterAll(() => api?.close());
 
-const documented = (symbol: Sym) => project.checker.getDocumentationCommentOfSymbol(symbol).trim() !== '';
+/** A function's comment is that of each of its overloads: an editor shows the one that is called. */
+function documented(symbol: Sym): boolean {
+  const overloads = symbol.flags & SymbolFlags.Function ? signatures(symbol) : [];
+  if (overloads.some(({ declaration }) => !declaration?.resolve()?.jsDoc?.length)) return false;
+  return project.checker.getDocumentationCommentOfSymbol(symbol).trim() !== '';
+}
+
+function signatures(symbol: Sym): readonly Signature[] {
+  const type = project.checker.getTypeOfSymbol(symbol);
+  return type ? project.checker.getSignaturesOfType(type, SignatureKind.Call) : [];
+}
 
 /** Whether it is declared in this package: what comes from elsewhere is documented there, or not. */
 const ours = (symbol: Sym) => symbol.declarations.some(({ path }) => path.includes('/client/src/'));
@@ -65,6 +83,7 @@ describe('doc comments', () => {
     expect(names).toEqual(
       expect.arrayContaining(['createClient', 'RoomlogError', 'Room', 'ConnectionState']),
     );
+    expect(signatures(symbolOf('../src/react/index.ts', 'useRoom'))).toHaveLength(3);
     expect(members(symbolOf('../src/index.ts', 'Room')).map(({ name }) => name)).toContain('attach');
   });
 

