@@ -16,9 +16,12 @@ import { fileURLToPath } from 'node:url';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 // The package as it is published: built, packed and unpacked where there is nothing else than what it says it needs.
+
+// Compilers take their time where others compile too.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const client = fileURLToPath(new URL('..', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(client, 'package.json'), 'utf8'));
@@ -48,7 +51,7 @@ beforeAll(() => {
     mkdirSync(dirname(join(app, 'node_modules', name)), { recursive: true });
     symlinkSync(join(modules, name), join(app, 'node_modules', name));
   }
-}, 60_000);
+});
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const files = () => readdirSync(installed, { recursive: true, encoding: 'utf8' });
