@@ -101,6 +101,17 @@ describe('the package', () => {
     expect(ran.trim()).toBe('true');
   });
 
+  it('the entries of hooks are of one piece: a provider of the one serves the hooks of the other', () => {
+    const code = `
+      const [plain, suspense] = [await import('roomlog/react'), await import('roomlog/react/suspense')];
+      console.log(Object.keys(plain).filter(name => plain[name] === suspense[name]).join());`;
+    const ran = execFileSync(process.execPath, ['--input-type=module', '-e', code], {
+      cwd: app,
+      encoding: 'utf8',
+    });
+    expect(ran.trim()).toBe('RoomlogProvider,useClient,useConnection,useLostConnection,useReadable');
+  });
+
   it('an entry of hooks begins with the directive that lets a server component import it', () => {
     const text = (entry: string) => {
       const { default: path } = manifest.exports[entry.replace('roomlog', '.')];

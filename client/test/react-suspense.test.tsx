@@ -1,12 +1,13 @@
 // @vitest-environment happy-dom
 import { act, Component, type ReactNode, startTransition, useState } from 'react';
 import { describe, expect, it } from 'vitest';
-import { RoomProvider as PlainRoomProvider } from '../src/react/index.js';
-import { RoomProvider, useMessages, useRoom } from '../src/react/suspense.js';
+import * as plain from '../src/react/index.js';
+import * as suspense from '../src/react/suspense.js';
 import { joined, page, refusal } from './fake/socket.js';
 import { pass, stage } from './fake/stage.js';
 
 const set = stage();
+const { RoomProvider, useMessages, useRoom } = suspense;
 
 function Chat() {
   const { messages, isPending, error } = useMessages();
@@ -48,6 +49,10 @@ function Router() {
 const caught = () => set.complaints.splice(0).map(said => said.map(String).join(' '));
 
 describe('the Suspense twin', () => {
+  it('has the same names', () => {
+    expect(Object.keys(suspense).sort()).toEqual(Object.keys(plain).sort());
+  });
+
   it('shows the fallback until the first page, joins once, and does not suspend again', async () => {
     await set.render(room());
     expect(set.text).toBe('wait');
@@ -121,9 +126,9 @@ describe('the Suspense twin', () => {
     await set.render(
       <Boundary>
         <RoomProvider id="chat:a">
-          <PlainRoomProvider id="chat:b">
+          <plain.RoomProvider id="chat:b">
             <Chat />
-          </PlainRoomProvider>
+          </plain.RoomProvider>
         </RoomProvider>
       </Boundary>,
     );

@@ -7,7 +7,12 @@ import {
   useSyncExternalStore,
 } from 'react';
 import type { Client, MessageBody, Room } from '../client/types.js';
-import { RoomProvider as AttachedRoom, type RoomProviderProps, useClient, useRoomId } from './context.js';
+import {
+  RoomProvider as AttachedRoom,
+  type RoomProviderProps as AttachedRoomProps,
+  useClient,
+  useRoomId,
+} from './context.js';
 import type { UseMessages, UseMessagesOptions, UseRoom } from './hooks.js';
 import * as hooks from './hooks.js';
 import type { IsEqual } from './source.js';
@@ -18,7 +23,7 @@ const BoundaryContext = createContext<string | undefined>(undefined);
 const never = () => () => {};
 
 /** What a RoomProvider of `roomlog/react/suspense` is given. */
-export interface SuspenseRoomProviderProps extends RoomProviderProps {
+export interface RoomProviderProps extends AttachedRoomProps {
   /** Shown until the first page is there, by a server too, and while hydrating. Nothing unless given. */
   fallback?: ReactNode;
 }
@@ -27,7 +32,7 @@ export interface SuspenseRoomProviderProps extends RoomProviderProps {
  * Attaches a room while mounted, and is the Suspense boundary of the hooks inside. A server renders `fallback` and is done: nothing
  * of a room is known there. When `id` changes, what is inside is mounted anew and `fallback` shown, in a transition too.
  */
-export function RoomProvider({ id, fallback, children }: SuspenseRoomProviderProps): ReactNode {
+export function RoomProvider({ id, fallback, children }: RoomProviderProps): ReactNode {
   const hydrated = useSyncExternalStore(
     never,
     () => true,

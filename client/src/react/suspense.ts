@@ -17,4 +17,4 @@ export {
   useReadable,
 } from './hooks.js';
 export type { IsEqual } from './source.js';
-export { RoomProvider, type SuspenseRoomProviderProps, useMessages, useRoom } from './suspending.js';
+export { RoomProvider, type RoomProviderProps, useMessages, useRoom } from './suspending.js';
