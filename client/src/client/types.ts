@@ -378,7 +378,10 @@ export interface Room<M = MessageBody> {
   readonly id: string;
   /** How the room is. */
   readonly status: Readable<RoomStatus>;
-  /** Where the client stands, opaque, to go on from later; undefined before the first page. */
+  /**
+   * Where the client stands, opaque, to go on from later; undefined before the first page. It is that of the last page while the
+   * page's events are given one by one: who acts on events keeps it when `status` has changed.
+   */
   readonly position: string | undefined;
   /** What was written in it, and the way to write. */
   readonly messages: Messages<M>;
