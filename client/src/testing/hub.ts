@@ -50,7 +50,7 @@ export class Hub {
   readonly followers = new Set<Follower>();
   /** What the next sends are refused with. */
   readonly verdicts: Verdict[] = [];
-  beforeAppend: ((send: TestSend) => TestRefusal | undefined | void) | undefined;
+  beforeAppend: ((send: TestSend) => TestRefusal | undefined) | undefined;
 
   readonly #now: () => number;
   readonly #logs = new Map<string, Log>();

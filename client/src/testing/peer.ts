@@ -88,10 +88,11 @@ export class Peer implements Follower {
     this.#hub.followers.delete(this);
   }
 
-  end(refusal: TestRefusal): void {
+  /** `frame` is the one that this answers, if it answers one. */
+  end(refusal: TestRefusal, frame: Fields = {}): void {
     if (this.#over) return;
     this.gone();
-    this.#host.say({ op: 'error', ...wireFields(refusal) });
+    this.#refuse(frame, refusal);
     const wait = refusal.retryAfterMs === undefined ? '' : ` ${refusal.retryAfterMs}`;
     this.#host.close(closeOf(refusal.code), `${refusal.code}${wait}`);
   }
@@ -105,12 +106,12 @@ export class Peer implements Follower {
     else if (frame.op === 'ping') this.#host.say({ op: 'pong' });
     else if (frame.op === 'pong') return;
     else if (frame.op === 'hello') this.#hello(frame);
-    else if (!this.who) this.end({ code: 'unauthenticated' });
+    else if (!this.who) this.end({ code: 'unauthenticated' }, frame);
     else if (frame.op === 'join') this.#join(frame, this.who);
     else if (frame.op === 'leave') this.#cursors.delete(frame.room as string);
     else if (frame.op === 'send') this.#send(frame, this.who);
     else if (frame.op === 'refresh') this.#refresh(frame, this.who);
-    else this.#refuse(frame, { code: 'unknown_op' });
+    else this.#refuse(frame, { code: 'unknown_op', field: 'op' });
   }
 
   #refuse({ id, room, tag }: Fields, refusal: TestRefusal): void {

@@ -163,7 +163,7 @@ export class TestServer {
   }
 
   /** Asks `hook` about each send that would be stored: what it returns refuses the send; undefined as the hook ends it. */
-  beforeAppend(hook: ((send: TestSend) => TestRefusal | undefined | void) | undefined): void {
+  beforeAppend(hook: ((send: TestSend) => TestRefusal | undefined) | undefined): void {
     this.#hub.beforeAppend = hook;
   }
 
