@@ -56,7 +56,7 @@ describe('a storage in IndexedDB', () => {
 
   const offline = () => {
     network.onDial = socket => queueMicrotask(() => socket.end(1006));
-    server.drop();
+    server.test.network.cut();
   };
   const online = () => {
     network.onDial = sockets;
@@ -66,7 +66,7 @@ describe('a storage in IndexedDB', () => {
   function open(options: Partial<ClientOptions> = {}): Client {
     const made = createClient({
       url: 'http://h:1',
-      token: 't',
+      token: server.test.token('u1'),
       user: 'u1',
       transports: ['websocket'],
       WebSocket: network.WebSocket,
@@ -83,7 +83,7 @@ describe('a storage in IndexedDB', () => {
     clients.splice(clients.indexOf(client), 1);
     locks.crash();
     for (const socket of network.sockets) socket.send = () => {};
-    server.drop();
+    server.test.network.cut();
     void client.close(); // stops its timers; what it would write is of no consequence: sends stay as they are kept
   }
 
@@ -117,11 +117,10 @@ describe('a storage in IndexedDB', () => {
     await pass(100);
     crash(before);
     for (let i = 1; i <= 4; i++) server.append('u2', tagOf(i), { text: `t${i}` });
-    server.pageSize = 2;
     online();
     const after = createClient({
       url: 'http://h:1',
-      token: 't',
+      token: server.test.token('u1'),
       WebSocket: network.WebSocket,
       storage: indexedDBStorage(),
     });
@@ -293,7 +292,7 @@ describe('a storage in IndexedDB', () => {
   it('cancels what never went out, also after a reload, and not what may be stored', async () => {
     const before = open();
     await pass(1_000);
-    server.blackHole = true;
+    server.test.network.blackhole();
     before.room('chat:a').messages.send({ text: 'may be stored' });
     await pass(10);
     offline();
@@ -319,7 +318,7 @@ describe('a storage in IndexedDB', () => {
     let writes = 0;
     for (let at = 0; at <= 14; at++) {
       vi.stubGlobal('indexedDB', new IDBFactory());
-      server.log.length = 0;
+      server.test.delete('chat:a');
       offline();
       const kept = new Set<string>();
       let left = at;
