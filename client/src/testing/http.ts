@@ -50,7 +50,6 @@ export class Http {
       headers: request.headers,
       body: text === '' ? undefined : JSON.parse(text),
     };
-    this.requests.push(asked);
     return new Promise<Response>((resolve, reject) => this.#carry(asked, init?.signal, resolve, reject));
   };
 
@@ -78,6 +77,7 @@ export class Http {
     if (weather.isHole) return; // nobody is told
     there.carry(weather.delayMs(), async () => {
       if (gone.aborted || weather.isHole) return;
+      this.requests.push(asked);
       if (asked.method === 'POST' && asked.path.endsWith('/events') && weather.loses()) line.cut();
       const answer = await this.#answer(asked, signal ?? undefined, gone);
       there.carry(weather.delayMs(), () => {

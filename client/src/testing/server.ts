@@ -20,7 +20,7 @@ export interface TestServerOptions {
 }
 
 /** How a client of the server is made: as any, but for what the server itself gives it. */
-export interface TestClientOptions extends Partial<Omit<ClientOptions, 'url' | 'WebSocket'>> {
+export interface TestClientOptions extends Partial<Omit<ClientOptions, 'url'>> {
   /** Whose client it is. `u1`. */
   user?: string;
   /** What the user may do. Everything. */
@@ -160,6 +160,11 @@ export class TestServer {
   /** Refuses the next `times` sends that are no repeats; `stored` with `outcome_unknown` stores them all the same. */
   refuse(refusal: Verdict, times = 1): void {
     for (let i = 0; i < times; i++) this.#hub.verdicts.push(refusal);
+  }
+
+  /** Ends what `refuse` has ordered and no send has met. */
+  accept(): void {
+    this.#hub.verdicts.length = 0;
   }
 
   /** Asks `hook` about each send that would be stored: what it returns refuses the send; undefined as the hook ends it. */

@@ -21,8 +21,7 @@ export class FakeServer {
 
   constructor(network: FakeNetwork) {
     network.onDial = socket => this.#plug(socket);
-    this.latency = 5;
-    this.test.network.tamper(frame => (frame.op === 'page' ? this.#fault(frame) : [frame]));
+    this.heal();
   }
 
   get log(): readonly TestEvent[] {
@@ -46,6 +45,20 @@ export class FakeServer {
   judge(verdict: Verdict, times = 1): void {
     if (verdict === 'rate_limited') this.test.refuse({ code: verdict, retryAfterMs: 20 }, times);
     else this.test.refuse({ code: 'outcome_unknown', stored: verdict === 'unknown-stored' }, times);
+  }
+
+  /** Ends the black hole. */
+  heal(): void {
+    this.test.network.restore();
+    this.latency = 5;
+    this.test.network.tamper(frame => (frame.op === 'page' ? this.#fault(frame) : [frame]));
+  }
+
+  /** Ends every fault, also those that were to come. */
+  calm(): void {
+    this.heal();
+    this.test.accept();
+    this.pageFaults.length = 0;
   }
 
   append(author: string, tag: string, data: unknown): void {
@@ -77,8 +90,8 @@ export class FakeServer {
     this.#before = frame;
     if (fault === 'lost') return [];
     if (fault === 'twice') return [frame, before ?? frame];
-    if (fault === undefined || before?.seq !== frame.prev) return [frame];
-    const events = [...(before?.events as unknown[]), ...(frame.events as unknown[])];
-    return [{ ...frame, prev: before?.prev, events }];
+    if (fault === undefined || !before || before.seq !== frame.prev) return [frame];
+    const events = [...(before.events as unknown[]), ...(frame.events as unknown[])];
+    return [{ ...frame, prev: before.prev, events }];
   }
 }
