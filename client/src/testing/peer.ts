@@ -100,6 +100,7 @@ export class Peer implements Follower {
   /** One message of the client. What was on its way when the connection ended is taken too. */
   take(text: string): void {
     clearTimeout(this.#silence);
+    this.#silence = undefined;
     const frame = parse(text);
     const field = frame && wrongField(frame);
     if (!frame || field) this.#refuse(frame ?? {}, { code: 'bad_request', ...(field && { field }) });
@@ -151,8 +152,7 @@ export class Peer implements Follower {
     });
     this.#beat = setInterval(() => {
       this.#host.say({ op: 'ping' });
-      clearTimeout(this.#silence);
-      this.#silence = setTimeout(() => this.end({ code: 'ping_timeout' }), SILENCE_MS);
+      this.#silence ??= setTimeout(() => this.end({ code: 'ping_timeout' }), SILENCE_MS);
     }, pingMs);
   }
 
