@@ -175,11 +175,13 @@ export class Hub {
       if (known.sent !== sentAs(type, data)) return { refusal: { code: 'tag_conflict', field: 'tag' } };
       return { event: known.event, epoch: this.log(room).epoch, duplicate: true };
     }
-    const verdict = this.verdicts.shift();
-    if (verdict?.stored) this.store({ room, author, tag, type, data });
-    const refusal = verdict ?? this.beforeAppend?.({ room, author, tag, type, data });
+    const send = { room, author, tag, type, data };
+    const refusal = this.beforeAppend?.(send);
     if (refusal) return { refusal };
-    const event = this.store({ room, author, tag, type, data });
+    const verdict = this.verdicts.shift();
+    if (verdict?.stored) this.store(send);
+    if (verdict) return { refusal: verdict };
+    const event = this.store(send);
     return { event, epoch: this.log(room).epoch, duplicate: false };
   }
 
