@@ -8,4 +8,9 @@ describe('README', () => {
     const [, shown] = /```tsx\n([\s\S]*?)```/.exec(read('../README.md')) ?? [];
     expect(shown).toBe(read('quickstart.tsx'));
   });
+
+  it('shows the test of a component that is run as example.test.tsx', () => {
+    const blocks = [...read('../README.md').matchAll(/```tsx\n([\s\S]*?)```/g)].map(([, code]) => code);
+    expect(blocks).toContain(read('example.test.tsx'));
+  });
 });

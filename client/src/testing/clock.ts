@@ -17,7 +17,7 @@ export interface TestClock {
 export interface TestClockOptions {
   /** The time at which it begins, in epoch milliseconds. 2026-01-01T00:00:00Z. */
   now?: number;
-  /** What `Math.random` draws from meanwhile, so that the random waits of a run are those of the next. 1. */
+  /** What `Math.random` draws from meanwhile, so that the random waits of a run are those of the next: an integer above 0. 1. */
   seed?: number;
 }
 
@@ -25,18 +25,6 @@ interface Timer {
   due: number;
   every: number | undefined;
   run: () => void;
-}
-
-/** Runs everything that can run now, promises and the runtime's own work among it. */
-function turn(): Promise<void> {
-  return new Promise(resolve => {
-    const channel = new MessageChannel();
-    channel.port1.onmessage = () => {
-      channel.port1.close();
-      resolve();
-    };
-    channel.port2.postMessage(undefined);
-  });
 }
 
 /**
@@ -61,6 +49,9 @@ export function createTestClock({ now = Date.UTC(2026, 0, 1), seed = 1 }: TestCl
   };
   const remove = (id: unknown) => void timers.delete(Number(id));
   const RealDate = Date;
+  const { setImmediate = setTimeout } = globalThis as { setImmediate?: (run: () => void) => unknown };
+  /** Lets everything run that can run now: promises, and the runtime's own work. */
+  const turn = () => new Promise<void>(resolve => setImmediate(resolve));
 
   const undo = put(globalThis, {
     setTimeout: (run: () => void, ms?: number, ...args: unknown[]) => add(run, ms, false, args),
@@ -83,12 +74,10 @@ export function createTestClock({ now = Date.UTC(2026, 0, 1), seed = 1 }: TestCl
       },
     }),
     put(Math, {
-      // mulberry32
+      // Park and Miller's: small, and never 0.
       random: () => {
-        state = (state + 0x6d2b79f5) | 0;
-        let t = Math.imul(state ^ (state >>> 15), 1 | state);
-        t ^= t + Math.imul(t ^ (t >>> 7), 61 | t);
-        return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+        state = (state * 48_271) % 0x7fffffff;
+        return state / 0x7fffffff;
       },
     }),
   ];
