@@ -188,7 +188,7 @@ export class Http {
     if (refusal) return problem(refusal);
     const now = this.#hub.log(room);
     const reason = place.epoch === undefined && now !== log ? 'epoch' : now.refuses(place);
-    if (reason) return problem({ code: 'reset' }, { reason, ...now.bounds }); // RESET-5
+    if (reason) return problem({ code: 'reset', field: 'after' }, { reason, ...now.bounds }); // RESET-5
     return give(now, now.span(place.seq, place.seq + size));
   }
 
