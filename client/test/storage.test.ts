@@ -179,6 +179,46 @@ describe('a storage in IndexedDB', () => {
     expect(texts(open())).toEqual([]);
   });
 
+  it('a send by the tag of a kept one that may be stored is that one, not a second row', async () => {
+    const before = open();
+    await pass(1_000);
+    server.test.network.dropAcks();
+    before.room('chat:a').messages.send({ text: 'a' }, { tag: tagOf(1) });
+    await pass(10);
+    offline();
+    await pass(10);
+    crash(before);
+    const after = open();
+    await pass(0);
+    expect(texts(after)).toEqual(['a queued']);
+    const again = after.room('chat:a').messages.send({ text: 'a' }, { tag: tagOf(1) });
+    expect(after.room('chat:a').messages.send({ text: 'a' }, { tag: tagOf(1) })).toBe(again);
+    expect(texts(after)).toEqual(['a queued']);
+    expect(after.status.get().pendingSends).toBe(1);
+    online();
+    await pass(20_000);
+    await expect(again).resolves.toMatchObject({ seq: 1, tag: tagOf(1) });
+    expect(texts(after)).toEqual(['a sent']);
+    expect(server.head).toBe(1);
+  });
+
+  it('belongs to its server: it is neither shown nor sent at another', async () => {
+    offline();
+    const before = open();
+    before.room('chat:a').messages.send({ text: 'for h:1' });
+    await pass(100);
+    crash(before);
+    online();
+    const elsewhere = open({ url: 'http://h:2' });
+    await pass(60_000);
+    expect(texts(elsewhere)).toEqual([]);
+    expect(server.head).toBe(0);
+    crash(elsewhere);
+    const after = open();
+    await pass(1_000);
+    expect(texts(after)).toEqual(['for h:1 sent']);
+  });
+
   it('does not send by itself what waited for 7 days, and keeps the text', async () => {
     offline();
     const before = open();

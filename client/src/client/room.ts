@@ -175,9 +175,10 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     const tag = given?.toLowerCase() ?? newTag();
     const before = this.#promised.get(tag);
     if (before) return before.handle; // the same send once more
-    const known = this.outbox.find(tag);
-    if (known) this.outbox.discard(known); // a failed one, made anew by the application
     const handle = this.#promise(tag);
+    const known = this.outbox.find(tag);
+    if (known && known.state !== 'failed') return handle; // kept from an earlier page, and on its way
+    if (known) this.outbox.discard(known); // a failed one, made anew by the application
     const entry = this.outbox.add({ tag, type, data, json });
     this.#failIfOver(entry);
     return handle;
