@@ -27,45 +27,91 @@ interface Timer {
   run: () => void;
 }
 
+/** The timers that wait, and the time that they wait for. */
+class Timers {
+  now: number;
+  readonly waiting = new Map<number, Timer>();
+  #last = 0;
+
+  constructor(now: number) {
+    this.now = now;
+  }
+
+  set(run: (...args: unknown[]) => void, ms: unknown, repeats: boolean, args: unknown[]): number {
+    const wait = Math.max(repeats ? 1 : 0, Math.ceil(Number(ms ?? 0)) || 0);
+    const every = repeats ? wait : undefined;
+    this.waiting.set(++this.#last, { due: this.now + wait, every, run: () => run(...args) });
+    return this.#last;
+  }
+
+  clear(id: unknown): void {
+    this.waiting.delete(Number(id));
+  }
+
+  /** Runs the timer that comes next; of several at one time the one that was set first. False where none comes until then. */
+  runNext(until: number): boolean {
+    let next: [number, Timer] | undefined;
+    for (const each of this.waiting) {
+      if (each[1].due <= until && (!next || each[1].due < next[1].due)) next = each;
+    }
+    if (!next) return false;
+    const [id, timer] = next;
+    this.now = Math.max(this.now, timer.due);
+    this.waiting.delete(id);
+    if (timer.every !== undefined) this.waiting.set(id, { ...timer, due: this.now + timer.every });
+    timer.run();
+    return true;
+  }
+}
+
 /**
  * Puts a clock in the place of the runtime's: `setTimeout`, `setInterval`, `Date`, `performance.now`,
  * `AbortSignal.timeout` and `Math.random`, for clients, servers and the test itself. One at a time; `restore` ends it.
  * Fake timers of a test framework do as well, but leave the time limits of requests to real time.
  */
 export function createTestClock({ now = Date.UTC(2026, 0, 1), seed = 1 }: TestClockOptions = {}): TestClock {
-  const began = now;
-  let state = seed;
-  let last = 0;
-  const timers = new Map<number, Timer>();
-
-  const add = (run: (...args: unknown[]) => void, ms: unknown, repeats: boolean, args: unknown[]): number => {
-    const wait = Math.max(1, Math.floor(Number(ms ?? 0)) || 0);
-    timers.set(++last, {
-      due: now + (repeats ? wait : Math.max(0, Math.ceil(Number(ms ?? 0)) || 0)),
-      every: repeats ? wait : undefined,
-      run: () => run(...args),
-    });
-    return last;
-  };
-  const remove = (id: unknown) => void timers.delete(Number(id));
-  const RealDate = Date;
+  const timers = new Timers(now);
   const { setImmediate = setTimeout } = globalThis as { setImmediate?: (run: () => void) => unknown };
   /** Lets everything run that can run now: promises, and the runtime's own work. */
   const turn = () => new Promise<void>(resolve => setImmediate(resolve));
+  const undo = install(timers, seed);
+  return {
+    now: () => timers.now,
+    get timers() {
+      return timers.waiting.size;
+    },
+    async advance(ms) {
+      const until = timers.now + ms;
+      await turn();
+      while (timers.runNext(until)) await turn();
+      timers.now = until;
+    },
+    restore() {
+      for (const each of undo) each();
+      timers.waiting.clear();
+    },
+  };
+}
 
-  const undo = put(globalThis, {
-    setTimeout: (run: () => void, ms?: number, ...args: unknown[]) => add(run, ms, false, args),
-    setInterval: (run: () => void, ms?: number, ...args: unknown[]) => add(run, ms, true, args),
-    clearTimeout: remove,
-    clearInterval: remove,
-    Date: new Proxy(RealDate, {
-      construct: (target, args: [], self) => Reflect.construct(target, args.length > 0 ? args : [now], self),
-      apply: () => new RealDate(now).toString(),
-      get: (target, key) => (key === 'now' ? () => now : Reflect.get(target, key)),
+/** Puts what goes by time and chance into the globals' places. Returns what undoes it. */
+function install(timers: Timers, seed: number): (() => void)[] {
+  const began = timers.now;
+  const RealDate = Date;
+  let state = seed;
+  return [
+    put(globalThis, {
+      setTimeout: (run: () => void, ms?: number, ...args: unknown[]) => timers.set(run, ms, false, args),
+      setInterval: (run: () => void, ms?: number, ...args: unknown[]) => timers.set(run, ms, true, args),
+      clearTimeout: (id: unknown) => timers.clear(id),
+      clearInterval: (id: unknown) => timers.clear(id),
+      Date: new Proxy(RealDate, {
+        construct: (target, args: [], self) =>
+          Reflect.construct(target, args.length > 0 ? args : [timers.now], self),
+        apply: () => new RealDate(timers.now).toString(),
+        get: (target, key) => (key === 'now' ? () => timers.now : Reflect.get(target, key)),
+      }),
     }),
-  });
-  const undoParts = [
-    put(performance, { now: () => now - began }),
+    put(performance, { now: () => timers.now - began }),
     put(AbortSignal, {
       timeout: (ms: number) => {
         const over = new AbortController();
@@ -81,37 +127,6 @@ export function createTestClock({ now = Date.UTC(2026, 0, 1), seed = 1 }: TestCl
       },
     }),
   ];
-
-  /** The timer that comes next, until a time; of several at one time the one that was set first. */
-  const next = (until: number): [number, Timer] | undefined =>
-    [...timers].reduce<[number, Timer] | undefined>(
-      (first, each) => (each[1].due <= until && (!first || each[1].due < first[1].due) ? each : first),
-      undefined,
-    );
-
-  return {
-    now: () => now,
-    get timers() {
-      return timers.size;
-    },
-    async advance(ms) {
-      const until = now + ms;
-      await turn();
-      for (let timer = next(until); timer; timer = next(until)) {
-        const [id, { due, every, run }] = timer;
-        now = Math.max(now, due);
-        timers.delete(id);
-        if (every !== undefined) timers.set(id, { due: now + every, every, run });
-        run();
-        await turn();
-      }
-      now = until;
-    },
-    restore() {
-      for (const each of [undo, ...undoParts]) each();
-      timers.clear();
-    },
-  };
 }
 
 /** Puts properties in the place of others. Returns what undoes it. */

@@ -38,7 +38,7 @@ export interface Follower {
 export type Outcome = { event: WireEvent; epoch: string; duplicate: boolean } | { refusal: TestRefusal };
 
 /** A refusal that was ordered for a send to come. */
-export interface Verdict extends TestRefusal {
+export interface TestVerdict extends TestRefusal {
   /** For `outcome_unknown`: whether it was stored all the same. */
   stored?: boolean;
 }
@@ -49,7 +49,7 @@ const EVERYTHING: readonly TestGrant[] = [{ rooms: '*', can: ['read', 'send', 'a
 export class Hub {
   readonly followers = new Set<Follower>();
   /** What the next sends are refused with. */
-  readonly verdicts: Verdict[] = [];
+  readonly verdicts: TestVerdict[] = [];
   beforeAppend: ((send: TestSend) => TestRefusal | undefined) | undefined;
 
   readonly #now: () => number;

@@ -6,8 +6,8 @@
  */
 export { createTestClock, type TestClock, type TestClockOptions } from './clock.js';
 export type { TestRequest } from './http.js';
-export type { TestGrant, TestSend } from './hub.js';
-export type { TestNetwork } from './network.js';
+export type { TestGrant, TestSend, TestVerdict } from './hub.js';
+export type { TestBlockable, TestNetwork, TestTamper } from './network.js';
 export type { TestRefusal } from './refusal.js';
 export {
   createTestServer,

@@ -11,23 +11,25 @@ export interface Line {
 export interface Weather {
   readonly isOffline: boolean;
   readonly isHole: boolean;
-  blocks(what: Blockable): boolean;
+  blocks(what: TestBlockable): boolean;
   delayMs(): number;
   readonly lines: Set<Line>;
-  tamper: Tamper | undefined;
+  tamper: TestTamper | undefined;
   loses(): boolean;
 }
 
 /** What something in between can be in the way of: the upgrade of a WebSocket, or streams, which it holds back. */
-export type Blockable = 'websocket' | 'sse';
+export type TestBlockable = 'websocket' | 'sse';
 
 /** Puts other frames in the place of one that the server says over a WebSocket: none, one or several. */
-export type Tamper = (frame: Frame) => readonly object[];
+export type TestTamper = (frame: Frame) => readonly object[];
 
 /** Carries things in their order, each after the delay of its moment. Without a delay they arrive in a microtask. */
 export class Lane {
   readonly #queue: (() => void)[] = [];
   #at = 0;
+  /** How many of them come in microtasks. */
+  #micro = 0;
 
   carry(ms: number, arrive: () => void): void {
     const now = performance.now();
@@ -44,8 +46,6 @@ export class Lane {
       });
     } else setTimeout(next, this.#at - now);
   }
-
-  #micro = 0;
 }
 
 /** The client's end of a connection over the network. */
@@ -160,7 +160,7 @@ export function socketClass(hub: Hub, weather: Weather): WebSocketConstructor {
 /** What is between the clients and the server, to be made worse. Sockets and requests alike. */
 export class TestNetwork {
   readonly #weather: Weather & { isOffline: boolean; isHole: boolean };
-  readonly #blocked = new Set<Blockable>();
+  readonly #blocked = new Set<TestBlockable>();
   #losses = 0;
   #delay: () => number = () => 0;
   #onLine: PropertyDescriptor | undefined;
@@ -204,7 +204,7 @@ export class TestNetwork {
   }
 
   /** Something in between gets in the way of WebSockets or of streams, those that are open too. */
-  block(...what: Blockable[]): void {
+  block(...what: TestBlockable[]): void {
     for (const each of what) this.#blocked.add(each);
     this.cut();
   }
@@ -220,7 +220,7 @@ export class TestNetwork {
   }
 
   /** Puts other frames in the place of those that come over WebSockets, e.g. `() => []` to lose them; undefined ends it. */
-  tamper(instead: Tamper | undefined): void {
+  tamper(instead: TestTamper | undefined): void {
     this.#weather.tamper = instead;
   }
 

@@ -8,7 +8,7 @@ import {
 import type { WireEvent } from '../protocol/frames.js';
 import { isRoom, unfit } from './grammar.js';
 import { Http, type TestRequest } from './http.js';
-import { Hub, type TestGrant, type TestSend, type Verdict } from './hub.js';
+import { Hub, type TestGrant, type TestSend, type TestVerdict } from './hub.js';
 import { socketClass, TestNetwork } from './network.js';
 import { Peer } from './peer.js';
 import type { TestRefusal } from './refusal.js';
@@ -158,7 +158,7 @@ export class TestServer {
   // ---- refusals ----
 
   /** Refuses the next `times` sends that are no repeats; `stored` with `outcome_unknown` stores them all the same. */
-  refuse(refusal: Verdict, times = 1): void {
+  refuse(refusal: TestVerdict, times = 1): void {
     for (let i = 0; i < times; i++) this.#hub.verdicts.push(refusal);
   }
 
