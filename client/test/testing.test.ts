@@ -276,6 +276,33 @@ describe('a clock', () => {
     expect(client.status.get().state).toBe('connected');
   });
 
+  it('who comes back from below the floor is reset, and who is there notices nothing (RET-2)', async () => {
+    const [there, away] = [await live(), server.client({ user: 'ann', transports: ['websocket'] })];
+    const reasons: string[] = [];
+    for (const client of [there, away])
+      client.room(ROOM).on('reset', ({ reason }) => reasons.push(`${client.user} ${reason}`));
+    const add = () => server.append(ROOM, { data: { text: 'x' } });
+    add();
+    away.room(ROOM).attach();
+    await clock.advance(0);
+    expect(away.room(ROOM).status.get().seq).toBe(1);
+    await away.close();
+    for (let i = 0; i < 4; i++) add();
+    server.prune(ROOM, 4);
+    void away.connect();
+    await clock.advance(1_000);
+    expect(reasons).toEqual(['ann pruned']);
+    const seqs = (client: Client) =>
+      client
+        .room(ROOM)
+        .messages.list.get()
+        .map(({ seq }) => seq);
+    expect([seqs(there), seqs(away)]).toEqual([
+      [1, 2, 3, 4, 5],
+      [4, 5],
+    ]);
+  });
+
   it('tokens that are over, and access that is taken back', async () => {
     const client = await live();
     server.expireTokens('u1');

@@ -220,7 +220,6 @@ export class Peer implements Follower {
     }
     const log = this.#hub.log(room);
     if (cursor.epoch !== log.epoch) this.reset(room, 'epoch');
-    else if (cursor.seq < log.floor - 1) this.reset(room, 'pruned');
     else this.#feed(room, cursor);
   }
 
