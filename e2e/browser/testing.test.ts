@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { type Client, createClient, type Message, type WebSocketConstructor } from 'roomlog';
+import {
+  type Client,
+  createClient,
+  type Message,
+  type TransportName,
+  type WebSocketConstructor,
+} from 'roomlog';
 import { createTestServer, type TestServer } from 'roomlog/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import WebSocket from 'ws';
@@ -46,7 +52,8 @@ function remembered(Socket: WebSocketConstructor): { Socket: WebSocketConstructo
   };
 }
 
-function realWorld(server: Server): World {
+function realWorld(server: Server, transport: TransportName): World {
+  let requests = new AbortController();
   const { Socket, all } = remembered(WebSocket as unknown as WebSocketConstructor);
   const token = async (user: string) => {
     const answer = await fetch(`${server.url}/v1/dev/token?user=${user}`);
@@ -63,24 +70,30 @@ function realWorld(server: Server): World {
         url: server.url,
         token: () => token(user),
         WebSocket: Socket,
-        transports: ['websocket'],
+        fetch: (input, init = {}) => {
+          const signals = [requests.signal, ...(init.signal ? [init.signal] : [])];
+          return fetch(input, { ...init, signal: AbortSignal.any(signals) });
+        },
+        transports: [transport],
         user,
         backoff: { minMs: 10, maxMs: 50 },
       }),
     cut: () => {
       for (const socket of all) socket.terminate();
+      requests.abort();
+      requests = new AbortController();
     },
   };
 }
 
-function testWorld(server: TestServer): World {
+function testWorld(server: TestServer, transport: TransportName): World {
   return {
     url: server.url,
     fetch: server.fetch,
     clients: [],
     attached: new Map(),
     token: async user => server.token(user),
-    client: user => server.client({ user, transports: ['websocket'], backoff: { minMs: 10, maxMs: 50 } }),
+    client: user => server.client({ user, transports: [transport], backoff: { minMs: 10, maxMs: 50 } }),
     cut: () => server.network.cut(),
   };
 }
@@ -226,44 +239,51 @@ describe('the server of roomlog/testing and the real one', () => {
     await server?.stop();
   });
 
-  it(`show the same to the same clients, step by step, ROOMLOG_SEED=${seed}`, async () => {
-    const roll = dice(seed);
-    const rooms = ['chat:a', 'chat:b'];
-    const worlds = [testWorld(memory), realWorld(server)] as const;
-    const [test, real] = worlds;
-    for (const world of worlds) {
-      for (const user of USERS) world.clients.push(world.client(user));
-      for (const [user, client] of world.clients.entries()) {
-        for (const id of rooms) world.attached.set(`${user} ${id}`, client.room(id, { limit: 5 }).attach());
-        await client.connect();
+  it.each([
+    ['websocket', 120],
+    ['sse', 50],
+    ['poll', 50],
+  ] as const)(
+    `show the same to the same clients over %s, %i steps, ROOMLOG_SEED=${seed}`,
+    async (transport, count) => {
+      const roll = dice(seed);
+      const rooms = ['chat:a', 'chat:b'];
+      const worlds = [testWorld(memory, transport), realWorld(server, transport)] as const;
+      const [test, real] = worlds;
+      for (const world of worlds) {
+        for (const user of USERS) world.clients.push(world.client(user));
+        for (const [user, client] of world.clients.entries()) {
+          for (const id of rooms) world.attached.set(`${user} ${id}`, client.room(id, { limit: 5 }).attach());
+          await client.connect();
+        }
       }
-    }
-    const done: string[] = [];
-    for (const { what, run } of steps(roll, rooms, 120)) {
-      done.push(what);
-      const [first, second] = [await run(test), await run(real)];
-      expect(second, done.slice(-5).join(', ')).toEqual(first);
-      // What is compared is where both come to rest: whatever is attached is live again.
-      const atRest = () =>
-        test.clients.every(client =>
-          rooms.every(id => ['live', 'detached'].includes(client.room(id).status.get().state)),
-        );
-      await vi.waitUntil(atRest, { timeout: 5_000 });
-      await vi
-        .waitUntil(() => JSON.stringify(seen(real, rooms)) === JSON.stringify(seen(test, rooms)), {
-          timeout: 5_000,
-        })
-        .catch(() => expect(seen(real, rooms), done.slice(-5).join(', ')).toEqual(seen(test, rooms)));
-    }
-    for (const id of rooms) {
-      const shape = (e: { seq: number; author: string; tag: string; data: unknown }) => [
-        e.seq,
-        e.author,
-        e.tag,
-        e.data,
-      ];
-      expect((await server.log(id)).map(shape)).toEqual(memory.log(id).map(shape));
-    }
-    await Promise.all(real.clients.map(client => client.close()));
-  });
+      const done: string[] = [];
+      for (const { what, run } of steps(roll, rooms, count)) {
+        done.push(what);
+        const [first, second] = [await run(test), await run(real)];
+        expect(second, done.slice(-5).join(', ')).toEqual(first);
+        // What is compared is where both come to rest: whatever is attached is live again.
+        const atRest = () =>
+          test.clients.every(client =>
+            rooms.every(id => ['live', 'detached'].includes(client.room(id).status.get().state)),
+          );
+        await vi.waitUntil(atRest, { timeout: 20_000 });
+        await vi
+          .waitUntil(() => JSON.stringify(seen(real, rooms)) === JSON.stringify(seen(test, rooms)), {
+            timeout: 20_000,
+          })
+          .catch(() => expect(seen(real, rooms), done.slice(-5).join(', ')).toEqual(seen(test, rooms)));
+      }
+      for (const id of rooms) {
+        const shape = (e: { seq: number; author: string; tag: string; data: unknown }) => [
+          e.seq,
+          e.author,
+          e.tag,
+          e.data,
+        ];
+        expect((await server.log(id)).map(shape)).toEqual(memory.log(id).map(shape));
+      }
+      await Promise.all(real.clients.map(client => client.close()));
+    },
+  );
 });
