@@ -38,6 +38,11 @@ describe('README', () => {
     const wrong = "import { createClient } from 'roomlog';\ncreateClient({ url: 7 });";
     expect(compile([...blocks, wrong])).toEqual([expect.stringContaining(`block-${blocks.length}.tsx`)]);
   });
+
+  it('shows the test of a component that is run as example.test.tsx', () => {
+    const blocks = [...read('../README.md').matchAll(/```tsx\n([\s\S]*?)```/g)].map(([, code]) => code);
+    expect(blocks).toContain(read('example.test.tsx'));
+  });
 });
 
 /** Compiles each as a module of its own and gives the errors. */

@@ -46,8 +46,11 @@ class RoomlogClient implements Client {
       isUp: () => this.#session.isUp,
       failed: cause => this.#session.log('warn', 'storage', { why: String(cause) }),
     });
-    this.#history = new HistoryReader(this.#session, () => addresses(options.url).api);
+    this.#history = new HistoryReader(this.#session, () => addresses(options.url).api, this.#fetch);
   }
+
+  /** Looks for the global one when it is called: it needs no object that it is a method of. */
+  #fetch: typeof fetch = (...request) => (this.#options.fetch ?? fetch)(...request);
 
   get status(): Readable<ConnectionStatus> {
     return this.#session.status;
@@ -112,6 +115,7 @@ class RoomlogClient implements Client {
       url,
       names,
       WebSocket: () => webSocket(this.#options),
+      fetch: this.#fetch,
       log: (event, data) => this.#session.log('info', event, data),
     });
     return this.#ladder;

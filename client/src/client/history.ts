@@ -17,10 +17,12 @@ export interface ReadPage extends Page {
 export class HistoryReader {
   readonly #session: Session;
   readonly #api: () => string;
+  readonly #fetch: typeof fetch;
 
-  constructor(session: Session, api: () => string) {
+  constructor(session: Session, api: () => string, get: typeof fetch) {
     this.#session = session;
     this.#api = api;
+    this.#fetch = get;
   }
 
   /** Reads one page. Rejects with a RoomlogError, of code `network` where no answer came. */
@@ -42,7 +44,7 @@ export class HistoryReader {
   }
 
   #get(url: string, token: string, signal: AbortSignal): Promise<Response> {
-    return fetch(url, { headers: { authorization: `Bearer ${token}` }, signal });
+    return this.#fetch(url, { headers: { authorization: `Bearer ${token}` }, signal });
   }
 }
 

@@ -84,6 +84,8 @@ export interface ClientOptions {
   token: string | ((context: TokenContext) => Promise<string>);
   /** Where the runtime has no WebSocket of its own (Node 20): the class of npm `ws`. */
   WebSocket?: WebSocketConstructor;
+  /** What makes requests, in place of the global `fetch`. */
+  fetch?: typeof fetch;
   /**
    * The ways to reach the server, the best first; the next is taken where something in between (a proxy that blocks
    * upgrades, holds streams back or cuts them) is in the way of one, and the first is tried again later. Those behind

@@ -234,16 +234,17 @@ export interface LadderOptions {
   names: readonly TransportName[];
   /** Throws where there is none. */
   WebSocket: () => WebSocketConstructor;
+  fetch: typeof fetch;
   log: LadderNeeds['log'];
 }
 
 /** The transports to one server. The fallbacks are chunks of their own, loaded when they are needed. */
-export function ladder({ url, names, WebSocket, log }: LadderOptions): Ladder {
+export function ladder({ url, names, WebSocket, fetch, log }: LadderOptions): Ladder {
   const { api, socket } = addresses(url);
   const make: Record<TransportName, () => Transport> = {
     websocket: () => socketTransport(socket, WebSocket()),
-    sse: () => lazily(async () => (await import('./http/stream.js')).streamTransport(api)),
-    poll: () => lazily(async () => (await import('./http/poll.js')).pollTransport(api)),
+    sse: () => lazily(async () => (await import('./http/stream.js')).streamTransport(api, fetch)),
+    poll: () => lazily(async () => (await import('./http/poll.js')).pollTransport(api, fetch)),
   };
   return new Ladder({
     rungs: names.map(name => ({ name, transport: make[name]() })),

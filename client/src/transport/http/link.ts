@@ -1,5 +1,5 @@
 import type { Link, LinkEvents } from '../transport.js';
-import { type Ask, asker, problem } from './exchange.js';
+import { type Ask, asker, type Fetch, problem } from './exchange.js';
 import { type SendFrame, Sends } from './sends.js';
 
 /** What brings in the pages of the rooms that a link follows. */
@@ -14,6 +14,7 @@ export interface Feed {
 /** What a feed needs of its link. */
 export interface FeedHost {
   readonly api: string;
+  readonly fetch: Fetch;
   readonly token: string;
   /** The rooms that are followed, each with the position up to which its pages were given. */
   readonly rooms: Map<string, string>;
@@ -53,6 +54,7 @@ const LATEST = `before=${Number.MAX_SAFE_INTEGER}`;
  */
 export class HttpLink implements Link, FeedHost {
   readonly api: string;
+  readonly fetch: Fetch;
   readonly rooms = new Map<string, string>();
   token = '';
   ask: Ask = () => Promise.reject(new Error('hello comes first'));
@@ -66,8 +68,9 @@ export class HttpLink implements Link, FeedHost {
   #sends: Sends | undefined;
 
   /** `pingMs` is how often the feed gives a sign of life at least; the token comes with the hello. */
-  constructor(api: string, events: LinkEvents, pingMs: number, feed: (host: FeedHost) => Feed) {
+  constructor(api: string, fetch: Fetch, events: LinkEvents, pingMs: number, feed: (host: FeedHost) => Feed) {
     this.api = api;
+    this.fetch = fetch;
     this.#events = events;
     this.#pingMs = pingMs;
     this.#feed = feed(this);
@@ -112,7 +115,7 @@ export class HttpLink implements Link, FeedHost {
   /** There is no connection to greet: whether the token is good is seen by a request that any token may make. */
   async #hello(token: string): Promise<void> {
     this.token = token;
-    this.ask = asker(this.api, token, this.over);
+    this.ask = asker(this.api, this.fetch, token, this.over);
     const answer = await this.#answer('/v1/rooms?limit=1');
     if (!answer) return;
     // A login page of a network is an answer too, but not the server's.
@@ -203,6 +206,6 @@ function subject(token: string): string {
 }
 
 /** Whether the server answers at all. */
-export async function isThere(api: string, signal: AbortSignal): Promise<boolean> {
+export async function isThere({ api, fetch, over: signal }: FeedHost): Promise<boolean> {
   return (await fetch(`${api}/healthz`, { signal, cache: 'no-store' })).ok;
 }

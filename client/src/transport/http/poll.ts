@@ -1,7 +1,7 @@
 import type { Page } from '../../protocol/frames.js';
 import { isPage } from '../../protocol/parse.js';
 import type { Transport } from '../transport.js';
-import { problem } from './exchange.js';
+import { type Fetch, problem } from './exchange.js';
 import { type Feed, type FeedHost, HttpLink, isThere } from './link.js';
 
 /** How long a request waits for an event, in seconds (POLL-6): below what proxies commonly cut. */
@@ -12,8 +12,8 @@ const MAX_WAITING = 3;
 const ROUND_MS = 2_000;
 
 /** Long polling as a transport. `api` is the API's root. */
-export function pollTransport(api: string): Transport {
-  return { dial: events => new HttpLink(api, events, WAIT_S * 1_000, host => new PollFeed(host)) };
+export function pollTransport(api: string, fetch: Fetch): Transport {
+  return { dial: events => new HttpLink(api, fetch, events, WAIT_S * 1_000, host => new PollFeed(host)) };
 }
 
 /** Asks for each room behind its position: up to three wait each by itself, more are asked for in turn. */
@@ -38,7 +38,7 @@ class PollFeed implements Feed {
   }
 
   probe(): Promise<boolean> {
-    return isThere(this.#host.api, this.#host.over);
+    return isThere(this.#host);
   }
 
   async #loop(rooms: string[], waits: boolean): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Transport } from '../transport.js';
-import { problem } from './exchange.js';
+import { type Fetch, problem } from './exchange.js';
 import { type Feed, type FeedHost, HttpLink, isThere } from './link.js';
 import { type StreamEvent, streamParser } from './sse.js';
 
@@ -11,8 +11,8 @@ const READY_MS = 5_000;
 const SILENT_MS = COMMENT_MS + 5_000;
 
 /** Server-sent events as a transport: pages by one stream for all rooms, the rest by request. `api` is the API's root. */
-export function streamTransport(api: string): Transport {
-  return { dial: events => new HttpLink(api, events, COMMENT_MS, host => new StreamFeed(host)) };
+export function streamTransport(api: string, fetch: Fetch): Transport {
+  return { dial: events => new HttpLink(api, fetch, events, COMMENT_MS, host => new StreamFeed(host)) };
 }
 
 /** One stream for the rooms of a link. The rooms are those of its URL (SESS-4), so other rooms are another stream. */
@@ -45,8 +45,8 @@ class StreamFeed implements Feed {
 
   /** The stream's own connection answers, so a stream that the server has lost is found out (SESS-2). */
   async probe(): Promise<boolean> {
-    const { api, over } = this.#host;
-    if (!this.#ready) return isThere(api, over);
+    const { api, fetch, over } = this.#host;
+    if (!this.#ready) return isThere(this.#host);
     const { connection, secret } = this.#ready;
     const answer = await fetch(`${api}/v1/connections/${encodeURIComponent(connection)}`, {
       method: 'POST',
@@ -59,7 +59,7 @@ class StreamFeed implements Feed {
   }
 
   async #open(signal: AbortSignal): Promise<void> {
-    const { api, token, rooms, over } = this.#host;
+    const { api, fetch, token, rooms, over } = this.#host;
     const names = [...rooms.keys()];
     // One room's id is its position, that of several names them (SSE-4).
     const at = [...rooms].map(([room, position]) => (rooms.size === 1 ? position : `${room}=${position}`));
