@@ -1,52 +1,64 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Client, createClient } from '../src/index.js';
-import { FakeHttp, TOKEN } from './fake/http.js';
-import { FakeServer } from './fake/server.js';
-import { FakeNetwork, tagOf } from './fake/socket.js';
+import type { Client, TransportName } from '../src/index.js';
+import { createTestServer, type TestServer } from '../src/testing/index.js';
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
+type Between = (path: string, ask: () => Promise<Response>) => Promise<Response>;
+
 describe('plain HTTP with something odd in between', () => {
-  let network: FakeNetwork;
-  let server: FakeServer;
-  let http: FakeHttp;
+  let server: TestServer;
   let client: Client;
+  /** What stands between the client and the server. */
+  let between: Between;
+
+  function start(...transports: TransportName[]): Client {
+    client = server.client({
+      transports,
+      fetch: (input, init) => {
+        const { pathname, search } = new URL(String(input));
+        return between(pathname + search, () => server.fetch(input, init));
+      },
+    });
+    return client;
+  }
+
+  const append = (text: string) => void server.append('chat:a', { data: { text } });
 
   beforeEach(async () => {
     // Loaded before time is faked: loading takes real time.
     await Promise.all([import('../src/transport/http/stream.js'), import('../src/transport/http/poll.js')]);
     vi.useFakeTimers();
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
-    network = new FakeNetwork();
-    server = new FakeServer(network);
-    http = new FakeHttp(server);
-    vi.stubGlobal('fetch', http.fetch);
-    client = createClient({
-      url: 'http://h:1',
-      token: TOKEN,
-      WebSocket: network.WebSocket,
-      transports: ['sse', 'poll'],
-    });
+    server = createTestServer();
+    server.network.delay(5);
+    between = (_, ask) => ask();
+    start('sse', 'poll');
   });
   afterEach(async () => {
     await client.close();
+    await server.close();
     vi.restoreAllMocks();
-    vi.unstubAllGlobals();
     vi.useRealTimers();
   });
 
   it('finds out that a stream is dead though requests beside it are answered', async () => {
+    let dead = false;
+    between = async (path, ask) => {
+      const answer = await ask();
+      if (!path.startsWith('/v1/sse') || dead) return answer;
+      // From the moment on that it is dead, neither its end nor another byte ever comes.
+      const through = new TransformStream<Uint8Array, Uint8Array>({
+        transform: (bytes, out) => void (dead || out.enqueue(bytes)),
+      });
+      return new Response(answer.body?.pipeThrough(through), answer);
+    };
     const room = client.room('chat:a');
     room.attach();
     await pass(1_000);
     expect(room.status.get().state).toBe('live');
-    // The connection of the stream is black-holed: neither its end nor another byte ever comes.
-    server.watchers.clear();
-    for (const stream of [...http.streams]) http.streams.delete(stream);
-    vi.spyOn(TextEncoder.prototype, 'encode').mockReturnValue(new Uint8Array());
-    server.append('u2', tagOf(1), { text: 'unseen' });
-    await pass(15_000);
-    vi.mocked(TextEncoder.prototype.encode).mockRestore();
+    dead = true;
+    append('unseen');
     for (let i = 0; i < 8; i++) {
       room.messages.send({ text: `mine ${i}` }); // answered, each of them: a sign of life of the server, not of the stream
       await pass(5_000);
@@ -55,27 +67,19 @@ describe('plain HTTP with something odd in between', () => {
   });
 
   it('does not take the page of a captive portal for a greeting', async () => {
-    const portal = async () => new Response('<html>Please sign in</html>', { status: 200 });
-    vi.stubGlobal('fetch', portal);
+    between = async () => new Response('<html>Please sign in</html>', { status: 200 });
     void client.connect();
     await pass(30_000);
     expect(client.status.get().state).toBe('reconnecting');
-    vi.stubGlobal('fetch', http.fetch);
+    between = (_, ask) => ask();
     await pass(20_000);
     expect(client.status.get().state).toBe('connected');
   });
 
   it('polls where it follows more rooms than a stream may have', async () => {
-    vi.stubGlobal('fetch', (input: string, init?: RequestInit) =>
-      String(input).includes('/v1/sse')
-        ? Promise.resolve(
-            Response.json(
-              { code: 'limit_exceeded', title: 'Too many rooms.', retryable: false, limit: 32 },
-              { status: 400 },
-            ),
-          )
-        : http.fetch(input, init),
-    );
+    const problem = { code: 'limit_exceeded', title: 'Too many rooms.', retryable: false, limit: 32 };
+    between = async (path, ask) =>
+      path.startsWith('/v1/sse') ? Response.json(problem, { status: 400 }) : ask();
     const room = client.room('chat:a');
     room.attach();
     await pass(10_000);
@@ -84,27 +88,20 @@ describe('plain HTTP with something odd in between', () => {
   });
 
   it('asks no faster, and keeps its position, where polls are answered with what is not a page', async () => {
-    await client.close();
-    client = createClient({
-      url: 'http://h:1',
-      token: TOKEN,
-      WebSocket: network.WebSocket,
-      transports: ['poll'],
-    });
-    const room = client.room('chat:a');
+    const room = start('poll').room('chat:a');
     room.attach();
     await pass(1_000);
     let asked = 0;
-    vi.stubGlobal('fetch', async (input: string, init?: RequestInit) => {
-      if (!String(input).includes('wait=')) return http.fetch(input, init);
-      asked++;
+    between = async (path, ask) => {
+      if (!path.includes('wait=')) return ask();
+      if (++asked > 1_000) await new Promise(() => {}); // a storm would never let the test end
       return Response.json({});
-    });
-    server.append('u2', tagOf(1), { text: 'a' }); // ends the poll under way
+    };
+    append('a'); // ends the poll under way
     await pass(10_000);
     expect(asked).toBeLessThan(12);
-    vi.stubGlobal('fetch', http.fetch);
-    server.append('u2', tagOf(2), { text: 'b' });
+    between = (_, ask) => ask();
+    append('b');
     await pass(5_000);
     expect(room.messages.list.get().map(message => message.seq)).toEqual([1, 2]);
   });
@@ -112,13 +109,7 @@ describe('plain HTTP with something odd in between', () => {
   it('leaves no listener behind for each pause between polls', async () => {
     const added = vi.spyOn(AbortSignal.prototype, 'addEventListener');
     const removed = vi.spyOn(AbortSignal.prototype, 'removeEventListener');
-    await client.close();
-    client = createClient({
-      url: 'http://h:1',
-      token: TOKEN,
-      WebSocket: network.WebSocket,
-      transports: ['poll'],
-    });
+    start('poll');
     for (const name of ['a', 'b', 'c', 'd']) client.room(`chat:${name}`).attach();
     await pass(5_000);
     const before = removed.mock.calls.length;
@@ -128,12 +119,12 @@ describe('plain HTTP with something odd in between', () => {
   });
 
   it('does not take the code of a problem for more than a code', async () => {
-    const room = client.room('chat:a');
-    http.refusal = { status: 503, code: 'constructor', retryable: true };
-    room.attach();
+    const problem = { code: 'constructor', title: 'No.', retryable: true };
+    between = async () => Response.json(problem, { status: 503 });
+    client.room('chat:a').attach();
     await pass(5_000);
     expect(client.status.get().state).toBe('reconnecting');
-    http.refusal = undefined;
+    between = (_, ask) => ask();
     await pass(20_000);
     expect(client.status.get().state).toBe('connected');
   });

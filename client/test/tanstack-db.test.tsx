@@ -219,7 +219,7 @@ describe('a collection of a room', () => {
       collection.insert({ data: { text: `mine ${n}` } });
       server.append('u2', tagOf(100 + n), { text: `theirs ${n}` });
       server.pageFaults.push('lost', 'twice');
-      if (n % 2) server.drop();
+      if (n % 2) server.test.network.cut();
       if (n === 4) server.restore(2);
       await pass(7);
       same();
