@@ -308,7 +308,7 @@ function expectOnceAndInOrder(world: World): void {
 }
 
 const seed = Number(process.env.ROOMLOG_SEED ?? Date.now() % 2 ** 31);
-const runs = Number(process.env.ROOMLOG_RUNS ?? 25);
+const runs = Number(process.env.ROOMLOG_RUNS ?? 60);
 
 describe(`random schedules of two tabs over one storage, ROOMLOG_SEED=${seed}`, () => {
   afterEach(() => {
