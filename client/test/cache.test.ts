@@ -109,7 +109,7 @@ describe('a window in IndexedDB', () => {
   it('close waits for the storage', async () => {
     let written = () => {};
     const windows = { read: async () => undefined, put: () => {}, delete: () => {} };
-    const sends = { put: () => {}, delete: () => {}, adopt: () => {}, close: async () => {} };
+    const sends = { put: () => {}, delete: () => {}, adopt: async () => {}, close: async () => {} };
     const storage: ClientStorage = {
       sends: () => sends,
       windows: () => ({

@@ -130,4 +130,37 @@ describe('what was kept, with a storage that takes its time', () => {
     expect((await again).seq).toBe(7);
     expect(texts(client)).toEqual(['draft sent']);
   });
+
+  it('goes out before what is written now, though it is found late', async () => {
+    const { boxes, storage, found } = slowStorage();
+    const client = open({ storage });
+    await pass(0);
+    network.last.welcome();
+    client.room('chat:a').messages.send({ text: 'new' });
+    await pass(100);
+    expect(sent()).toEqual([]);
+    found(boxes[0] as FakeBox, kept(1, 'a'), kept(2, 'b'));
+    await pass(0);
+    expect(sent().map(frame => frame.data)).toEqual([{ text: 'a' }, { text: 'b' }, { text: 'new' }]);
+  });
+
+  it('holds nothing up for long where it cannot be read', async () => {
+    const client = open({ storage: slowStorage().storage });
+    await pass(0);
+    network.last.welcome();
+    client.room('chat:a').messages.send({ text: 'new' });
+    await pass(1_000);
+    expect(sent().map(frame => frame.data)).toEqual([{ text: 'new' }]);
+  });
+
+  it('is forgotten where it is discarded after the client was closed', async () => {
+    const { boxes, storage } = slowStorage();
+    const client = open({ storage, user: 'u1' });
+    await pass(0);
+    const { messages } = client.room('chat:a');
+    const { tag } = messages.send({ text: 'no, better not' });
+    await client.close();
+    expect(messages.discard(tag)).toBe(true);
+    expect(boxes.flatMap(box => box.deleted)).toEqual([tag]);
+  });
 });

@@ -209,6 +209,7 @@ describe('a collection of a room', () => {
 
   it('equals the list through drops, duplicates, holes and restores', async () => {
     const server = new FakeServer(set.network);
+    set.token = server.test.token('u1');
     const { collection, list } = collect();
     const same = () => {
       expect(collection.toArray).toMatchObject(list());

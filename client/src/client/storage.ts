@@ -43,10 +43,13 @@ export interface SendBoxEvents {
 export interface SendBox {
   /** Keeps a send, in place of the one with its room and tag. Writes take effect in the order of the calls. */
   put(send: StoredSend): void;
-  /** Forgets a send. */
+  /** Forgets a send, also after `close`. */
   delete(room: string, tag: string): void;
-  /** Looks for what other tabs have left behind: now, and from time to time while there is a connection. */
-  adopt(): void;
+  /**
+   * Looks for what other tabs have left behind: now, and from time to time while there is a connection. Resolves when it has
+   * looked, whether or not that worked.
+   */
+  adopt(): Promise<void>;
   /** Finishes what is under way and lets go of the sends, so that another tab may adopt them. */
   close(): Promise<void>;
 }

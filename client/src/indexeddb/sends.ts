@@ -51,13 +51,14 @@ export class IndexedDBSendBox implements SendBox {
     this.#write({ room, tag, send: undefined });
   }
 
-  adopt(): void {
+  async adopt(): Promise<void> {
     if (this.#closed) return;
-    this.#timer ??= setInterval(() => this.#events.isUp() && this.adopt(), ADOPT_MS);
+    this.#timer ??= setInterval(() => this.#events.isUp() && void this.adopt(), ADOPT_MS);
     // Without locks another tab may be at work on them: they are taken once, when the page begins.
     if (this.#adopted && !canTell()) return;
     this.#adopted = true;
     this.#do(() => this.#adopt());
+    await this.#work;
   }
 
   async close(): Promise<void> {

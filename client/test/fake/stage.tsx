@@ -12,6 +12,8 @@ export const pass = (ms = 0) => act(() => vi.advanceTimersByTimeAsync(ms));
 export class Stage {
   network!: FakeNetwork;
   client!: Client;
+  /** What the client says that it is. A server in memory looks at it. */
+  token = 't';
   host!: HTMLElement;
   root!: Root;
   /** What React and we said on the console: in the end there must be nothing. */
@@ -60,7 +62,11 @@ export function stage(): Stage {
       vi.spyOn(console, level).mockImplementation((...said) => set.complaints.push(said));
     }
     set.network = new FakeNetwork();
-    set.client = createClient({ url: 'http://h:1', token: 't', WebSocket: set.network.WebSocket });
+    set.client = createClient({
+      url: 'http://h:1',
+      token: async () => set.token,
+      WebSocket: set.network.WebSocket,
+    });
     set.host = document.createElement('div');
     set.root = createRoot(set.host);
   });
