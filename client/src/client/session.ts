@@ -120,7 +120,6 @@ export class Session {
       },
       hidden: () => this.#hid(),
     });
-    this.#watchLoss();
     if (this.user !== undefined) this.#settings.known(this.user);
     this.#dial();
   }
@@ -143,7 +142,8 @@ export class Session {
   }
 
   #woke(): void {
-    clearTimeout(this.#hiddenTimer);
+    if (tabHidden()) this.#hid();
+    else clearTimeout(this.#hiddenTimer);
     const connection = this.#connection;
     if (connection?.welcome) connection.probe();
     else if (!connection || performance.now() - connection.startedAt > YOUNG_MS) {
@@ -192,6 +192,8 @@ export class Session {
         },
       );
       this.#connection = connection;
+      this.#watchLoss();
+      if (tabHidden()) this.#hid();
       this.log('debug', 'connection.dial', { attempt: this.#attempt });
       void connection.start();
     }

@@ -6,13 +6,19 @@ export const FRAME_BYTES = 1 << 20;
 
 /** One entry of a room's log (ROOM-6). */
 export interface WireEvent {
+  /** The id of the room. */
   room: string;
+  /** Its place in the room: 1, 2, 3 … */
   seq: number;
+  /** `message` or another. */
   type: string;
+  /** The user who sent it. */
   author: string;
+  /** The UUID that its sender made for it. */
   tag: string;
   /** When it was stored, RFC 3339 with microseconds. It orders nothing. */
   at: string;
+  /** The JSON value that was sent. */
   data: unknown;
 }
 

@@ -8,9 +8,13 @@ import { statusOf, type TestRefusal, wireFields } from './refusal.js';
 
 /** A request that came. */
 export interface TestRequest {
+  /** `GET`, `POST` and so on. */
   readonly method: string;
+  /** The path below the server's address, without the query. */
   readonly path: string;
+  /** What stood behind the `?`. */
   readonly query: URLSearchParams;
+  /** The token is in `authorization`. */
   readonly headers: Headers;
   /** As JSON; undefined where there was none. */
   readonly body: unknown;

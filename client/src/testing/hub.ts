@@ -5,16 +5,23 @@ import type { TestRefusal } from './refusal.js';
 
 /** What a token grants (AUTH-4): a pattern is a room id, or ends in `*`, which stands for any rest. */
 export interface TestGrant {
+  /** A pattern of room ids, such as `chat:*`. */
   rooms: string;
+  /** What may be done in them. */
   can: readonly ('read' | 'send' | 'admin')[];
 }
 
 /** A send before it is stored. */
 export interface TestSend {
+  /** The id of the room. */
   readonly room: string;
+  /** The user of the token. */
   readonly author: string;
+  /** The UUID of the send: the same when it is tried again. */
   readonly tag: string;
+  /** `message` or another. */
   readonly type: string;
+  /** The JSON value. */
   readonly data: unknown;
 }
 

@@ -32,6 +32,7 @@ export type TestEvent = Readonly<WireEvent>;
 
 /** An event to be stored, as far as it matters. */
 export interface TestAppend {
+  /** A JSON value. */
   data: unknown;
   /** Who wrote it. `someone`. */
   author?: string;
@@ -43,7 +44,9 @@ export interface TestAppend {
 
 /** One connection, as the server has it. */
 export interface TestConnection {
+  /** The user of its token. */
   readonly user: string;
+  /** What carries it. */
   readonly transport: 'websocket' | 'sse';
   /** The rooms it follows. */
   readonly rooms: readonly string[];
