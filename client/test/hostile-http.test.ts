@@ -128,4 +128,26 @@ describe('plain HTTP with something odd in between', () => {
     await pass(20_000);
     expect(client.status.get().state).toBe('connected');
   });
+
+  it.each([403, 413])(
+    'a send that something on the way refuses (%d) fails, and holds up nothing',
+    async status => {
+      const { messages } = client.room('chat:a');
+      const page = () => new Response('<html>Blocked by policy</html>', { status });
+      between = async (path, ask) =>
+        path.endsWith('/events') && messages.list.get().length === 1 ? page() : ask();
+      void client.connect();
+      await pass(1_000);
+      const first = messages.send({ text: 'one' });
+      await pass(1_000);
+      expect(messages.list.get()).toMatchObject([{ delivery: 'failed', error: { code: 'network' } }]);
+      await expect(first).rejects.toMatchObject({ code: 'network' });
+      messages.send({ text: 'two' });
+      await pass(1_000);
+      expect(server.log('chat:a').map(event => event.data)).toEqual([{ text: 'two' }]);
+      messages.retry(first.tag);
+      await pass(1_000);
+      expect(server.log('chat:a')).toHaveLength(2);
+    },
+  );
 });
