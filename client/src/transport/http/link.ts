@@ -1,3 +1,4 @@
+import type { Cursor } from '../../protocol/page.js';
 import type { Link, LinkEvents } from '../transport.js';
 import { type Ask, asker, problem } from './exchange.js';
 import { type SendFrame, Sends } from './sends.js';
@@ -11,12 +12,17 @@ export interface Feed {
   stop(): void;
 }
 
+/** Up to where a room's pages were given. */
+export interface Place extends Cursor {
+  readonly position: string;
+}
+
 /** What a feed needs of its link. */
 export interface FeedHost {
   readonly api: string;
   readonly token: string;
-  /** The rooms that are followed, each with the position up to which its pages were given. */
-  readonly rooms: Map<string, string>;
+  /** The rooms that are followed, and where each stands. */
+  readonly rooms: Map<string, Place>;
   readonly over: AbortSignal;
   ask: Ask;
   /** Gives the client a frame, as a WebSocket would. */
@@ -53,7 +59,7 @@ const LATEST = `before=${Number.MAX_SAFE_INTEGER}`;
  */
 export class HttpLink implements Link, FeedHost {
   readonly api: string;
-  readonly rooms = new Map<string, string>();
+  readonly rooms = new Map<string, Place>();
   token = '';
   ask: Ask = () => Promise.reject(new Error('hello comes first'));
 
@@ -125,7 +131,7 @@ export class HttpLink implements Link, FeedHost {
       ends: refusal => this.ends(refusal),
       cut: () => this.close(1006, ''),
     });
-    const user = subject(token);
+    const user = String(claims(token).sub ?? '');
     this.say({ op: 'welcome', connection: '', user, ping_ms: this.#pingMs, version: 1, limits: {} });
   }
 
@@ -165,7 +171,7 @@ export class HttpLink implements Link, FeedHost {
       return;
     }
     const { epoch, floor, head, prev, seq, position: at, events: list } = answer.body;
-    this.rooms.set(room, String(at));
+    this.rooms.set(room, { epoch: String(epoch), seq: Number(seq), position: String(at) });
     this.say({
       op: 'joined',
       id,
@@ -189,14 +195,14 @@ export class HttpLink implements Link, FeedHost {
   }
 }
 
-/** The user of a token (AUTH-2), read without checking it: the server does that. */
-function subject(token: string): string {
+/** What a token says (AUTH-2, AUTH-4), read without checking it: the server does that. Nothing where it is no JWT. */
+export function claims(token: string): { sub?: unknown; grants?: unknown } {
   try {
-    const claims = token.split('.')[1] ?? '';
-    const bytes = Uint8Array.from(atob(claims.replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0));
-    return String((JSON.parse(new TextDecoder().decode(bytes)) as { sub?: unknown }).sub ?? '');
+    const text = token.split('.')[1] ?? '';
+    const bytes = Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0));
+    return Object(JSON.parse(new TextDecoder().decode(bytes)));
   } catch {
-    return '';
+    return {};
   }
 }
 

@@ -62,9 +62,10 @@ export class Sends {
   async #store(lane: Lane, frame: SendFrame): Promise<boolean> {
     const { id, n, room, tag, type, data } = frame;
     const path = `/v1/rooms/${encodeURIComponent(room)}/events`;
-    const answer = await this.#needs
-      .ask(path, { body: JSON.stringify({ tag, type, data }) })
-      .catch(() => undefined);
+    const body = JSON.stringify({ tag, type, data });
+    const ask = () => this.#needs.ask(path, { body }).catch(() => undefined);
+    // A proxy may have cut a kept connection at that very moment. The tag makes sending it again harmless.
+    const answer = (await ask()) ?? (await ask());
     if (!answer) {
       this.#needs.cut();
       return false;

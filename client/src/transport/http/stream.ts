@@ -1,38 +1,42 @@
+import { jitter } from '../backoff.js';
 import type { Transport } from '../transport.js';
 import { problem } from './exchange.js';
 import { type Feed, type FeedHost, HttpLink, isThere } from './link.js';
+import { offer, type RoomPage } from './read.js';
+import { type SourceHost, sharedFeed } from './shared.js';
 import { type StreamEvent, streamParser } from './sse.js';
 
 /** A comment comes at least so often (SSE-9). */
 const COMMENT_MS = 15_000;
 /** A stream that has not said `ready` by then is held back on the way. */
 const READY_MS = 5_000;
+/** A stream that is cut after it held so long is taken up again at once, as it is where a proxy cuts each after a while. */
+const HELD_MS = 10_000;
+/** The longest wait before a stream that was refused is asked for again; the first is a second. */
+const MAX_REFUSED_MS = 30_000;
 
 /** Server-sent events as a transport: pages by one stream for all rooms, the rest by request. `api` is the API's root. */
 export function streamTransport(api: string): Transport {
-  return { dial: events => new HttpLink(api, events, COMMENT_MS, host => new StreamFeed(host)) };
+  const feed = (host: FeedHost) => sharedFeed(host, 'sse', COMMENT_MS, inner => new StreamFeed(inner));
+  return { dial: events => new HttpLink(api, events, COMMENT_MS, feed) };
 }
 
 /** One stream for the rooms of a link. The rooms are those of its URL (SESS-4), so other rooms are another stream. */
 class StreamFeed implements Feed {
-  readonly #host: FeedHost;
+  readonly #host: SourceHost;
   #abort = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #ready: { connection: string; secret: string } | undefined;
+  #ready: { connection: string; secret: string; at: number } | undefined;
   #retryMs: number | undefined;
+  #refusals = 0;
 
-  constructor(host: FeedHost) {
+  constructor(host: SourceHost) {
     this.#host = host;
   }
 
-  /** The old stream says nothing more, since its pages adjoin the old positions. */
+  /** Rooms are joined in bunches. */
   changed(): void {
-    this.stop();
-    this.#abort = new AbortController();
-    // Rooms are joined in bunches.
-    this.#timer = setTimeout(() => {
-      if (this.#host.rooms.size > 0) void this.#open(this.#abort.signal);
-    });
+    this.#openIn(0);
   }
 
   stop(): void {
@@ -56,11 +60,22 @@ class StreamFeed implements Feed {
     return answer.ok;
   }
 
+  /** The old stream says nothing more, since its pages adjoin the old positions. */
+  #openIn(ms: number): void {
+    this.stop();
+    this.#abort = new AbortController();
+    this.#timer = setTimeout(() => {
+      if (this.#host.rooms.size > 0) void this.#open(this.#abort.signal);
+    }, ms);
+  }
+
   async #open(signal: AbortSignal): Promise<void> {
     const { api, token, rooms, over } = this.#host;
     const names = [...rooms.keys()];
     // One room's id is its position, that of several names them (SSE-4).
-    const at = [...rooms].map(([room, position]) => (rooms.size === 1 ? position : `${room}=${position}`));
+    const at = [...rooms].map(([room, { position }]) =>
+      rooms.size === 1 ? position : `${room}=${position}`,
+    );
     const search = new URLSearchParams(names.map(room => ['room', room]));
     this.#timer = setTimeout(() => this.#host.close(1006, 'buffered'), READY_MS);
     try {
@@ -88,17 +103,28 @@ class StreamFeed implements Feed {
     } catch {
       // Cut, or given up by us.
     }
-    if (signal.aborted) return;
-    if (this.#retryMs === undefined) this.#host.close(1006, '');
-    else this.#host.close(1012, `going_away ${this.#retryMs}`); // SSE-10
+    if (!signal.aborted) this.#ended();
   }
 
-  /** The rooms were read a moment ago: which one is refused now, its next join tells. */
+  #ended(): void {
+    const heldMs = this.#ready ? performance.now() - this.#ready.at : 0;
+    if (this.#retryMs !== undefined)
+      this.#host.close(1012, `going_away ${this.#retryMs}`); // SSE-10
+    else if (heldMs >= HELD_MS) this.#openIn(jitter(0));
+    else this.#host.close(1006, '');
+  }
+
+  /** A stream is refused as a whole for one room of many (SSE-1): which one, a read of each tells. */
   #refused(refusal: Record<string, unknown> & { code: string }): void {
     clearTimeout(this.#timer);
     if (this.#host.ends(refusal)) return;
     const wait = Number(refusal.retry_after_ms ?? 0);
-    this.#host.close(4002, `${refusal.code}${wait > 0 ? ` ${wait}` : ''}`);
+    if (refusal.retryable || refusal.code === 'limit_exceeded') {
+      this.#host.close(4002, `${refusal.code}${wait > 0 ? ` ${wait}` : ''}`);
+      return;
+    }
+    this.#openIn(Math.min(MAX_REFUSED_MS, 1_000 * 2 ** this.#refusals++));
+    this.#host.doubt();
   }
 
   #take(event: StreamEvent): void {
@@ -108,15 +134,14 @@ class StreamFeed implements Feed {
   }
 
   #event(name: string, data: Record<string, unknown>): void {
-    const { rooms } = this.#host;
-    const room = String(data.room);
     if (name === 'ready') {
       clearTimeout(this.#timer);
-      this.#ready = data as { connection: string; secret: string };
-    } else if (name === 'page' && rooms.has(room)) {
-      rooms.set(room, String(data.position));
-      this.#host.say({ ...data, op: 'page' });
-    } else if (name === 'reset' && rooms.delete(room)) {
+      this.#refusals = 0;
+      this.#ready = { ...(data as { connection: string; secret: string }), at: performance.now() };
+      this.#host.say({ op: 'ping' });
+    } else if (name === 'page') {
+      offer(this.#host, data as unknown as RoomPage);
+    } else if (name === 'reset' && this.#host.rooms.delete(String(data.room))) {
       this.#host.say({ ...data, op: 'reset' });
     }
   }
