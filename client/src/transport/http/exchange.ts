@@ -52,3 +52,19 @@ export function problem(
   }
   return { op: 'error', code: fallback, title: `The server answered ${status}.`, retryable: true };
 }
+
+/** What a token says (AUTH-2, AUTH-4), read without checking it: the server does that. Nothing where it is no JWT. */
+export function claims(token: string): { sub?: unknown; grants?: unknown } {
+  try {
+    const text = token.split('.')[1] ?? '';
+    const bytes = Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0));
+    return Object(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch {
+    return {};
+  }
+}
+
+/** Whether the server answers at all. */
+export async function isThere(api: string, signal: AbortSignal): Promise<boolean> {
+  return (await fetch(`${api}/healthz`, { signal, cache: 'no-store' })).ok;
+}

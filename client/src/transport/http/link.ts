@@ -1,6 +1,6 @@
 import type { Cursor } from '../../protocol/page.js';
 import type { Link, LinkEvents } from '../transport.js';
-import { type Ask, asker, problem } from './exchange.js';
+import { type Ask, asker, claims, problem } from './exchange.js';
 import { type SendFrame, Sends } from './sends.js';
 
 /** What brings in the pages of the rooms that a link follows. */
@@ -193,20 +193,4 @@ export class HttpLink implements Link, FeedHost {
   async #ping(): Promise<void> {
     if (await this.#feed.probe().catch(() => false)) this.say({ op: 'pong' });
   }
-}
-
-/** What a token says (AUTH-2, AUTH-4), read without checking it: the server does that. Nothing where it is no JWT. */
-export function claims(token: string): { sub?: unknown; grants?: unknown } {
-  try {
-    const text = token.split('.')[1] ?? '';
-    const bytes = Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0));
-    return Object(JSON.parse(new TextDecoder().decode(bytes)));
-  } catch {
-    return {};
-  }
-}
-
-/** Whether the server answers at all. */
-export async function isThere(api: string, signal: AbortSignal): Promise<boolean> {
-  return (await fetch(`${api}/healthz`, { signal, cache: 'no-store' })).ok;
 }

@@ -1,7 +1,7 @@
 import type { Transport } from '../transport.js';
-import { type Feed, type FeedHost, HttpLink, isThere } from './link.js';
+import { isThere } from './exchange.js';
+import { type Feed, type FeedHost, HttpLink } from './link.js';
 import { readOn, sleep } from './read.js';
-import { sharedFeed } from './shared.js';
 
 /** How long a request waits for an event, in seconds (POLL-6): below what proxies commonly cut. */
 const WAIT_S = 25;
@@ -11,7 +11,8 @@ const MAX_WAITING = 3;
 const ROUND_MS = 2_000;
 
 /** Long polling as a transport. `api` is the API's root. */
-export function pollTransport(api: string): Transport {
+export async function pollTransport(api: string): Promise<Transport> {
+  const { sharedFeed } = await import('./shared.js');
   const pingMs = WAIT_S * 1_000;
   const feed = (host: FeedHost) => sharedFeed(host, 'poll', pingMs, inner => new PollFeed(inner));
   return { dial: events => new HttpLink(api, events, pingMs, feed) };

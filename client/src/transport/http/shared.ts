@@ -1,4 +1,5 @@
-import { claims, type Feed, type FeedHost, isThere, type Place } from './link.js';
+import { claims, isThere } from './exchange.js';
+import type { Feed, FeedHost, Place } from './link.js';
 import { offer, type RoomPage, readOn, sleep } from './read.js';
 
 /** How much longer than its signs of life are apart a feed may be silent, in milliseconds. */

@@ -1,9 +1,8 @@
-import { jitter } from '../backoff.js';
 import type { Transport } from '../transport.js';
-import { problem } from './exchange.js';
-import { type Feed, type FeedHost, HttpLink, isThere } from './link.js';
-import { offer, type RoomPage } from './read.js';
-import { type SourceHost, sharedFeed } from './shared.js';
+import { isThere, problem } from './exchange.js';
+import { type Feed, type FeedHost, HttpLink } from './link.js';
+import type { RoomPage } from './read.js';
+import type { SourceHost } from './shared.js';
 import { type StreamEvent, streamParser } from './sse.js';
 
 /** A comment comes at least so often (SSE-9). */
@@ -16,7 +15,8 @@ const HELD_MS = 10_000;
 const MAX_REFUSED_MS = 30_000;
 
 /** Server-sent events as a transport: pages by one stream for all rooms, the rest by request. `api` is the API's root. */
-export function streamTransport(api: string): Transport {
+export async function streamTransport(api: string): Promise<Transport> {
+  const { sharedFeed } = await import('./shared.js');
   const feed = (host: FeedHost) => sharedFeed(host, 'sse', COMMENT_MS, inner => new StreamFeed(inner));
   return { dial: events => new HttpLink(api, events, COMMENT_MS, feed) };
 }
@@ -110,7 +110,7 @@ class StreamFeed implements Feed {
     const heldMs = this.#ready ? performance.now() - this.#ready.at : 0;
     if (this.#retryMs !== undefined)
       this.#host.close(1012, `going_away ${this.#retryMs}`); // SSE-10
-    else if (heldMs >= HELD_MS) this.#openIn(jitter(0));
+    else if (heldMs >= HELD_MS) this.#openIn(Math.random() * 250);
     else this.#host.close(1006, '');
   }
 
@@ -134,14 +134,18 @@ class StreamFeed implements Feed {
   }
 
   #event(name: string, data: Record<string, unknown>): void {
+    const { rooms } = this.#host;
+    const room = String(data.room);
     if (name === 'ready') {
       clearTimeout(this.#timer);
       this.#refusals = 0;
       this.#ready = { ...(data as { connection: string; secret: string }), at: performance.now() };
       this.#host.say({ op: 'ping' });
-    } else if (name === 'page') {
-      offer(this.#host, data as unknown as RoomPage);
-    } else if (name === 'reset' && this.#host.rooms.delete(String(data.room))) {
+    } else if (name === 'page' && rooms.has(room)) {
+      const { epoch, seq, position } = data as unknown as RoomPage;
+      rooms.set(room, { epoch, seq, position });
+      this.#host.say({ ...data, op: 'page' });
+    } else if (name === 'reset' && rooms.delete(room)) {
       this.#host.say({ ...data, op: 'reset' });
     }
   }
