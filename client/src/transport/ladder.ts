@@ -40,14 +40,14 @@ export interface LadderNeeds {
 /**
  * Several transports as one. It begins with the first and goes down where something in between, not the network as a
  * whole, is in the way: the first does not get through though plain HTTP does, or links are cut short again and again.
- * From below it tries the first again after 30 s, then ever more rarely. Rooms notice nothing but a reconnect: they go on
+ * From below it tries the first again after 30 s, then ever more rarely, and has less patience with it. Rooms notice nothing but a reconnect: they go on
  * from their positions. A close that the server itself gave is no verdict on the transport.
  */
 export class Ladder implements Transport {
   readonly #needs: LadderNeeds;
   #at = 0;
   #cuts = 0;
-  /** How often in a row the first transport was tried again in vain, and when it is tried next. */
+  /** How often in a row the first transport was given up or tried again in vain, and when it is tried next. */
   #again = 0;
   #againAt = 0;
   /** Counts dials, so that an answer that comes late moves nothing. */
@@ -142,7 +142,10 @@ export class Ladder implements Transport {
     } else if (code !== CUT) return;
     else if (held === undefined && at === 0) void this.#downIfReachable();
     else if (held === undefined) this.#move((at + 1) % length, 'no answer');
-    else if (at + 1 < length && (reason !== '' || ++this.#cuts >= MAX_CUTS)) {
+    else if (
+      at + 1 < length &&
+      (reason !== '' || ++this.#cuts >= (at === 0 && this.#again > 0 ? 1 : MAX_CUTS))
+    ) {
       this.#move(at + 1, reason || 'cut short');
     }
   }
@@ -162,7 +165,7 @@ export class Ladder implements Transport {
   }
 
   #tryLater(): void {
-    this.#againAt = now() + Math.min(MAX_AGAIN_MS, AGAIN_MS * 2 ** this.#again);
+    this.#againAt = now() + Math.min(MAX_AGAIN_MS, AGAIN_MS * 2 ** this.#again++);
   }
 
   #reachable(): Promise<boolean> {
@@ -193,7 +196,6 @@ export class Ladder implements Transport {
     };
     const failed = () => {
       stop();
-      this.#again++;
       this.#tryLater();
       wait();
     };

@@ -1,7 +1,9 @@
 import type { FakeServer, Verdict } from './server.js';
 
-/** A token whose `sub` is u1, as a JWT looks; nobody checks it. */
-export const TOKEN = `x.${btoa(JSON.stringify({ sub: 'u1' }))}.x`;
+/** A token of this user, as a JWT looks; nobody checks it. */
+export const tokenOf = (sub: string, fields: object = {}) =>
+  `x.${btoa(JSON.stringify({ sub, ...fields }))}.x`;
+export const TOKEN = tokenOf('u1');
 
 /** What a request was, for the test to look at. */
 export interface Asked {
@@ -21,17 +23,26 @@ export class FakeHttp {
   down = false;
   /** Streams are held back: headers and bytes do not come through. */
   buffers = false;
+  /** The tab is frozen: requests hang, and what streams say waits. */
+  frozen = false;
+  /** Rooms that may not be read. */
+  readonly refused = new Set<string>();
   /** Answers take so long. */
   latencyMs = () => 5;
   /** What the next sends are answered, as a WebSocket's would be. */
   readonly verdicts: (Verdict | 'forbidden' | 'lost')[] = [];
   /** Answers every request, where it is set, instead of the server. */
   refusal: { status: number; code: string; retryable: boolean } | undefined;
-  readonly streams = new Set<{ cut(): void; end(last: string): void }>();
+  readonly streams = new Set<{ cut(): void; end(last: string): void; mute(): void }>();
   readonly #server: FakeServer;
 
   constructor(server: FakeServer) {
     this.#server = server;
+  }
+
+  /** Nothing more comes of the streams there are, though they stay open. */
+  mute(): void {
+    for (const stream of this.streams) stream.mute();
   }
 
   paths(): string[] {
@@ -56,6 +67,7 @@ export class FakeHttp {
     gone.catch(() => {});
     await Promise.race([gone, sleep(this.latencyMs())]);
     if (this.down) throw new TypeError('no network');
+    if (this.frozen) return gone;
     return Promise.race([gone, this.#answer(asked, init.signal ?? undefined)]);
   };
 
@@ -64,6 +76,8 @@ export class FakeHttp {
     if (path === '/healthz') return Response.json({ status: 'ok' });
     if (this.refusal) return this.#problem(this.refusal.status, this.refusal);
     if (path === '/v1/rooms') return Response.json({ rooms: [] });
+    const rooms = [...asked.query.getAll('room'), decodeURIComponent(path.split('/')[3] ?? '')];
+    if (rooms.some(room => this.refused.has(room))) return this.#problem(404, { code: 'unknown_room' });
     if (path === '/v1/sse') return this.#stream(asked, signal);
     if (path === '/v1/connections/c1') return Response.json({ op: 'pong' });
     if (method === 'POST') return this.#send(asked);
@@ -90,10 +104,10 @@ export class FakeHttp {
     return Response.json({ ...event, ...(duplicate && { duplicate }) }, { status: duplicate ? 200 : 201 });
   }
 
-  #span(prev: number, seq: number) {
+  #span(prev: number, seq: number, room = 'chat:a') {
     const { epoch, log, head } = this.#server;
     const events = log.slice(prev, seq);
-    return { room: 'chat:a', epoch, floor: 1, head, prev, seq, position: `${epoch}:${seq}`, events };
+    return { room, epoch, floor: 1, head, prev, seq, position: `${epoch}:${seq}`, events };
   }
 
   async #page({ query }: Asked): Promise<Response> {
@@ -125,10 +139,14 @@ export class FakeHttp {
     return epoch === this.#server.epoch && Number(seq) <= this.#server.head ? Number(seq) : undefined;
   }
 
-  #stream({ headers }: Asked, signal: AbortSignal | undefined): Promise<Response> | Response {
+  /** All rooms have the server's one log. */
+  #stream({ headers, query }: Asked, signal: AbortSignal | undefined): Promise<Response> | Response {
     if (this.buffers) return new Promise(() => {});
     const id = headers['last-event-id'] ?? '';
-    let at = this.#read(id.includes('=') ? (/chat:a=([^,]*)/.exec(id)?.[1] ?? '') : id);
+    const parts = new Map(id.split(',').map(part => part.split('=') as [string, string]));
+    const at = new Map(
+      query.getAll('room').map(room => [room, this.#read((id.includes('=') ? parts.get(room) : id) ?? '')]),
+    );
     const server = this.#server;
     let beat: ReturnType<typeof setInterval> | undefined;
     const streams = this.streams;
@@ -137,16 +155,15 @@ export class FakeHttp {
         const say = (text: string) => controller.enqueue(new TextEncoder().encode(text));
         const event = (name: string, data: object) =>
           say(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
-        const grown = () => {
-          if (at !== undefined && !server.log[at - 1] && at > 0) at = undefined;
-          if (at === undefined) {
+        const follow = (room: string, seq: number | undefined) => {
+          if (seq === undefined || (seq > 0 && !server.log[seq - 1])) {
             const { epoch, head } = server;
-            event('reset', { room: 'chat:a', reason: 'epoch', epoch, floor: 1, head });
-            at = head;
-          } else if (at < server.head) {
-            event('page', this.#span(at, server.head));
-            at = server.head;
-          }
+            event('reset', { room, reason: 'epoch', epoch, floor: 1, head });
+          } else if (seq < server.head) event('page', this.#span(seq, server.head, room));
+          at.set(room, server.head);
+        };
+        const grown = () => {
+          if (!this.frozen) for (const [room, seq] of at) follow(room, seq);
         };
         const over = () => {
           clearInterval(beat);
@@ -154,6 +171,10 @@ export class FakeHttp {
           streams.delete(handle);
         };
         const handle = {
+          mute: () => {
+            clearInterval(beat);
+            server.watchers.delete(grown);
+          },
           cut: () => {
             over();
             controller.error(new TypeError('cut'));
@@ -168,7 +189,10 @@ export class FakeHttp {
         signal?.addEventListener('abort', () => streams.has(handle) && handle.cut());
         server.watchers.add(grown);
         event('ready', { connection: 'c1', secret: 's1' });
-        beat = setInterval(() => say(': \n\n'), 15_000);
+        beat = setInterval(() => {
+          grown();
+          if (!this.frozen) say(': \n\n');
+        }, 15_000);
         grown();
       },
     });

@@ -68,3 +68,14 @@ export function claims(token: string): { sub?: unknown; grants?: unknown } {
 export async function isThere(api: string, signal: AbortSignal): Promise<boolean> {
   return (await fetch(`${api}/healthz`, { signal, cache: 'no-store' })).ok;
 }
+
+/** Resolves after so long, or when the signal is aborted. */
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

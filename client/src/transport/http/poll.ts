@@ -1,7 +1,7 @@
 import type { Transport } from '../transport.js';
-import { isThere } from './exchange.js';
+import { isThere, sleep } from './exchange.js';
 import { type Feed, type FeedHost, HttpLink } from './link.js';
-import { readOn, sleep } from './read.js';
+import type { SourceHost } from './shared.js';
 
 /** How long a request waits for an event, in seconds (POLL-6): below what proxies commonly cut. */
 const WAIT_S = 25;
@@ -20,10 +20,10 @@ export async function pollTransport(api: string): Promise<Transport> {
 
 /** Asks for each room behind its position: up to three wait each by itself, more are asked for in turn. */
 class PollFeed implements Feed {
-  readonly #host: FeedHost;
+  readonly #host: SourceHost;
   #abort = new AbortController();
 
-  constructor(host: FeedHost) {
+  constructor(host: SourceHost) {
     this.#host = host;
   }
 
@@ -50,7 +50,7 @@ class PollFeed implements Feed {
     while (!signal.aborted && followed().length > 0) {
       for (const room of followed()) {
         const startedAt = performance.now();
-        const read = await readOn(this.#host, room, signal, lane.wait);
+        const read = await this.#host.read(room, signal, lane.wait);
         if (signal.aborted) return;
         if (!read) this.#cut(lane, performance.now() - startedAt);
         else lane.cuts = 0;

@@ -62,14 +62,3 @@ export async function readOn(
     more: !asked || !isReset,
   };
 }
-
-/** Resolves after so long, or when the signal is aborted. */
-export function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
-}

@@ -1,6 +1,6 @@
-import { claims, isThere } from './exchange.js';
+import { claims, isThere, sleep } from './exchange.js';
 import type { Feed, FeedHost, Place } from './link.js';
-import { offer, type RoomPage, readOn, sleep } from './read.js';
+import { offer, type Read, type RoomPage, readOn } from './read.js';
 
 /** How much longer than its signs of life are apart a feed may be silent, in milliseconds. */
 const SILENCE_GRACE_MS = 5_000;
@@ -15,12 +15,8 @@ const MAX_MISSED = 4;
 export interface SourceHost extends FeedHost {
   /** Something was refused as a whole: what it was, a read of each room tells. */
   doubt(): void;
-}
-
-/** What sharing needs of a page. */
-export interface SharingPage {
-  readonly locks: Pick<LockManager, 'request'>;
-  channel(name: string): BroadcastChannel;
+  /** See `readOn`. */
+  read(room: string, signal: AbortSignal, wait: number): Promise<Read | undefined>;
 }
 
 type Places = [room: string, place: Place][];
@@ -59,7 +55,6 @@ class SharedFeed implements Feed {
   readonly #kind: string;
   readonly #silenceMs: number;
   readonly #make: (host: SourceHost) => Feed;
-  readonly #page: SharingPage | undefined;
   readonly #id = Math.random().toString(36);
   readonly #left = new AbortController();
 
@@ -78,18 +73,11 @@ class SharedFeed implements Feed {
   /** The rooms that are being read, and whether another hole was seen meanwhile. */
   readonly #reading = new Map<string, boolean>();
 
-  constructor(
-    host: FeedHost,
-    kind: string,
-    pingMs: number,
-    make: (host: SourceHost) => Feed,
-    page: SharingPage | undefined,
-  ) {
+  constructor(host: FeedHost, kind: string, pingMs: number, make: (host: SourceHost) => Feed) {
     this.#host = host;
     this.#kind = kind;
     this.#silenceMs = pingMs + SILENCE_GRACE_MS;
     this.#make = make;
-    this.#page = page;
     const { signal } = this.#left;
     // A page that is left may be kept for the back button, and would hold in its sleep.
     globalThis.addEventListener?.('pagehide', () => this.#leave(), { signal });
@@ -119,11 +107,11 @@ class SharedFeed implements Feed {
     this.#begun = true;
     this.#name = shareName(this.#kind, this.#host);
     this.#alive();
-    if (!this.#page || this.#name === undefined || multiplexed(this.#host.api)) {
+    if (this.#name === undefined || !hasTabs() || multiplexed(this.#host.api)) {
       this.#hold();
       return;
     }
-    this.#channel = this.#page.channel(this.#name);
+    this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data as Note);
     this.#compete(false);
   }
@@ -143,7 +131,7 @@ class SharedFeed implements Feed {
         this.#hold();
       });
     const how = steal ? { steal } : { signal: waiting.signal };
-    this.#page?.locks.request(this.#name as string, how, held).catch(() => {
+    navigator.locks.request(this.#name as string, how, held).catch(() => {
       if (this.#waiting !== waiting) return;
       // Taken from us: we seemed to be asleep.
       this.#drop();
@@ -154,7 +142,7 @@ class SharedFeed implements Feed {
   #hold(): void {
     const host = this.#host;
     const say = (frame: Frame) => this.#gave(frame);
-    this.#source = this.#make({
+    const source: SourceHost = {
       api: host.api,
       get token() {
         return host.token;
@@ -173,7 +161,9 @@ class SharedFeed implements Feed {
         if (code !== 1006 || reason !== '') this.#tell({ close: [code, reason] });
         host.close(code, reason);
       },
-    });
+      read: (room, signal, wait) => readOn(source, room, signal, wait),
+    };
+    this.#source = this.#make(source);
     this.#alive();
     this.#carry();
     this.#tell({ holds: [...this.#carried] });
@@ -343,16 +333,14 @@ export function sharedFeed(
   kind: string,
   pingMs: number,
   make: (host: SourceHost) => Feed,
-  page = thisPage(),
 ): Feed {
-  return new SharedFeed(host, kind, pingMs, make, page);
+  return new SharedFeed(host, kind, pingMs, make);
 }
 
 /** Web Locks are there in secure contexts only. Node has both too, but no tabs, and no limit of connections. */
-function thisPage(): SharingPage | undefined {
+function hasTabs(): boolean {
   const { location, navigator, BroadcastChannel } = globalThis as Partial<typeof globalThis>;
-  if (!location || !navigator?.locks || !BroadcastChannel) return undefined;
-  return { locks: navigator.locks, channel: name => new BroadcastChannel(name) };
+  return Boolean(location && navigator?.locks && BroadcastChannel);
 }
 
 /** Who shares: one API, one user, the same grants. Undefined where the token does not say who that is. */
