@@ -182,6 +182,32 @@ describe('a feed shared by tabs', () => {
     first.tab.thaw();
   });
 
+  it('a holder from whom the lock is taken ends its stream, though it is awake', async () => {
+    const first = await open();
+    await open();
+    tabs.mute = true;
+    say();
+    await pass(25_000);
+    tabs.mute = false;
+    expect(tabs.holders).toEqual([opened[1]?.tab]);
+    say();
+    await pass(16_000);
+    all(2);
+    expect(first.client.status.get().attempt).toBe(0);
+  });
+
+  it('closes a hole when the next page shows it', async () => {
+    await open();
+    await open();
+    tabs.faults.push('lost');
+    say();
+    await pass(100);
+    expect(opened[1]?.seqs()).toEqual([]);
+    say();
+    await pass(100);
+    all(2);
+  });
+
   it('does not take the place of a holder that is only quiet', async () => {
     const first = await open();
     await open();

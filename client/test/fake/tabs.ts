@@ -16,6 +16,8 @@ interface Ear {
 export class FakeTabs {
   readonly tabs: FakeTab[] = [];
   readonly faults: NoteFault[] = [];
+  /** No note arrives. */
+  mute = false;
   /** Every note that was posted. */
   readonly notes: unknown[] = [];
   readonly locks = new FakeLocks();
@@ -68,7 +70,7 @@ export class FakeTabs {
   post(from: Ear, data: unknown): void {
     this.notes.push(data);
     const fault = this.faults.shift();
-    if (fault === 'lost') return;
+    if (fault === 'lost' || this.mute) return;
     for (const ear of [...this.ears]) {
       if (ear === from || ear.name !== from.name) continue;
       for (let n = fault === 'twice' ? 2 : 1; n > 0; n--)
@@ -124,6 +126,13 @@ export class FakeTab {
     this.#thawed = new Promise(resolve => {
       this.#thaw = resolve;
     });
+  }
+
+  /** Gone without a word: what it held is free, what it was told is lost. */
+  die(): void {
+    this.#heard = [];
+    this.#thaw();
+    for (const ear of this.#tabs.ears) if (ear.tab === this) this.#tabs.ears.delete(ear);
   }
 
   thaw(): void {
