@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Client, type ClientOptions, createClient } from '../src/index.js';
+import { type Client, type ClientOptions, createClient, type LostConnection } from '../src/index.js';
 import { FakeHttp, TOKEN } from './fake/http.js';
 import { FakeServer } from './fake/server.js';
 import { FakeNetwork, type FakeSocket, tagOf } from './fake/socket.js';
@@ -109,6 +109,62 @@ describe('fallbacks', () => {
     expect(network.sockets.length).toBeGreaterThan(8);
     await client.close();
   });
+
+  describe.each([false, true])(
+    'a proxy that cuts each connection at 30 s, streams held back: %s',
+    holdsBack => {
+      it('ends on what holds: nothing is lost, no loss is said, and the first is tried ever more rarely', async () => {
+        const { network, server, http, client, room, seqs } = setUp();
+        http.buffers = holdsBack;
+        const { onDial } = network;
+        network.onDial = socket => {
+          onDial(socket);
+          setTimeout(() => socket.readyState === 1 && socket.end(1006), 30_000);
+        };
+        // As a browser does it: one connection is kept for what is asked one after the other.
+        let cutAt = 0;
+        vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+          if (Date.now() >= cutAt) cutAt = Date.now() + 30_000;
+          const cut = new AbortController();
+          const timer = setTimeout(() => cut.abort(), cutAt - Date.now());
+          const signal = AbortSignal.any([cut.signal, init.signal as AbortSignal]);
+          const answer = await http.fetch(input, { ...init, signal });
+          if (!input.includes('/v1/sse')) clearTimeout(timer);
+          return answer;
+        });
+        const said: LostConnection[] = [];
+        client.on('lost-connection', what => said.push(what));
+        let drops = 0;
+        client.status.subscribe(() => {
+          if (client.status.get().state !== 'connected') drops++;
+        });
+        room.attach();
+        const talk = async (minutes: number) => {
+          for (let s = 0; s < minutes * 60; s += 7) {
+            room.messages.send({ text: `${s}` });
+            server.append('u2', tagOf(server.head + 1), { text: 'x' });
+            await pass(7_000);
+          }
+        };
+        await talk(5);
+        expect(name(client)).toBe(holdsBack ? 'poll' : 'sse');
+        await talk(30);
+        expect(name(client)).toBe(holdsBack ? 'poll' : 'sse');
+        const [dialled, dropped] = [network.sockets.length, drops];
+        await talk(30);
+        await pass(1_000);
+        // Once in ten minutes the first is tried, opens, and is given up when it is cut.
+        expect(network.sockets.length - dialled).toBeLessThanOrEqual(8);
+        expect(drops - dropped).toBeLessThanOrEqual(24);
+        expect(said).toEqual([]);
+        expect(seqs()).toEqual(server.log.map(event => event.seq));
+        expect(room.status.get()).toMatchObject({ state: 'live', gaps: 0 });
+        expect(client.status.get().pendingSends).toBe(0);
+        expect(new Set(server.log.map(event => event.tag)).size).toBe(server.log.length);
+        await client.close();
+      });
+    },
+  );
 
   it('tries the first again, ever more rarely, and moves back when it opens', async () => {
     const { network, server, http, client, room, seqs, sockets } = setUp();

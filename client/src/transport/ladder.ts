@@ -40,8 +40,9 @@ export interface LadderNeeds {
 /**
  * Several transports as one. It begins with the first and goes down where something in between, not the network as a
  * whole, is in the way: the first does not get through though plain HTTP does, or links are cut short again and again.
- * From below it tries the first again after 30 s, then ever more rarely, and has less patience with it. Rooms notice nothing but a reconnect: they go on
- * from their positions. A close that the server itself gave is no verdict on the transport.
+ * From below it tries the first again after 30 s, then ever more rarely, and gives it up again when it is cut short
+ * once. Rooms notice nothing but a reconnect: they go on from their positions. A close that the server itself gave is no
+ * verdict on the transport.
  */
 export class Ladder implements Transport {
   readonly #needs: LadderNeeds;
