@@ -43,7 +43,10 @@ async function tab(n: number, token: string): Promise<Page> {
 }
 
 const say = (page: Page, room: string, text: string) =>
-  page.evaluate(([room, text]) => void window.client.room(room).messages.send({ text }), [room, text] as const);
+  page.evaluate(([room, text]) => void window.client.room(room).messages.send({ text }), [
+    room,
+    text,
+  ] as const);
 
 const texts = (page: Page, id = room) =>
   page.evaluate(
@@ -103,8 +106,7 @@ test('tabs of two users share nothing', async () => {
   await tab(1, await token(server, 'ann'));
   await tab(2, await token(server, 'ann'));
   await tab(3, await token(server, 'bob'));
-  await eventually(async () => (await streams()).toSorted()).toEqual([
-    ['chat:own1', 'chat:own2', room].toSorted(),
-    ['chat:own3', room].toSorted(),
-  ].toSorted());
+  await eventually(async () => (await streams()).toSorted()).toEqual(
+    [['chat:own1', 'chat:own2', room].toSorted(), ['chat:own3', room].toSorted()].toSorted(),
+  );
 });
