@@ -143,14 +143,27 @@ describe('a feed shared by tabs', () => {
     expect(carried()?.sort()).toEqual(['chat:a', 'chat:b']);
   });
 
-  it('when the stream of the holder is cut, another holds, and the first follows', async () => {
+  it('when the stream of the holder is cut, it takes it up again; when it cannot, another holds', async () => {
     const first = await open();
     await open();
-    for (const stream of [...first.tab.http.streams]) stream.cut();
+    const cut = () => {
+      for (const stream of [...first.tab.http.streams]) stream.cut();
+    };
+    cut();
     say();
     await pass(2_000);
     all(1);
+    expect(tabs.holders).toEqual([first.tab]);
+    first.tab.http.down = true;
+    cut();
+    say();
+    await pass(2_000);
+    expect(opened[1]?.seqs()).toEqual([1, 2]);
     expect(tabs.holders).toEqual([opened[1]?.tab]);
+    first.tab.http.down = false;
+    await pass(20_000);
+    all(2);
+    expect(tabs.streams).toBe(1);
   });
 
   it('a holder that is frozen is silent, and has its place taken; thawed, it follows', async () => {

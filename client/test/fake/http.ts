@@ -188,6 +188,7 @@ export class FakeHttp {
         streams.add(handle);
         signal?.addEventListener('abort', () => streams.has(handle) && handle.cut());
         server.watchers.add(grown);
+        say('retry: 1000\n\n'); // for the browser's own EventSource
         event('ready', { connection: 'c1', secret: 's1' });
         beat = setInterval(() => {
           grown();

@@ -16,15 +16,23 @@ const MAX_WAIT_MS = 55_000;
 /** Makes the requests of one link, all with its token and all ended by its signal. */
 export function asker(api: string, token: string, over: AbortSignal): Ask {
   return async (path, { body, signal } = {}) => {
-    const limit = AbortSignal.timeout(ANSWER_MS + (path.includes('wait=') ? MAX_WAIT_MS : 0));
-    const answer = await fetch(`${api}${path}`, {
-      headers: {
-        authorization: `Bearer ${token}`,
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-      },
-      ...(body !== undefined && { method: 'POST', body }),
-      signal: AbortSignal.any(signal ? [over, limit, signal] : [over, limit]),
-      cache: 'no-store',
+    const waits = path.includes('wait=');
+    const limit = AbortSignal.timeout(ANSWER_MS + (waits ? MAX_WAIT_MS : 0));
+    const ends = AbortSignal.any(signal ? [over, limit, signal] : [over, limit]);
+    const request = () =>
+      fetch(`${api}${path}`, {
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+        },
+        ...(body !== undefined && { method: 'POST', body }),
+        signal: ends,
+        cache: 'no-store',
+      });
+    // Something in between may have cut a kept connection at that very moment. Asking twice does no harm: a send has its tag.
+    const answer = await request().catch(cause => {
+      if (waits || ends.aborted) throw cause;
+      return request();
     });
     const json: unknown = await answer.json().catch(() => undefined);
     over.throwIfAborted();

@@ -63,9 +63,7 @@ export class Sends {
     const { id, n, room, tag, type, data } = frame;
     const path = `/v1/rooms/${encodeURIComponent(room)}/events`;
     const body = JSON.stringify({ tag, type, data });
-    const ask = () => this.#needs.ask(path, { body }).catch(() => undefined);
-    // A proxy may have cut a kept connection at that very moment. The tag makes sending it again harmless.
-    const answer = (await ask()) ?? (await ask());
+    const answer = await this.#needs.ask(path, { body }).catch(() => undefined);
     if (!answer) {
       this.#needs.cut();
       return false;

@@ -9,8 +9,9 @@ import { type StreamEvent, streamParser } from './sse.js';
 const COMMENT_MS = 15_000;
 /** A stream that has not said `ready` by then is held back on the way. */
 const READY_MS = 5_000;
-/** A stream that is cut after it held so long is taken up again at once, as it is where a proxy cuts each after a while. */
+/** A stream that ends is taken up again, unless it is the third in a row that held no longer than this. */
 const HELD_MS = 10_000;
+const MAX_ENDS = 3;
 /** The longest wait before a stream that was refused is asked for again; the first is a second. */
 const MAX_REFUSED_MS = 30_000;
 
@@ -29,6 +30,8 @@ class StreamFeed implements Feed {
   #ready: { connection: string; secret: string; at: number } | undefined;
   #retryMs: number | undefined;
   #refusals = 0;
+  /** Of the ends in a row, whether it had become ready. */
+  #ends: boolean[] = [];
 
   constructor(host: SourceHost) {
     this.#host = host;
@@ -106,12 +109,19 @@ class StreamFeed implements Feed {
     if (!signal.aborted) this.#ended();
   }
 
+  /**
+   * Proxies cut what is open for long, and a stream, or what takes it up again, may be on a connection that has long been
+   * open. That is not the end of the link yet.
+   */
   #ended(): void {
-    const heldMs = this.#ready ? performance.now() - this.#ready.at : 0;
-    if (this.#retryMs !== undefined)
+    if (this.#retryMs !== undefined) {
       this.#host.close(1012, `going_away ${this.#retryMs}`); // SSE-10
-    else if (heldMs >= HELD_MS) this.#openIn(Math.random() * 250);
-    else this.#host.close(1006, '');
+      return;
+    }
+    if (this.#ready && performance.now() - this.#ready.at >= HELD_MS) this.#ends = [];
+    this.#ends.push(this.#ready !== undefined);
+    if (this.#ends.length < MAX_ENDS) this.#openIn(Math.random() * 250);
+    else this.#host.close(1006, this.#ends.filter(ready => ready).length > 1 ? 'cut short' : '');
   }
 
   /** A stream is refused as a whole for one room of many (SSE-1): which one, a read of each tells. */
@@ -128,7 +138,8 @@ class StreamFeed implements Feed {
   }
 
   #take(event: StreamEvent): void {
-    if ('retryMs' in event) this.#retryMs = event.retryMs;
+    // The one before `ready` is for the browser's own EventSource.
+    if ('retryMs' in event) this.#retryMs = this.#ready && event.retryMs;
     else if ('comment' in event) this.#host.say({ op: 'ping' });
     else this.#event(event.event, JSON.parse(event.data) as Record<string, unknown>);
   }
