@@ -162,7 +162,7 @@ describe('fallbacks', () => {
         expect(client.status.get().pendingSends).toBe(0);
         expect(new Set(server.log.map(event => event.tag)).size).toBe(server.log.length);
         await client.close();
-      });
+      }, 60_000);
     },
   );
 
