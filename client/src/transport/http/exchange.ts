@@ -13,8 +13,8 @@ const ANSWER_MS = 15_000;
 /** The most that a request asks to wait (POLL-6). */
 const MAX_WAIT_MS = 55_000;
 
-/** Makes the requests of one link, all with its token and all ended by its signal. */
-export function asker(api: string, token: string, over: AbortSignal): Ask {
+/** Makes the requests of one link, each with the token that it has then, all ended by its signal. */
+export function asker(api: string, token: () => string, over: AbortSignal): Ask {
   return async (path, { body, signal } = {}) => {
     const waits = path.includes('wait=');
     const limit = AbortSignal.timeout(ANSWER_MS + (waits ? MAX_WAIT_MS : 0));
@@ -22,7 +22,7 @@ export function asker(api: string, token: string, over: AbortSignal): Ask {
     const request = () =>
       fetch(`${api}${path}`, {
         headers: {
-          authorization: `Bearer ${token}`,
+          authorization: `Bearer ${token()}`,
           ...(body !== undefined && { 'content-type': 'application/json' }),
         },
         ...(body !== undefined && { method: 'POST', body }),
@@ -61,8 +61,8 @@ export function problem(
   return { op: 'error', code: fallback, title: `The server answered ${status}.`, retryable: true };
 }
 
-/** What a token says (AUTH-2, AUTH-4), read without checking it: the server does that. Nothing where it is no JWT. */
-export function claims(token: string): { sub?: unknown; grants?: unknown } {
+/** What a token says (AUTH-2 to AUTH-4), read without checking it: the server does that. Nothing where it is no JWT. */
+export function claims(token: string): { sub?: unknown; grants?: unknown; exp?: unknown } {
   try {
     const text = token.split('.')[1] ?? '';
     const bytes = Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0));

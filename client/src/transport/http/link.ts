@@ -35,7 +35,7 @@ export interface FeedHost {
 
 /** The frames that a link understands. */
 type Frame =
-  | { op: 'hello'; token: string }
+  | { op: 'hello' | 'refresh'; token: string }
   | { op: 'join'; id: number; room: string; position?: string; limit?: number; replay?: number }
   | { op: 'leave'; room: string }
   | { op: 'ping' | 'pong' }
@@ -88,6 +88,7 @@ export class HttpLink implements Link, FeedHost {
     if (this.over.aborted) return;
     const frame = JSON.parse(text) as Frame;
     if (frame.op === 'hello') void this.#hello(frame.token);
+    else if (frame.op === 'refresh') this.token = frame.token;
     else if (frame.op === 'send') this.#sends?.take(frame);
     else if (frame.op === 'join') void this.#join(frame);
     else if (frame.op === 'leave') this.#leave(frame.room);
@@ -118,7 +119,7 @@ export class HttpLink implements Link, FeedHost {
   /** There is no connection to greet: whether the token is good is seen by a request that any token may make. */
   async #hello(token: string): Promise<void> {
     this.token = token;
-    this.ask = asker(this.api, token, this.over);
+    this.ask = asker(this.api, () => this.token, this.over);
     const answer = await this.#answer('/v1/rooms?limit=1');
     if (!answer) return;
     if (!answer.ok) {
