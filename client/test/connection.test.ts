@@ -256,7 +256,9 @@ describe('connection', () => {
     await pass(12_000);
     expect(said).toEqual([]);
     network.last.end();
-    await pass(5_000);
+    await pass(4_999);
+    expect(said).toEqual([]);
+    await pass(1);
     expect(said).toEqual(['lost']);
     await pass(60_000);
     network.last.welcome();

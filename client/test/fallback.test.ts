@@ -157,6 +157,9 @@ describe('fallbacks', () => {
         expect(network.sockets.length - dialled).toBeLessThanOrEqual(8);
         expect(drops - dropped).toBeLessThanOrEqual(24);
         expect(said).toEqual([]);
+        // A wait that was cut for the age of its connection is no reason to wait less.
+        const waits = new Set(http.asked.map(({ query }) => query.get('wait')));
+        expect([...waits].filter(wait => wait !== null)).toEqual(holdsBack ? ['25'] : []);
         expect(seqs()).toEqual(server.log.map(event => event.seq));
         expect(room.status.get()).toMatchObject({ state: 'live', gaps: 0 });
         expect(client.status.get().pendingSends).toBe(0);
