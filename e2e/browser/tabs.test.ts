@@ -102,6 +102,38 @@ test('eight tabs: one stream, every tab has the log and can send, also after the
   expect(await Promise.all(pages.map(gaps))).toEqual(pages.map(() => 0));
 });
 
+test('a page that is left lets go of the stream; the back button brings it as it was, and it is fresh', async () => {
+  const keeping = await launch(true);
+  try {
+    await context.close();
+    context = await keeping.newContext();
+    await servePage(context);
+    await context.route('**/elsewhere', route =>
+      route.fulfill({ contentType: 'text/html', body: '<!doctype html>Elsewhere' }),
+    );
+    const ann = await token(server, 'ann');
+    const left = await tab(1, ann);
+    await eventually(streams).toEqual([['chat:own1', room].toSorted()]);
+    const staying = await tab(2, ann);
+    await eventually(streams).toEqual([['chat:own1', 'chat:own2', room].toSorted()]);
+    await left.evaluate(() => {
+      window.addEventListener('pageshow', event => Object.assign(window, { kept: event.persisted }));
+    });
+    await left.goto(`${server.url}/elsewhere`);
+    await eventually(streams).toEqual([['chat:own2', room].toSorted()]);
+    await server.post(room, 'bob', ['meanwhile']);
+    await eventually(() => texts(staying)).toEqual(['meanwhile']);
+    await left.evaluate(() => history.back());
+    await eventually(() => left.evaluate(() => (window as { kept?: boolean }).kept)).toBe(true);
+    await eventually(() => texts(left)).toEqual(['meanwhile']);
+    await eventually(streams).toEqual([['chat:own1', 'chat:own2', room].toSorted()]);
+    await server.post('chat:own1', 'bob', ['to the one that is back']);
+    await eventually(() => texts(left, 'chat:own1')).toEqual(['to the one that is back']);
+  } finally {
+    await keeping.close();
+  }
+});
+
 test('tabs of two users share nothing', async () => {
   await tab(1, await token(server, 'ann'));
   await tab(2, await token(server, 'ann'));
