@@ -70,6 +70,19 @@ describe('fallbacks', () => {
     await client.close();
   });
 
+  it('does not take a server that comes back between two requests for a blocked upgrade', async () => {
+    const { network, http, client, room, sockets } = setUp();
+    network.onDial = socket => {
+      refuse(socket);
+      network.onDial = sockets; // it is up again a moment later, when plain HTTP is asked
+    };
+    room.attach();
+    await pass(2_000);
+    expect(http.paths()).toContain('GET /healthz');
+    expect(name(client)).toBe('websocket');
+    await client.close();
+  });
+
   it('stays with the first while nothing answers: that is the network, not the transport', async () => {
     const { network, http, client, room, sockets } = setUp();
     network.onDial = refuse;

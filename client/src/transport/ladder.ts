@@ -48,6 +48,8 @@ export class Ladder implements Transport {
   readonly #needs: LadderNeeds;
   #at = 0;
   #cuts = 0;
+  /** How often in a row the first did not get through though plain HTTP did: once may be a server that just came back. */
+  #blocked = 0;
   /** How often in a row the first transport was given up or tried again in vain, and when it is tried next. */
   #again = 0;
   #againAt = 0;
@@ -97,13 +99,17 @@ export class Ladder implements Transport {
     if (at === 0 && this.#needs.rungs.length > 1) {
       const mine = this.#dials;
       timer = setTimeout(async () => {
-        if ((await this.#reachable()) && mine === this.#dials && heardAt === undefined && !over) cut(CUT);
+        if ((await this.#reachable()) && mine === this.#dials && heardAt === undefined && !over) {
+          this.#blocked++; // HTTP was answered while the dial was not
+          cut(CUT);
+        }
       }, IMPATIENT_MS);
     }
     const heard = () => {
       clearTimeout(timer);
       heardAt = now();
       this.#through = true;
+      this.#blocked = 0;
       if (at > 0) {
         trial = this.#tryAgain(() => {
           this.#move(0, 'open again');
@@ -155,7 +161,8 @@ export class Ladder implements Transport {
     const mine = this.#dials;
     const reachable = await this.#reachable();
     // A later dial may have got through: it has the last word.
-    if (reachable && this.#at === 0 && !this.#through && this.#dials - mine <= 1) this.#move(1, 'blocked');
+    if (!reachable || this.#at > 0 || this.#through || this.#dials - mine > 1) return;
+    if (++this.#blocked > 1) this.#move(1, 'blocked');
   }
 
   #move(to: number, why: string): void {
