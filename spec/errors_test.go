@@ -22,6 +22,13 @@ type catalogue struct {
 		Cause     string `json:"cause"`
 		Cure      string `json:"cure"`
 	} `json:"codes"`
+	ClientCodes []struct {
+		Code      string `json:"code"`
+		Retryable bool   `json:"retryable"`
+		Title     string `json:"title"`
+		Cause     string `json:"cause"`
+		Cure      string `json:"cure"`
+	} `json:"client_codes"`
 	ResetReasons []struct {
 		Reason string `json:"reason"`
 		Cause  string `json:"cause"`
@@ -67,6 +74,18 @@ func TestCodesAreThoseOfTheServer(t *testing.T) {
 	}
 	for c := range maps.Keys(listed) {
 		t.Errorf("errors.json lists %s, which the server does not have", c)
+	}
+}
+
+// The codes that a client makes itself are none of the server's. A test in client/ holds them equal to its own.
+func TestCodesOfTheClientAreItsOwn(t *testing.T) {
+	for _, c := range errorCatalogue(t).ClientCodes {
+		if slices.Contains(room.Codes(), room.Code(c.Code)) {
+			t.Errorf("%s is a code of the server, too", c.Code)
+		}
+		if c.Title == "" || c.Cause == "" || c.Cure == "" {
+			t.Errorf("%s lacks a title, cause or cure", c.Code)
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { CLOSE_UNAUTHENTICATED, parseClose } from '../src/protocol/close.js';
-import { ERROR_CODES } from '../src/protocol/codes.js';
+import { ERROR_CODES, LOCAL_CODES } from '../src/protocol/codes.js';
 
 interface Listed {
   code: string;
@@ -10,11 +10,18 @@ interface Listed {
 }
 
 const path = new URL('../../spec/errors.json', import.meta.url);
-const { codes } = JSON.parse(readFileSync(path, 'utf8')) as { codes: Listed[] };
+const { codes, client_codes } = JSON.parse(readFileSync(path, 'utf8')) as {
+  codes: Listed[];
+  client_codes: Listed[];
+};
 
 describe('codes', () => {
   it('are those of spec/errors.json (ERR-1)', () => {
     expect([...ERROR_CODES].sort()).toEqual(codes.map(({ code }) => code).sort());
+  });
+
+  it('of its own are those of spec/errors.json', () => {
+    expect([...LOCAL_CODES]).toEqual(client_codes.map(({ code }) => code));
   });
 
   it('close codes come back or not as the file says (CLOSE-1, CLOSE-2)', () => {

@@ -30,7 +30,11 @@ var pageTemplate = template.Must(template.New("errors").Parse(`<!doctype html>
 {{range .Codes}}<section id="{{.Code}}"><h2>{{.Code}}</h2>
 <p>{{.Title}}</p><p><b>Cause.</b> {{.Cause}}</p><p><b>Cure.</b> {{.Cure}}</p>
 <p><small>HTTP {{.Status}}{{with .Close}} · close {{.}}{{end}} · {{if .Retryable}}a retry may help{{else}}a retry does not help{{end}}</small></p></section>
-{{end}}</body></html>
+{{end}}{{with .ClientCodes}}<p>The TypeScript client makes these itself, for what no server answered.</p>
+{{range .}}<section id="{{.Code}}"><h2>{{.Code}}</h2>
+<p>{{.Title}}</p><p><b>Cause.</b> {{.Cause}}</p><p><b>Cure.</b> {{.Cure}}</p>
+<p><small>made by the client · {{if .Retryable}}a retry may help{{else}}a retry does not help{{end}}</small></p></section>
+{{end}}{{end}}</body></html>
 `))
 
 // newErrorPage makes the page from spec/errors.json.
@@ -42,12 +46,16 @@ func newErrorPage(data []byte) (*errorPage, error) {
 			Close                    *int
 			Retryable                bool
 		}
+		ClientCodes []struct {
+			Code, Title, Cause, Cure string
+			Retryable                bool
+		} `json:"client_codes"`
 	}
 	if err := json.Unmarshal(data, &spec); err != nil {
 		return nil, fmt.Errorf("read error codes: %w", err)
 	}
 	var out bytes.Buffer
-	err := pageTemplate.Execute(&out, struct{ Style, Codes any }{template.CSS(pageStyle), spec.Codes})
+	err := pageTemplate.Execute(&out, struct{ Style, Codes, ClientCodes any }{template.CSS(pageStyle), spec.Codes, spec.ClientCodes})
 	if err != nil {
 		return nil, fmt.Errorf("make the page of error codes: %w", err)
 	}

@@ -47,15 +47,17 @@ export class Keeper {
       this.#user = user;
       const owner = storage && { server: server(), user };
       this.#windows = owner && storage.windows(owner, failed);
-      this.#box =
+      const box =
         owner &&
         storage.sends(owner, {
           isUp,
           failed,
           adopted: sends => {
-            for (const send of sends) restore(send);
+            // Found by a box that was let go of meanwhile: those are another user's, and stay theirs.
+            if (box === this.#box) for (const send of sends) restore(send);
           },
         });
+      this.#box = box;
       for (const { outbox } of rooms()) outbox.claim(user);
     }
     this.#box?.adopt();

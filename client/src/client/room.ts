@@ -176,8 +176,10 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     const before = this.#promised.get(tag);
     if (before) return before.handle; // the same send once more
     const known = this.outbox.find(tag);
-    if (known) this.outbox.discard(known); // a failed one, made anew by the application
     const handle = this.#promise(tag);
+    if (known?.state === 'failed')
+      this.outbox.discard(known); // made anew by the application
+    else if (known) return handle; // kept from before a reload: the same send once more
     const entry = this.outbox.add({ tag, type, data, json });
     this.#failIfOver(entry);
     return handle;

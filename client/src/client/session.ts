@@ -4,7 +4,7 @@ import type { TransportName } from '../transport/ladder.js';
 import type { Transport } from '../transport/transport.js';
 import { Connection, type Ending } from './connection.js';
 import { localError, type RoomlogError } from './error.js';
-import { Emitter, type Unsubscribe, Value } from './readable.js';
+import { callOut, Emitter, type Unsubscribe, Value } from './readable.js';
 import type {
   ClientEvents,
   ClientOptions,
@@ -83,7 +83,8 @@ export class Session {
   }
 
   log(level: LogEntry['level'], event: string, data?: Record<string, unknown>): void {
-    this.#settings.onLog?.({ level, event, ...(data && { data }) });
+    const { onLog } = this.#settings;
+    if (onLog) callOut(onLog, { level, event, ...(data && { data }) });
   }
 
   // ---- wanting a connection ----
@@ -181,7 +182,7 @@ export class Session {
         {
           transport: this.#settings.transport,
           token: signal => this.#fetchToken(signal),
-          log: entry => this.#settings.onLog?.(entry),
+          log: (...entry) => this.log(...entry),
         },
         {
           welcomed: frame => this.#welcomed(connection, frame),

@@ -5,13 +5,17 @@ import type { Refusal } from './error.js';
 export interface StorageOwner {
   /** The API's root. */
   readonly server: string;
+  /** The user, as the server names them. */
   readonly user: string;
 }
 
 /** A send as it is kept until it is stored by the server or discarded. */
 export interface StoredSend {
+  /** The room it goes to. */
   readonly room: string;
+  /** Its tag, the same each time it is sent. */
   readonly tag: string;
+  /** The type of its event. */
   readonly type: string;
   /** The data as JSON text. */
   readonly json: string;
@@ -49,7 +53,9 @@ export interface SendBox {
 
 /** The newest events of a room and the position behind them: one record, so that they never tell of different moments. */
 export interface StoredWindow extends Page {
+  /** The room that it is of. */
   readonly room: string;
+  /** The numbering that it belongs to. */
   readonly epoch: string;
   /** The first seq that could be read when it was kept. */
   readonly floor: number;
@@ -61,6 +67,7 @@ export interface WindowBox {
   read(room: string): Promise<StoredWindow | undefined>;
   /** Keeps one in place of an earlier one. Writes take effect in the order of the calls. */
   put(window: StoredWindow): void;
+  /** Forgets the window of a room. */
   delete(room: string): void;
   /** Finishes what is under way. */
   close(): Promise<void>;

@@ -18,9 +18,13 @@ export interface WireEvent {
 
 /** What changed in `(prev, seq]` (PAGE-1). `position` is the opaque position of `seq`. */
 export interface Page {
+  /** The seq that it begins behind. */
   prev: number;
+  /** The seq that it ends with. */
   seq: number;
+  /** The opaque position at its end. */
   position: string;
+  /** What happened between, in the order of seq. */
   events: readonly WireEvent[];
 }
 

@@ -111,7 +111,7 @@ export class HttpLink implements Link, FeedHost {
   }
 
   ends(refusal: { code: string }): boolean {
-    if (CLOSE_CODES[refusal.code] === undefined) return false;
+    if (!Object.hasOwn(CLOSE_CODES, refusal.code)) return false;
     this.#refuse(refusal);
     return true;
   }
@@ -122,7 +122,8 @@ export class HttpLink implements Link, FeedHost {
     this.ask = asker(this.api, () => this.token, this.over);
     const answer = await this.#answer('/v1/rooms?limit=1');
     if (!answer) return;
-    if (!answer.ok) {
+    // A login page of a network is an answer too, but not the server's.
+    if (!answer.ok || !answer.body) {
       this.#refuse(problem(answer, 'unavailable'));
       return;
     }
@@ -138,7 +139,8 @@ export class HttpLink implements Link, FeedHost {
 
   #refuse(refusal: Record<string, unknown> & { code: string }): void {
     this.say({ op: 'error', title: refusal.code, retryable: false, ...refusal, id: undefined });
-    const code = CLOSE_CODES[refusal.code] ?? (refusal.retryable ? 4002 : 4500);
+    const known = Object.hasOwn(CLOSE_CODES, refusal.code) && CLOSE_CODES[refusal.code];
+    const code = known || (refusal.retryable ? 4002 : 4500);
     this.close(code, [refusal.code, refusal.retry_after_ms].filter(Boolean).join(' '));
   }
 

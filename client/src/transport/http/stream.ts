@@ -128,8 +128,12 @@ class StreamFeed implements Feed {
   #refused(refusal: Record<string, unknown> & { code: string }): void {
     clearTimeout(this.#timer);
     if (this.#host.ends(refusal)) return;
-    const wait = Number(refusal.retry_after_ms ?? 0);
-    if (refusal.retryable || refusal.code === 'limit_exceeded') {
+    if (refusal.code === 'limit_exceeded') {
+      this.#host.close(1006, refusal.code); // it would be each time; polls have no such bound
+      return;
+    }
+    if (refusal.retryable) {
+      const wait = Number(refusal.retry_after_ms ?? 0);
       this.#host.close(4002, `${refusal.code}${wait > 0 ? ` ${wait}` : ''}`);
       return;
     }
