@@ -15,6 +15,8 @@ export type Fetch = typeof fetch;
 
 /** How long an answer may take, beyond what the request itself asks to wait. */
 const ANSWER_MS = 15_000;
+/** As `wait` of the protocol: a module that this chunk shared with the core would be a third chunk, and the core grow by it. */
+const MAX_RETRY_MS = 3_600_000;
 /** The most that a request asks to wait (POLL-6). */
 const MAX_WAIT_MS = 55_000;
 
@@ -61,7 +63,9 @@ export function problem(
       op: 'error',
       code: body.code,
       retryable: body.retryable === true,
-      ...('retry_after_ms' in body && { retry_after_ms: wait(body.retry_after_ms) }),
+      ...('retry_after_ms' in body && {
+        retry_after_ms: Math.min(Number(body.retry_after_ms) || 0, MAX_RETRY_MS),
+      }),
     };
   }
   return { op: 'error', code: fallback, title: `The server answered ${status}.`, retryable: true };

@@ -9,17 +9,19 @@ export interface RoomPage extends Page {
   epoch: string;
 }
 
-/** Gives the client what of a page is new to it, if the page adjoins; says how it fits. One of a room that is not followed is old. */
-export function offer(host: FeedHost, page: RoomPage): Fit['fit'] {
-  const { room, epoch } = page;
+/**
+ * Gives the client a page that goes on from the room's place, and moves that; one that is wholly old is dropped. False where
+ * something is missing before it. What is partly old of it the client's cursor cuts (PAGE-3).
+ */
+export function offer(host: FeedHost, { room, epoch, prev, seq, position, events }: RoomPage): boolean {
   const place = host.rooms.get(room);
-  const fitted: Fit = place ? fitPage(place, epoch, page) : { fit: 'drop' };
-  if (fitted.fit === 'take') {
-    const { prev, seq, position, events } = fitted.page;
+  if (!place) return true;
+  if (epoch !== place.epoch || prev > place.seq) return false;
+  if (seq > place.seq) {
     host.rooms.set(room, { epoch, seq, position });
-    host.say(seq === prev ? { op: 'ping' } : { op: 'page', room, epoch, prev, seq, position, events });
+    host.say({ op: 'page', room, epoch, prev, seq, position, events });
   }
-  return fitted.fit;
+  return true;
 }
 
 /** What became of a read that was answered. */
@@ -50,7 +52,9 @@ export async function readOn(
   if (answer.ok && isPage(answer.body)) {
     const page = answer.body as unknown as RoomPage & { head: number };
     offer(host, { ...page, room });
-    return { pauseMs: 0, more: page.seq < page.head };
+    host.say({ op: 'ping' });
+    const more = page.seq < page.head;
+    return { pauseMs: more && host.rooms.get(room) === place ? 1_000 : 0, more }; // no storm where nothing moves
   }
   const refusal = problem(answer, 'unavailable');
   const asked = host.rooms.get(room) === place; // else it was joined anew meanwhile

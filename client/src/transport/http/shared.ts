@@ -87,7 +87,9 @@ class SharedFeed implements Feed {
   changed(): void {
     if (!this.#begun) this.#begin();
     this.#follow();
-    if (this.#source) this.#carry();
+    if (!this.#source) return;
+    this.#carry();
+    this.#compare(this.#carried);
   }
 
   stop(): void {
@@ -208,7 +210,6 @@ class SharedFeed implements Feed {
       this.#source?.changed();
       this.#tell({ holds: [...this.#carried] });
     }
-    this.#compare(this.#carried);
   }
 
   #gave(frame: Frame): void {
@@ -227,6 +228,7 @@ class SharedFeed implements Feed {
     this.#tell({ holds: [...this.#carried] });
     for (const [id, other] of this.#others) if (++other.missed > MAX_MISSED) this.#others.delete(id);
     this.#carry();
+    this.#compare(this.#carried);
   }
 
   // ---- every tab ----
@@ -262,7 +264,7 @@ class SharedFeed implements Feed {
   #take(frame: Frame): void {
     if (frame.op === 'ping') this.#host.say(frame);
     else if (frame.op !== 'page') void this.#read(frame.room);
-    else if (offer(this.#host, frame) === 'hole') void this.#read(frame.room);
+    else if (!offer(this.#host, frame)) void this.#read(frame.room);
   }
 
   /** What the feed does not carry, or stands before us in, we read. */
