@@ -1,5 +1,3 @@
-import { wait } from '../../protocol/check.js';
-
 /** What a request was answered: the body as JSON, where it is JSON. */
 export interface Answer {
   ok: boolean;

@@ -1,4 +1,4 @@
-import { type Fit, fitPage, isPage } from '../../protocol/check.js';
+import { isPage } from '../../protocol/check.js';
 import type { Page } from '../../protocol/frames.js';
 import { problem } from './exchange.js';
 import type { FeedHost } from './link.js';
