@@ -9,7 +9,10 @@ import '../styles/strip.css';
 import '../styles/chat.css';
 import '../styles/rooms.css';
 import '../styles/bubble.css';
+import { keepShell } from '../shell/keep.ts';
 import { Chat } from './Chat.tsx';
+
+keepShell();
 
 const root = document.getElementById('root');
 if (!root) throw new Error('chat.html has no #root');
