@@ -1,7 +1,9 @@
 import { type ComponentProps, type RefObject, useState } from 'react';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
+import type { Message } from 'roomlog';
+import type { Body } from '../guest/guest.ts';
 import { type Anchor, type ChatRow, noAnchor, reanchor } from '../model/rows.ts';
-import type { ServerClock } from '../model/when.ts';
+import { fullTime, type ServerClock } from '../model/when.ts';
 import { useNow } from '../pane/hooks.ts';
 import type { Remedies } from '../pane/MessageRow.tsx';
 import { Bubble } from './Bubble.tsx';
@@ -23,7 +25,7 @@ interface LogProps extends Remedies {
 /** What the list's own parts are told. */
 interface Context {
   readonly stretch: Stretch;
-  readonly firstSeq: number | null;
+  readonly first: Message<Body> | undefined;
 }
 
 /** How far from the end is still at the end. */
@@ -36,7 +38,7 @@ const settleMs = 200;
 export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle, ...remedies }: LogProps) {
   const anchor = useAnchor(rows);
   const now = useMinute(clock);
-  const { atEnd, scroller } = useEnd(onAtEnd, handle);
+  const { atEnd, scroller, grew } = useEnd(onAtEnd, handle);
   return (
     <Virtuoso<ChatRow, Context>
       key={`${roomId} ${jump?.count ?? ''} ${anchor.generation}`}
@@ -49,7 +51,7 @@ export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle
       aria-relevant="additions"
       aria-busy={stretch.isPending}
       data={rows}
-      context={{ stretch, firstSeq: rows[0]?.message.seq ?? null }}
+      context={{ stretch, first: rows[0]?.message }}
       components={parts}
       firstItemIndex={anchor.first}
       initialTopMostItemIndex={beginning(rows, jump)}
@@ -67,6 +69,7 @@ export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle
       alignToBottom
       atBottomThreshold={nearPx}
       atBottomStateChange={atEnd}
+      totalListHeightChanged={grew}
       followOutput={isAtBottom => (stretch.isLive && isAtBottom ? 'auto' : false)}
       startReached={() => stretch.hasOlder && stretch.loadOlder()}
       endReached={() => !stretch.isLive && stretch.loadNewer()}
@@ -88,10 +91,8 @@ function beginning(rows: readonly ChatRow[], jump: Place['jump']) {
 const parts = {
   Header: ({ context }: { readonly context?: Context }) => {
     if (!context) return null;
-    const { stretch, firstSeq } = context;
-    return (
-      <p className="log-beginning">{stretch.hasOlder ? 'Loading earlier messages…' : opening(firstSeq)}</p>
-    );
+    const { stretch, first } = context;
+    return <p className="log-beginning">{stretch.hasOlder ? 'Loading earlier messages…' : opening(first)}</p>;
   },
   Footer: ({ context }: { readonly context?: Context }) =>
     context && !context.stretch.isLive ? (
@@ -102,8 +103,10 @@ const parts = {
   Item: ({ item: _, ...props }: ComponentProps<'div'> & { readonly item: unknown }) => <div {...props} />,
 };
 
-function opening(firstSeq: number | null): string {
-  return firstSeq !== null && firstSeq > 1 ? 'Nothing earlier is kept.' : 'The room begins here.';
+/** What stands above the first message there is. */
+function opening(first: Message<Body> | undefined): string {
+  if (!first || first.seq === null || first.seq === 1) return 'The room begins here.';
+  return `History before ${fullTime(first.at)} is no longer kept.`;
 }
 
 /** The index of the first row, such that rows keep theirs when others come above. */
@@ -129,21 +132,24 @@ function useMinute(clock: ServerClock): number {
 
 /**
  * Tells `told` at once that the end was reached, and that it was left when that is still so a little later. Whoever is at
- * the end stays there when the box changes size: a phone's keyboard, a rotated screen.
+ * the end stays there when the box changes size (a phone's keyboard, a rotated screen), or a row turns out higher than it
+ * was taken for.
  */
 function useEnd(told: (atEnd: boolean) => void, list: RefObject<VirtuosoHandle | null>) {
   const [end] = useState(() => {
     let isAtEnd = false;
     let leaving: ReturnType<typeof setTimeout>;
     let tell = told;
-    const watching = new ResizeObserver(() => {
+    const stay = () => {
       if (isAtEnd) list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
-    });
+    };
+    const watching = new ResizeObserver(stay);
     const set = (next: boolean) => {
       isAtEnd = next;
       tell(next);
     };
     return {
+      grew: stay,
       atEnd: (next: boolean) => {
         clearTimeout(leaving);
         if (next) set(true);
