@@ -22,6 +22,13 @@ type catalogue struct {
 		Cause     string `json:"cause"`
 		Cure      string `json:"cure"`
 	} `json:"codes"`
+	ClientCodes []struct {
+		Code      string `json:"code"`
+		Retryable bool   `json:"retryable"`
+		Title     string `json:"title"`
+		Cause     string `json:"cause"`
+		Cure      string `json:"cure"`
+	} `json:"client_codes"`
 	ResetReasons []struct {
 		Reason string `json:"reason"`
 		Cause  string `json:"cause"`

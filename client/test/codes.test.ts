@@ -10,11 +10,22 @@ interface Listed {
 }
 
 const path = new URL('../../spec/errors.json', import.meta.url);
-const { codes } = JSON.parse(readFileSync(path, 'utf8')) as { codes: Listed[] };
+const { codes, client_codes } = JSON.parse(readFileSync(path, 'utf8')) as {
+  codes: Listed[];
+  client_codes: Listed[];
+};
 
 describe('codes', () => {
   it('are those of spec/errors.json (ERR-1)', () => {
     expect([...ERROR_CODES].sort()).toEqual(codes.map(({ code }) => code).sort());
+  });
+
+  it('of the client itself are explained there, too: an error links to its code', () => {
+    const source = readFileSync(new URL('../src/protocol/codes.ts', import.meta.url), 'utf8');
+    const local = /export type LocalCode =(.*?);/s.exec(source)?.[1] ?? '';
+    expect([...local.matchAll(/'(\w+)'/g)].map(([, code]) => code).sort()).toEqual(
+      client_codes.map(({ code }) => code).sort(),
+    );
   });
 
   it('close codes come back or not as the file says (CLOSE-1, CLOSE-2)', () => {
