@@ -143,6 +143,7 @@ export class Session {
 
   #woke(): void {
     clearTimeout(this.#hiddenTimer);
+    if (tabHidden()) this.#hid(); // the network came back, and nobody looks
     const connection = this.#connection;
     if (connection?.welcome) connection.probe();
     else if (!connection || performance.now() - connection.startedAt > YOUNG_MS) {
