@@ -212,9 +212,10 @@ test('a room of which not all is kept, a link to what is gone, and too far behin
     Array.from({ length: 30 }, (_, i) => `Number ${i + 1}.`),
   );
   await eventually(() => brief.floor(room)).toBe(25);
-  await chat.page.reload();
-  await chat.row('Number 30.').waitFor();
-  await picture(chat, 'not-kept');
+  const late = await (await openChat(browser, brief.url, { ...options, room, as: 'Jonas' })).ready();
+  await late.row('Number 30.').waitFor();
+  await late.page.getByText(/^History before/).waitFor();
+  await picture(late, 'not-kept');
   await way.fault({ kind: 'refuse' });
   await way.cut('');
   await chat.page.locator('.signal[data-state="reconnecting"]').waitFor();
@@ -226,6 +227,7 @@ test('a room of which not all is kept, a link to what is gone, and too far behin
   await eventually(() => brief.floor(room)).toBeGreaterThan(31);
   await way.heal();
   await chat.banner.getByText('Part of what you missed').waitFor();
+  await chat.row('Later, number 9.').waitFor();
   await picture(chat, 'reset');
   const linked = await (await openChat(browser, brief.url, { ...options, room, seq: 3 })).ready();
   await linked.page.getByText('The linked message is no longer kept').waitFor();
@@ -244,6 +246,7 @@ test('stopped, and a token that is refused', async () => {
   );
   await chat.page.reload();
   await chat.banner.getByText('Stopped.').waitFor();
+  await chat.row('Perfect, then it is settled.').waitFor();
   await picture(chat, 'stopped');
 });
 

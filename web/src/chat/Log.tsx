@@ -38,7 +38,7 @@ const settleMs = 200;
 export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle, ...remedies }: LogProps) {
   const anchor = useAnchor(rows);
   const now = useMinute(clock);
-  const { atEnd, scroller, grew } = useEnd(onAtEnd, handle);
+  const { atEnd, scroller } = useEnd(onAtEnd, handle);
   return (
     <Virtuoso<ChatRow, Context>
       key={`${roomId} ${jump?.count ?? ''} ${anchor.generation}`}
@@ -69,7 +69,6 @@ export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle
       alignToBottom
       atBottomThreshold={nearPx}
       atBottomStateChange={atEnd}
-      totalListHeightChanged={grew}
       followOutput={isAtBottom => (stretch.isLive && isAtBottom ? 'auto' : false)}
       startReached={() => stretch.hasOlder && stretch.loadOlder()}
       endReached={() => !stretch.isLive && stretch.loadNewer()}
@@ -132,24 +131,21 @@ function useMinute(clock: ServerClock): number {
 
 /**
  * Tells `told` at once that the end was reached, and that it was left when that is still so a little later. Whoever is at
- * the end stays there when the box changes size (a phone's keyboard, a rotated screen), or a row turns out higher than it
- * was taken for.
+ * the end stays there when the box changes size: a phone's keyboard, a rotated screen.
  */
 function useEnd(told: (atEnd: boolean) => void, list: RefObject<VirtuosoHandle | null>) {
   const [end] = useState(() => {
     let isAtEnd = false;
     let leaving: ReturnType<typeof setTimeout>;
     let tell = told;
-    const stay = () => {
+    const watching = new ResizeObserver(() => {
       if (isAtEnd) list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
-    };
-    const watching = new ResizeObserver(stay);
+    });
     const set = (next: boolean) => {
       isAtEnd = next;
       tell(next);
     };
     return {
-      grew: stay,
       atEnd: (next: boolean) => {
         clearTimeout(leaving);
         if (next) set(true);
