@@ -139,20 +139,9 @@ function useActions(
     send({ text }).catch(() => {}); // the row itself says what went wrong
     onSaid();
     leaveJump();
-    showEnd(list);
+    requestAnimationFrame(() => list.current?.scrollToIndex({ index: 'LAST', align: 'end' }));
   };
   return { field, retry, discard, edit, say };
-}
-
-/** How many frames a new row may take until it has its height. */
-const framesToMeasure = 4;
-
-/** Scrolls to the end, again in each of the next frames: before a row is measured, the end is where it was. */
-function showEnd(list: React.RefObject<VirtuosoHandle | null>, frames = framesToMeasure): void {
-  requestAnimationFrame(() => {
-    list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
-    if (frames > 1) showEnd(list, frames - 1);
-  });
 }
 
 /** How many messages of others came while the end was out of sight. */

@@ -1,4 +1,4 @@
-import { type ComponentProps, type RefObject, useState } from 'react';
+import { type ComponentProps, type RefObject, useEffect, useState } from 'react';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
 import type { Message } from 'roomlog';
 import type { Body } from '../guest/guest.ts';
@@ -38,7 +38,10 @@ const settleMs = 200;
 export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle, ...remedies }: LogProps) {
   const anchor = useAnchor(rows);
   const now = useMinute(clock);
-  const { atEnd, scroller } = useEnd(onAtEnd, handle);
+  // The rows by which a walk through history meets the newest are no news: whoever reads there is not taken to the end.
+  const [follows, setFollows] = useState(stretch.isLive);
+  useEffect(() => setFollows(stretch.isLive), [stretch.isLive]);
+  const { atEnd, scroller } = useEnd(onAtEnd);
   return (
     <Virtuoso<ChatRow, Context>
       key={`${roomId} ${jump?.count ?? ''} ${anchor.generation}`}
@@ -69,7 +72,7 @@ export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle
       alignToBottom
       atBottomThreshold={nearPx}
       atBottomStateChange={atEnd}
-      followOutput={isAtBottom => (stretch.isLive && isAtBottom ? 'auto' : false)}
+      followOutput={isAtBottom => (follows && isAtBottom ? 'auto' : false)}
       startReached={() => stretch.hasOlder && stretch.loadOlder()}
       endReached={() => !stretch.isLive && stretch.loadNewer()}
       increaseViewportBy={{ top: 600, bottom: 300 }}
@@ -133,13 +136,15 @@ function useMinute(clock: ServerClock): number {
  * Tells `told` at once that the end was reached, and that it was left when that is still so a little later. Whoever is at
  * the end stays there when the box changes size: a phone's keyboard, a rotated screen.
  */
-function useEnd(told: (atEnd: boolean) => void, list: RefObject<VirtuosoHandle | null>) {
+function useEnd(told: (atEnd: boolean) => void) {
   const [end] = useState(() => {
     let isAtEnd = false;
     let leaving: ReturnType<typeof setTimeout>;
     let tell = told;
+    let box: HTMLElement | null = null;
+    // Not by the list: it does not know its new height yet.
     const watching = new ResizeObserver(() => {
-      if (isAtEnd) list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
+      if (isAtEnd && box) box.scrollTop = box.scrollHeight;
     });
     const set = (next: boolean) => {
       isAtEnd = next;
@@ -151,10 +156,11 @@ function useEnd(told: (atEnd: boolean) => void, list: RefObject<VirtuosoHandle |
         if (next) set(true);
         else leaving = setTimeout(() => set(false), settleMs);
       },
-      scroller: (box: HTMLElement | Window | null) => {
+      scroller: (next: HTMLElement | Window | null) => {
         watching.disconnect();
         clearTimeout(leaving);
-        if (box instanceof HTMLElement) watching.observe(box);
+        box = next instanceof HTMLElement ? next : null;
+        if (box) watching.observe(box);
       },
       hear: (next: typeof told) => {
         tell = next;
