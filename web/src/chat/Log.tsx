@@ -1,4 +1,4 @@
-import { type ComponentProps, type RefObject, useEffect, useState } from 'react';
+import { type ComponentProps, type RefObject, useState } from 'react';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
 import type { Message } from 'roomlog';
 import type { Body } from '../guest/guest.ts';
@@ -38,9 +38,10 @@ const settleMs = 200;
 export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle, ...remedies }: LogProps) {
   const anchor = useAnchor(rows);
   const now = useMinute(clock);
-  // The rows by which a walk through history meets the newest are no news: whoever reads there is not taken to the end.
+  // In history, more rows at the end are no news, nor are those by which it meets the newest: a reader is not taken along
+  // until the newest end was reached. A function would not do: the list asks it about new rows, not about higher ones.
   const [follows, setFollows] = useState(stretch.isLive);
-  useEffect(() => setFollows(stretch.isLive), [stretch.isLive]);
+  if (follows && !stretch.isLive) setFollows(false);
   const { atEnd, scroller } = useEnd(onAtEnd);
   return (
     <Virtuoso<ChatRow, Context>
@@ -71,8 +72,11 @@ export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle
       )}
       alignToBottom
       atBottomThreshold={nearPx}
-      atBottomStateChange={atEnd}
-      followOutput={isAtBottom => (follows && isAtBottom ? 'auto' : false)}
+      atBottomStateChange={isAtBottom => {
+        if (isAtBottom && stretch.isLive) setFollows(true);
+        atEnd(isAtBottom);
+      }}
+      followOutput={follows && 'auto'}
       startReached={() => stretch.hasOlder && stretch.loadOlder()}
       endReached={() => !stretch.isLive && stretch.loadNewer()}
       increaseViewportBy={{ top: 600, bottom: 300 }}
