@@ -8,6 +8,9 @@ export default defineConfig({
     alias: [
       { find: /^roomlog\/indexeddb$/, replacement: source('./src/indexeddb/index.ts') },
       { find: /^roomlog\/react$/, replacement: source('./src/react/index.ts') },
+      { find: /^roomlog\/react\/suspense$/, replacement: source('./src/react/suspense.ts') },
+      { find: /^roomlog\/tanstack-db$/, replacement: source('./src/tanstack-db/index.ts') },
+      { find: /^roomlog\/testing$/, replacement: source('./src/testing/index.ts') },
       { find: /^roomlog$/, replacement: source('./src/index.ts') },
     ],
   },

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Finds what `make test` needs beside Go and Node, and installs what is missing: PostgreSQL's programs,
-# a Chromium, and the C compiler without which Go's race detector does not build. It starts no service, makes no database cluster and leaves alone what already runs.
+# a Chromium, the C compiler without which Go's race detector does not build, and what the examples in other languages run on: Python and curl. It starts no service, makes no database cluster and leaves alone what already runs.
 # With --print it ends by printing where they are, as lines of the form NAME=PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -97,6 +97,30 @@ install_compiler() {
 	apt_install gcc libc6-dev
 }
 
+find_python() {
+	local name
+	for name in "${ROOMLOG_PYTHON:-}" python3; do
+		if [ -n "$name" ] && command -v "$name"; then
+			return
+		fi
+	done
+	return 1
+}
+
+install_python() {
+	can_apt || return 1
+	say "installing Python with apt"
+	apt_install python3
+}
+
+find_curl() { command -v curl >/dev/null; }
+
+install_curl() {
+	can_apt || return 1
+	say "installing curl with apt"
+	apt_install curl
+}
+
 if ! find_compiler; then
 	install_compiler || true
 	find_compiler || {
@@ -118,7 +142,22 @@ if ! chromium=$(find_chromium); then
 		exit 1
 	}
 fi
+if ! python=$(find_python); then
+	install_python || true
+	python=$(find_python) || {
+		say "Python is missing and could not be installed: apt-get install python3, or name an interpreter (3.11 or later) in ROOMLOG_PYTHON"
+		exit 1
+	}
+fi
+if ! find_curl; then
+	install_curl || true
+	find_curl || {
+		say "curl is missing and could not be installed: apt-get install curl"
+		exit 1
+	}
+fi
 if [ "${1:-}" = --print ]; then
 	echo "ROOMLOG_PG_BIN=$postgres"
 	echo "ROOMLOG_CHROMIUM=$chromium"
+	echo "ROOMLOG_PYTHON=$python"
 fi

@@ -25,7 +25,7 @@ go build -o .cache/withpostgres ./scripts/withpostgres
 .cache/withpostgres go test -race -shuffle=on -p "$jobs" -timeout 15m $(go list ./... | grep -v '/e2e')
 
 step "Every parser under hostile bytes"
-scripts/fuzz.sh
+FUZZ=${FUZZ:-6s} scripts/fuzz.sh
 
 step "The checkers can fail: faulty variants"
 scripts/mutants.sh

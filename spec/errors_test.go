@@ -77,6 +77,18 @@ func TestCodesAreThoseOfTheServer(t *testing.T) {
 	}
 }
 
+// The codes that a client makes itself are none of the server's. A test in client/ holds them equal to its own.
+func TestCodesOfTheClientAreItsOwn(t *testing.T) {
+	for _, c := range errorCatalogue(t).ClientCodes {
+		if slices.Contains(room.Codes(), room.Code(c.Code)) {
+			t.Errorf("%s is a code of the server, too", c.Code)
+		}
+		if c.Title == "" || c.Cause == "" || c.Cure == "" {
+			t.Errorf("%s lacks a title, cause or cure", c.Code)
+		}
+	}
+}
+
 // RESET-1: the reasons, in the file, in the server and in the schemas.
 func TestResetReasonsAreThoseOfTheServer(t *testing.T) {
 	var listed []string

@@ -1,23 +1,34 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Client, type ClientOptions, createClient } from '../src/index.js';
-import { FakeHttp, TOKEN } from './fake/http.js';
-import { FakeServer } from './fake/server.js';
-import { FakeNetwork, type FakeSocket, tagOf } from './fake/socket.js';
+import type { Client } from '../src/index.js';
+import { createTestServer, type TestClientOptions } from '../src/testing/index.js';
+import { FakeNetwork } from './fake/socket.js';
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 const name = (client: Client) => client.status.get().transport;
-const refuse = (socket: FakeSocket) => queueMicrotask(() => socket.end(1006));
 
 /** A server whose sockets and requests both work, until the test puts something in between. */
-function setUp(options: Partial<ClientOptions> = {}) {
-  const network = new FakeNetwork();
-  const server = new FakeServer(network);
-  const http = new FakeHttp(server);
-  vi.stubGlobal('fetch', http.fetch);
-  const client = createClient({ url: 'http://h:1', token: TOKEN, WebSocket: network.WebSocket, ...options });
+function setUp(options: TestClientOptions = {}) {
+  const server = createTestServer();
+  const { network } = server;
+  network.delay(3);
+  const tried = { dials: 0, paths: [] as string[] };
+  const client = server.client({
+    WebSocket: class extends server.WebSocket {
+      constructor(url: string) {
+        super(url);
+        tried.dials++;
+      }
+    },
+    fetch: (input, init) => {
+      tried.paths.push(new URL(String(input)).pathname);
+      return server.fetch(input, init);
+    },
+    ...options,
+  });
   const room = client.room('chat:a');
+  const append = (text = 'x') => void server.append('chat:a', { data: { text } });
   const seqs = () => room.messages.list.get().map(message => message.seq);
-  return { network, server, http, client, room, seqs, sockets: network.onDial };
+  return { network, server, tried, client, room, append, seqs };
 }
 
 describe('fallbacks', () => {
@@ -29,26 +40,24 @@ describe('fallbacks', () => {
   });
   afterEach(() => {
     vi.restoreAllMocks();
-    vi.unstubAllGlobals();
     vi.useRealTimers();
   });
 
   it('takes server-sent events where upgrades are blocked, and long polls where streams are held back too', async () => {
-    const { network, server, http, client, room, seqs } = setUp();
-    network.onDial = refuse;
-    server.append('u2', tagOf(1), { text: 'a' });
+    const { network, client, room, append, seqs } = setUp();
+    network.block('websocket');
+    append();
     room.attach();
     await pass(2_000);
     expect(name(client)).toBe('sse');
     expect(client.user).toBe('u1');
-    server.append('u2', tagOf(2), { text: 'b' });
+    append();
     await pass(100);
     expect(seqs()).toEqual([1, 2]);
     expect(room.status.get().state).toBe('live');
-    http.buffers = true;
-    for (const stream of [...http.streams]) stream.cut();
+    network.block('sse');
     await pass(7_000);
-    server.append('u2', tagOf(3), { text: 'c' });
+    append();
     await pass(500);
     expect(name(client)).toBe('poll');
     expect(seqs()).toEqual([1, 2, 3]);
@@ -56,8 +65,7 @@ describe('fallbacks', () => {
   });
 
   it('does not wait for an upgrade that hangs when plain HTTP answers', async () => {
-    const { network, client, room } = setUp();
-    network.onDial = () => {};
+    const { client, room } = setUp({ WebSocket: new FakeNetwork().WebSocket });
     room.attach();
     await pass(3_900);
     expect(name(client)).toBeUndefined();
@@ -67,61 +75,59 @@ describe('fallbacks', () => {
   });
 
   it('stays with the first while nothing answers: that is the network, not the transport', async () => {
-    const { network, http, client, room, sockets } = setUp();
-    network.onDial = refuse;
-    http.down = true;
+    const { network, tried, client, room } = setUp();
+    network.offline();
     room.attach();
     await pass(120_000);
-    expect(http.paths().filter(path => path !== 'GET /healthz')).toEqual([]);
-    http.down = false;
-    network.onDial = sockets;
+    expect(new Set(tried.paths)).toEqual(new Set(['/healthz']));
+    network.restore();
     await pass(20_000);
     expect(name(client)).toBe('websocket');
     await client.close();
   });
 
   it('gives a transport up that is cut short three times in a row, not one that held or that the server closed', async () => {
-    const { network, server, client, room } = setUp();
+    const { network, server, tried, client, room } = setUp();
     room.attach();
     await pass(1_000);
     for (let i = 0; i < 5; i++) {
-      server.drop(1012);
+      server.restart();
       await pass(5_000);
     }
     expect(name(client)).toBe('websocket');
-    server.drop();
+    network.cut();
     await pass(5_000);
     await pass(61_000);
-    server.drop();
+    network.cut();
     await pass(5_000);
-    server.drop();
+    network.cut();
     await pass(5_000);
-    server.drop();
+    network.cut();
     await pass(20_000);
     expect(name(client)).toBe('websocket');
-    server.drop();
+    network.cut();
     await pass(20_000);
     expect(name(client)).toBe('sse');
-    expect(network.sockets.length).toBeGreaterThan(8);
+    expect(tried.dials).toBeGreaterThan(8);
     await client.close();
   });
 
   it('tries the first again, ever more rarely, and moves back when it opens', async () => {
-    const { network, server, http, client, room, seqs, sockets } = setUp();
-    network.onDial = refuse;
+    const { network, tried, client, room, append, seqs } = setUp();
+    network.block('websocket');
     room.attach();
     await pass(2_000);
     expect(name(client)).toBe('sse');
-    const before = network.sockets.length;
+    const before = tried.dials;
     await pass(20_000);
-    for (const stream of [...http.streams]) stream.cut(); // a link that is new does not put it off
+    network.cut(); // a link that is new does not put it off
     await pass(75_000); // after 30 s, and 60 s after that
-    expect(network.sockets.length - before).toBe(2);
+    expect(tried.dials - before).toBe(2);
     expect(name(client)).toBe('sse');
-    network.onDial = sockets;
+    network.restore();
     await pass(120_000);
     expect(name(client)).toBe('websocket');
-    server.append('u2', tagOf(1), { text: 'a' });
+    append();
     await pass(100);
     expect(seqs()).toEqual([1]);
     await client.close();
@@ -129,18 +135,22 @@ describe('fallbacks', () => {
   });
 
   describe.each(['sse', 'poll'] as const)('%s', transport => {
-    const only = (options: Partial<ClientOptions> = {}) => setUp({ transports: [transport], ...options });
+    const only = (options: TestClientOptions = {}) => setUp({ transports: [transport], ...options });
 
     it('keeps the order of sends however long each takes, one event each (SEND-8, HTTP-4, TAG-3)', async () => {
-      const { server, http, client, room } = only();
+      const { server, network, client, room } = only();
       let n = 0;
-      http.latencyMs = () => [40, 5, 90, 1][n++ % 4] as number;
-      http.verdicts.push('unknown-stored', 'rate_limited', 'lost', 'unknown-lost');
+      network.delay(() => [40, 5, 90, 1][n++ % 4] as number);
+      server.refuse({ code: 'outcome_unknown', stored: true });
+      server.refuse({ code: 'rate_limited', retryAfterMs: 20 });
+      server.refuse({ code: 'outcome_unknown' });
       room.attach();
       await pass(500);
       for (let i = 0; i < 12; i++) room.messages.send({ text: `t${i}` });
+      await pass(2_000);
+      network.dropAcks();
       await pass(30_000);
-      expect(server.log.map(event => (event.data as { text: string }).text)).toEqual(
+      expect(server.log('chat:a').map(event => (event.data as { text: string }).text)).toEqual(
         Array.from({ length: 12 }, (_, i) => `t${i}`),
       );
       expect(room.messages.list.get().map(m => [m.seq, m.delivery])).toEqual(
@@ -151,10 +161,10 @@ describe('fallbacks', () => {
     });
 
     it('a send refused for good is failed, and those behind it go on (SEND-5)', async () => {
-      const { http, client, room } = only();
+      const { server, client, room } = only();
       room.attach();
       await pass(500);
-      http.verdicts.push('forbidden');
+      server.refuse({ code: 'forbidden' });
       room.messages.send({ text: 'a' });
       room.messages.send({ text: 'b' });
       await pass(500);
@@ -163,16 +173,15 @@ describe('fallbacks', () => {
     });
 
     it('goes on from its position after a cut, nothing lost and nothing twice (SSE-8, POLL-4)', async () => {
-      const { server, http, client, room, seqs } = only();
-      for (let i = 1; i <= 3; i++) server.append('u2', tagOf(i), { text: 'x' });
+      const { network, client, room, append, seqs } = only();
+      for (let i = 1; i <= 3; i++) append();
       room.attach();
       await pass(500);
-      http.down = true;
-      for (const stream of [...http.streams]) stream.cut();
+      network.offline();
       await pass(60_000);
       expect(client.status.get().state).toBe('reconnecting');
-      for (let i = 4; i <= 700; i++) server.append('u2', tagOf(i), { text: 'x' });
-      http.down = false;
+      for (let i = 4; i <= 700; i++) append();
+      network.restore();
       await pass(30_000);
       expect(client.status.get().state).toBe('connected');
       expect(seqs()).toEqual(Array.from({ length: 700 }, (_, i) => i + 1));
@@ -181,17 +190,17 @@ describe('fallbacks', () => {
     });
 
     it('is reset, live and on coming back, and takes the latest page (RESET-3, SSE-7, RESET-5)', async () => {
-      const { server, client, room, seqs } = only();
+      const { server, client, room, append, seqs } = only();
       const reasons: string[] = [];
       room.on('reset', ({ reason }) => reasons.push(reason));
-      for (let i = 1; i <= 5; i++) server.append('u2', tagOf(i), { text: 'x' });
+      for (let i = 1; i <= 5; i++) append();
       room.attach();
       await pass(500);
-      server.restore(3);
+      server.reset('chat:a', { lost: 3 });
       await pass(2_000);
       expect(reasons).toEqual(['epoch']);
       expect(seqs()).toEqual([1, 2]);
-      server.append('u2', tagOf(9), { text: 'y' });
+      append();
       await pass(2_000);
       expect(seqs()).toEqual([1, 2, 3]);
       await client.close();
@@ -199,8 +208,9 @@ describe('fallbacks', () => {
 
     it('replays no more than it was asked to: more is a reset (JOIN-6)', async () => {
       const { server, client } = only({ replay: 10, limit: 4 });
-      for (let i = 1; i <= 20; i++) server.append('u2', tagOf(i), { text: 'x' });
-      const room = client.room('chat:b', { position: `${server.epoch}:3` });
+      for (let i = 1; i <= 20; i++) server.append('chat:b', { data: { text: 'x' } });
+      const [epoch] = server.position('chat:b').split(':');
+      const room = client.room('chat:b', { position: `${epoch}:3` });
       const reasons: string[] = [];
       room.on('reset', ({ reason }) => reasons.push(reason));
       room.attach();
@@ -215,8 +225,8 @@ describe('fallbacks', () => {
       [403, 'revoked', 'failed'],
       [503, 'overloaded', 'reconnecting'],
     ])('a hello that is answered %i %s', async (status, code, state) => {
-      const { http, client } = only();
-      http.refusal = { status, code, retryable: state !== 'failed' };
+      const problem = { code, title: 'No.', retryable: state !== 'failed' };
+      const { client } = only({ fetch: async () => Response.json(problem, { status }) });
       client.connect().catch(() => {});
       await pass(300);
       expect(client.status.get()).toMatchObject({ state, reason: { code } });
@@ -224,65 +234,65 @@ describe('fallbacks', () => {
     });
 
     it('asks a silent server whether it is there, and leaves when it is not (BEAT-5)', async () => {
-      const { http, client, room } = only();
+      const { server, network, client, room } = only();
       room.attach();
       await pass(500);
       await pass(100_000);
       expect(client.status.get().state).toBe('connected');
-      http.latencyMs = () => 3_600_000;
+      network.blackhole();
       client.retryNow();
       await pass(2_500);
       expect(client.status.get().state).toBe('reconnecting');
       await client.close();
-      expect(http.streams.size).toBe(0);
+      expect(server.connections).toEqual([]);
     });
   });
 
   it('a stream that the server ends says when to come back (SSE-10)', async () => {
-    const { http, client, room } = setUp({ transports: ['sse'] });
+    const { server, client, room } = setUp({ transports: ['sse'] });
     room.attach();
     await pass(500);
-    for (const stream of [...http.streams]) stream.end('retry: 7000\n\n');
-    await pass(1);
+    server.restart(7_000);
+    await pass(10);
     expect((client.status.get().retryAt as number) - Date.now()).toBeGreaterThan(6_900);
     await client.close();
   });
 
   it('one stream follows all rooms, each from its own position (SSE-4, SESS-4)', async () => {
-    const { server, http, client, room } = setUp({ transports: ['sse'] });
-    server.append('u2', tagOf(1), { text: 'x' });
+    const { server, client, room, append } = setUp({ transports: ['sse'] });
+    const streams = () => server.requests.filter(({ path }) => path === '/v1/sse');
+    append();
     room.attach();
     client.room('chat:b').attach();
     await pass(500);
-    const streams = http.asked.filter(({ path }) => path === '/v1/sse');
-    expect(streams.at(-1)?.query.getAll('room')).toEqual(['chat:a', 'chat:b']);
-    expect(streams.at(-1)?.headers['last-event-id']).toBe('chat:a=e1:1,chat:b=e1:1');
-    expect(streams.at(-1)?.headers.authorization).toBe(`Bearer ${TOKEN}`);
-    expect(http.streams.size).toBe(1);
-    server.append('u2', tagOf(2), { text: 'x' });
+    expect(streams().at(-1)?.query.getAll('room')).toEqual(['chat:a', 'chat:b']);
+    const positions = `chat:a=${server.position('chat:a')},chat:b=${server.position('chat:b')}`;
+    expect(streams().at(-1)?.headers.get('last-event-id')).toBe(positions);
+    expect(streams().at(-1)?.headers.get('authorization')).toMatch(/^Bearer test\./);
+    expect(server.connections).toEqual([{ user: 'u1', transport: 'sse', rooms: ['chat:a', 'chat:b'] }]);
+    append();
     await pass(100);
     client.room('chat:c').attach(); // another stream, from where the pages were taken up to
     await pass(500);
-    expect(http.asked.filter(({ path }) => path === '/v1/sse').at(-1)?.headers['last-event-id']).toContain(
-      'chat:a=e1:2,',
-    );
+    expect(streams().at(-1)?.headers.get('last-event-id')).toContain(`chat:a=${server.position('chat:a')},`);
     await client.close();
   });
 
   it('polls that something cuts wait less and go on', async () => {
-    const { server, http, client, room, seqs } = setUp({ transports: ['poll'] });
-    room.attach();
-    await pass(500);
-    const through = http.fetch;
-    vi.stubGlobal('fetch', (input: string, init: RequestInit = {}) => {
-      const cut = new AbortController();
-      setTimeout(() => cut.abort(), 8_000);
-      return through(input, { ...init, signal: AbortSignal.any([cut.signal, init.signal as AbortSignal]) });
+    const { server, client, room, append, seqs } = setUp({
+      transports: ['poll'],
+      fetch: (input, init = {}) => {
+        const cut = new AbortController();
+        setTimeout(() => cut.abort(), 8_000);
+        const signal = AbortSignal.any([cut.signal, init.signal as AbortSignal]);
+        return server.fetch(input, { ...init, signal });
+      },
     });
+    room.attach();
     await pass(120_000);
     expect(client.status.get()).toMatchObject({ state: 'connected', attempt: 0 });
-    expect(http.asked.at(-1)?.query.get('wait')).toBe('7');
-    server.append('u2', tagOf(1), { text: 'x' });
+    expect(server.requests.at(-1)?.query.get('wait')).toBe('7');
+    append();
     await pass(200);
     expect(seqs()).toEqual([1]);
     await client.close();

@@ -12,7 +12,7 @@ async function load(entry: string, globals: object = {}): Promise<unknown> {
     bundle: true,
     format: 'cjs',
     target: 'es2022',
-    external: ['react'],
+    external: ['react', '@tanstack/db'],
     platform: 'neutral',
     write: false,
   });
@@ -25,6 +25,8 @@ describe('without DOM, network and timers', () => {
   it('the entries can be imported, and a client made and rendered', async () => {
     const { createClient } = (await load('index.ts')) as typeof Roomlog;
     expect(await load('react/index.ts')).toHaveProperty('useMessages');
+    expect(await load('react/suspense.ts')).toHaveProperty('useMessages');
+    expect(await load('tanstack-db/index.ts')).toHaveProperty('roomlogCollectionOptions');
     const client = createClient({ url: '/', token: 't' });
     const room = client.room('chat:a');
     expect(room.messages.list.get()).toHaveLength(0);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { createClient, type SendHandle } from '../src/index.js';
+import { createClient, newTag, type SendHandle } from '../src/index.js';
 import { FakeServer, type PageFault, type Verdict } from './fake/server.js';
 import { FakeNetwork } from './fake/socket.js';
 
@@ -49,7 +49,11 @@ async function run(steps: Timed[]) {
   vi.useFakeTimers();
   const network = new FakeNetwork();
   const server = new FakeServer(network);
-  const client = createClient({ url: 'http://h', token: 't', WebSocket: network.WebSocket });
+  const client = createClient({
+    url: 'http://h',
+    token: server.test.token('u1'),
+    WebSocket: network.WebSocket,
+  });
   const room = client.room('chat:a', { position: '0' });
   const seen: number[] = [];
   const resets: string[] = [];
@@ -62,16 +66,15 @@ async function run(steps: Timed[]) {
     if (action.do === 'send') {
       for (let i = 0; i < action.times; i++) handles.push(room.messages.send({ text: `s${handles.length}` }));
     } else if (action.do === 'other') {
-      for (let i = 0; i < action.times; i++) server.append('u2', `other-${++others}`, { text: `o${others}` });
-    } else if (action.do === 'drop') server.drop();
-    else if (action.do === 'hole') server.blackHole = true;
-    else if (action.do === 'heal') server.blackHole = false;
+      for (let i = 0; i < action.times; i++) server.append('u2', newTag(), { text: `o${++others}` });
+    } else if (action.do === 'drop') server.test.network.cut();
+    else if (action.do === 'hole') server.test.network.blackhole();
+    else if (action.do === 'heal') server.heal();
     else if (action.do === 'page') server.pageFaults.push(action.fault);
     else if (action.do === 'latency') server.latency = action.ms;
     else if (action.do === 'restore') server.restore(action.lost);
-    else if (action.do === 'verdict') {
-      for (let i = 0; i < action.times; i++) server.verdicts.push(action.verdict);
-    } else {
+    else if (action.do === 'verdict') server.judge(action.verdict, action.times);
+    else {
       detach();
       await vi.advanceTimersByTimeAsync(1);
       detach = room.attach();
@@ -81,14 +84,13 @@ async function run(steps: Timed[]) {
     await vi.advanceTimersByTimeAsync(after);
     await act(action);
   }
-  server.blackHole = false;
-  server.verdicts.length = server.pageFaults.length = 0;
-  server.latency = 5;
-  server.append('u2', 'last', { text: 'last' }); // what a lost last page left undelivered shows by the next
+  server.calm();
+  server.append('u2', newTag(), { text: 'last' }); // what a lost last page left undelivered shows by the next
   await vi.advanceTimersByTimeAsync(120_000);
   const list = room.messages.list.get();
   const status = { ...room.status.get(), pending: client.status.get().pendingSends };
   await client.close();
+  await vi.advanceTimersByTimeAsync(10); // what is on its way arrives, and a last ping
   expect(vi.getTimerCount(), 'timers left behind').toBe(0);
   return { server, handles, seen, resets, list, status };
 }

@@ -56,7 +56,7 @@ describe('a storage in IndexedDB', () => {
 
   const offline = () => {
     network.onDial = socket => queueMicrotask(() => socket.end(1006));
-    server.drop();
+    server.test.network.cut();
   };
   const online = () => {
     network.onDial = sockets;
@@ -66,7 +66,7 @@ describe('a storage in IndexedDB', () => {
   function open(options: Partial<ClientOptions> = {}): Client {
     const made = createClient({
       url: 'http://h:1',
-      token: 't',
+      token: server.test.token('u1'),
       user: 'u1',
       transports: ['websocket'],
       WebSocket: network.WebSocket,
@@ -83,7 +83,7 @@ describe('a storage in IndexedDB', () => {
     clients.splice(clients.indexOf(client), 1);
     locks.crash();
     for (const socket of network.sockets) socket.send = () => {};
-    server.drop();
+    server.test.network.cut();
     void client.close(); // stops its timers; what it would write is of no consequence: sends stay as they are kept
   }
 
@@ -117,11 +117,10 @@ describe('a storage in IndexedDB', () => {
     await pass(100);
     crash(before);
     for (let i = 1; i <= 4; i++) server.append('u2', tagOf(i), { text: `t${i}` });
-    server.pageSize = 2;
     online();
     const after = createClient({
       url: 'http://h:1',
-      token: 't',
+      token: server.test.token('u1'),
       WebSocket: network.WebSocket,
       storage: indexedDBStorage(),
     });
@@ -178,6 +177,46 @@ describe('a storage in IndexedDB', () => {
     expect(texts(after)).toEqual(['c sent', 'a sent']);
     crash(after);
     expect(texts(open())).toEqual([]);
+  });
+
+  it('a send by the tag of a kept one that may be stored is that one, not a second row', async () => {
+    const before = open();
+    await pass(1_000);
+    server.test.network.dropAcks();
+    before.room('chat:a').messages.send({ text: 'a' }, { tag: tagOf(1) });
+    await pass(10);
+    offline();
+    await pass(10);
+    crash(before);
+    const after = open();
+    await pass(0);
+    expect(texts(after)).toEqual(['a queued']);
+    const again = after.room('chat:a').messages.send({ text: 'a' }, { tag: tagOf(1) });
+    expect(after.room('chat:a').messages.send({ text: 'a' }, { tag: tagOf(1) })).toBe(again);
+    expect(texts(after)).toEqual(['a queued']);
+    expect(after.status.get().pendingSends).toBe(1);
+    online();
+    await pass(20_000);
+    await expect(again).resolves.toMatchObject({ seq: 1, tag: tagOf(1) });
+    expect(texts(after)).toEqual(['a sent']);
+    expect(server.head).toBe(1);
+  });
+
+  it('belongs to its server: it is neither shown nor sent at another', async () => {
+    offline();
+    const before = open();
+    before.room('chat:a').messages.send({ text: 'for h:1' });
+    await pass(100);
+    crash(before);
+    online();
+    const elsewhere = open({ url: 'http://h:2' });
+    await pass(60_000);
+    expect(texts(elsewhere)).toEqual([]);
+    expect(server.head).toBe(0);
+    crash(elsewhere);
+    const after = open();
+    await pass(1_000);
+    expect(texts(after)).toEqual(['for h:1 sent']);
   });
 
   it('does not send by itself what waited for 7 days, and keeps the text', async () => {
@@ -293,7 +332,7 @@ describe('a storage in IndexedDB', () => {
   it('cancels what never went out, also after a reload, and not what may be stored', async () => {
     const before = open();
     await pass(1_000);
-    server.blackHole = true;
+    server.test.network.blackhole();
     before.room('chat:a').messages.send({ text: 'may be stored' });
     await pass(10);
     offline();
@@ -319,7 +358,7 @@ describe('a storage in IndexedDB', () => {
     let writes = 0;
     for (let at = 0; at <= 14; at++) {
       vi.stubGlobal('indexedDB', new IDBFactory());
-      server.log.length = 0;
+      server.test.delete('chat:a');
       offline();
       const kept = new Set<string>();
       let left = at;
@@ -367,5 +406,5 @@ describe('a storage in IndexedDB', () => {
       crash(after);
     }
     expect(writes).toBeGreaterThan(20);
-  });
+  }, 60_000);
 });

@@ -1,5 +1,6 @@
 import { expect, vi } from 'vitest';
 import { type Client, createClient, type Room, type SendHandle } from '../src/index.js';
+import type { TestGrant } from '../src/testing/index.js';
 import { FakeNetwork, type FakeSocket, type Frame } from './fake/socket.js';
 
 type Value = unknown;
@@ -8,12 +9,24 @@ type Fields = Record<string, Value>;
 export interface Step {
   app?: { connect?: true; attach?: string; detach?: string; send?: AppSend };
   client?: Frame;
+  go?: Fields;
+  lost?: true;
+  raw?: string;
   server?: Frame;
   any_order?: { server: Frame }[];
   drop?: true;
   close?: number;
   expect?: Expectation;
-  http?: object;
+  http?: Request;
+}
+
+interface Request {
+  as?: string;
+  method: string;
+  path: string;
+  body?: object;
+  status: number;
+  response: object;
 }
 
 interface AppSend {
@@ -36,6 +49,7 @@ export interface Transcript {
   name: string;
   rules: string[];
   for: string[];
+  grants?: TestGrant[];
   steps: Step[];
 }
 
@@ -49,8 +63,8 @@ const PATTERNS: Record<string, RegExp> = {
 };
 
 /** The values of a transcript's `$names`, matched or made. */
-class Names {
-  readonly #kept = new Map<string, Value>();
+export class Names {
+  #kept = new Map<string, Value>();
   #ids = 0;
   readonly #token: string;
 
@@ -73,6 +87,18 @@ class Names {
         this.match(value, (got as Fields)[key], `${path}.${key}`);
     } else {
       expect(got, path).toEqual(typeof want === 'string' ? this.#fill(want) : want);
+    }
+  }
+
+  /** As `match`, without an exception: where it does not match, nothing is kept. */
+  matches(want: Value, got: Value): boolean {
+    const before = new Map(this.#kept);
+    try {
+      this.match(want, got);
+      return true;
+    } catch {
+      this.#kept = before;
+      return false;
     }
   }
 
@@ -107,6 +133,7 @@ class Names {
   #makeName(name: string, field: string, around: Fields): Value {
     if (name === '$absent') return undefined;
     if (name === '$any') return 'any';
+    if (name === '$token') return this.#token;
     if (name === '$epoch') return 'k3f9';
     if (name === '$time') return '2026-11-23T10:00:00.000000Z';
     if (name === '$uuid') return crypto.randomUUID();

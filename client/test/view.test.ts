@@ -1,26 +1,21 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createClient, type HistoryView } from '../src/index.js';
-import { FakeHttp, TOKEN } from './fake/http.js';
-import { FakeServer } from './fake/server.js';
-import { FakeNetwork, tagOf } from './fake/socket.js';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { HistoryView } from '../src/index.js';
+import { createTestServer, type TestServer } from '../src/testing/index.js';
 
 const upTo = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 const seqs = (view: HistoryView) => view.list.get().map(message => message.seq);
 
 describe('a view of history', () => {
-  afterEach(() => vi.unstubAllGlobals());
-
-  let server: FakeServer;
-  let http: FakeHttp;
+  let server: TestServer;
   beforeEach(() => {
-    server = new FakeServer(new FakeNetwork());
-    http = new FakeHttp(server);
-    vi.stubGlobal('fetch', http.fetch);
-    http.latencyMs = () => 0;
-    for (let i = 1; i <= 300; i++) server.append('u2', tagOf(i), { text: `m${i}` });
+    server = createTestServer();
+    for (let i = 1; i <= 300; i++) append();
   });
 
-  const room = () => createClient({ url: 'http://h:1', token: TOKEN }).room('chat:a');
+  afterEach(() => server.close());
+
+  const append = () => server.append('chat:a', { data: { text: 'x' } });
+  const room = () => server.client().room('chat:a');
 
   it('opens around a seq and is walked both ways to either end, in order and without a hole (POLL-5)', async () => {
     const view = await room().messages.view({ around: 150, limit: 20 });
@@ -34,7 +29,7 @@ describe('a view of history', () => {
     expect(seqs(view)).toEqual(upTo(1, 300));
     await view.loadOlder();
     expect(seqs(view)).toEqual(upTo(1, 300));
-    server.append('u2', tagOf(301), { text: 'm301' });
+    append();
     await view.loadNewer();
     expect(seqs(view)).toEqual(upTo(1, 301));
   });
@@ -58,7 +53,7 @@ describe('a view of history', () => {
 
   it('does not mix numberings, and says why it ends', async () => {
     const view = await room().messages.view({ around: 150, limit: 20 });
-    server.restore(0);
+    server.reset('chat:a');
     await expect(view.loadOlder()).rejects.toMatchObject({ code: 'reset' });
     await expect(view.loadNewer()).rejects.toMatchObject({ code: 'reset' });
     expect(view.state.get()).toMatchObject({ loading: false, error: { code: 'reset' } });
@@ -67,27 +62,22 @@ describe('a view of history', () => {
 
   it('goes on after a load that failed', async () => {
     const view = await room().messages.view({ after: 10, limit: 10 });
-    http.down = true;
+    server.network.offline();
     await expect(view.loadNewer(10)).rejects.toMatchObject({ code: 'network' });
-    http.down = false;
+    server.network.restore();
     await view.loadNewer(10);
     expect(seqs(view)).toEqual(upTo(11, 30));
     expect(view.state.get().error).toBeUndefined();
   });
 
   it('says when it meets the live window', async () => {
-    const network = new FakeNetwork();
-    const live = new FakeServer(network);
-    for (const event of server.log) live.append(event.author, event.tag, event.data);
-    vi.stubGlobal('fetch', new FakeHttp(live).fetch);
-    const client = createClient({ url: 'http://h:1', token: TOKEN, WebSocket: network.WebSocket });
-    const { messages, status } = client.room('chat:a');
-    client.room('chat:a').attach();
+    const live = room();
+    const { messages, status } = live;
+    live.attach();
     for await (const { seq } of status) if (seq === 300) break;
     const view = await messages.view({ around: 180, limit: 10 });
     expect(view.state.get().meetsLive).toBe(false);
     await view.loadNewer(30);
     expect(view.state.get().meetsLive).toBe(true); // the live window begins behind 200
-    await client.close();
   });
 });

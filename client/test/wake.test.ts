@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type ClientOptions, createClient } from '../src/index.js';
-import { FakeNetwork } from './fake/socket.js';
+import { ack, FakeNetwork } from './fake/socket.js';
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
@@ -126,5 +126,47 @@ describe('a device that sleeps, hides and loses its network', () => {
     see('visible'); // nobody listens any more
     await pass(0);
     expect(network.sockets).toHaveLength(2);
+  });
+
+  it('a hidden tab that wakes, or dialled to send, pauses 5 min later all the same', async () => {
+    const { network, client } = await connected();
+    const beat = async () => {
+      for (let passed = 0; passed < 300_000; passed += 5_000) {
+        await pass(5_000);
+        network.last.say({ op: 'ping' });
+      }
+    };
+    see('hidden');
+    await pass(5_000);
+    setOnline(true);
+    network.last.say({ op: 'pong' });
+    await beat();
+    expect(network.last.closedByClient).toBe(1000);
+    const sent = client.room('chat:a').messages.send({ text: 'x' });
+    await pass(0);
+    network.last.welcome();
+    network.last.say(ack(network.last.take('send'), 1));
+    await sent;
+    await beat();
+    expect(network.last.closedByClient).toBe(1000);
+    expect(network.sockets).toHaveLength(2);
+    await client.close();
+  });
+
+  it('a tab that is seen again and finds nobody is lost 5 s later', async () => {
+    const { client, socket } = await connected({ pauseWhenHiddenMs: 1_000 });
+    const heard: string[] = [];
+    client.on('lost-connection', event => heard.push(event));
+    see('hidden');
+    await pass(1_000);
+    expect(socket.closedByClient).toBe(1000);
+    await pass(60_000);
+    expect(heard).toEqual([]);
+    see('visible'); // a black hole
+    await pass(4_900);
+    expect(heard).toEqual([]);
+    await pass(200);
+    expect(heard).toEqual(['lost']);
+    await client.close();
   });
 });

@@ -50,7 +50,7 @@ var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|srcset)="([^"]+)"`)
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 	target  = regexp.MustCompile("`make ([a-z]+)`")
-	strange = regexp.MustCompile("[^a-z0-9 -]")
+	strange = regexp.MustCompile("[^a-z0-9_ -]")
 )
 
 func TestLinksLeadSomewhere(t *testing.T) {

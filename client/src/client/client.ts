@@ -2,7 +2,7 @@ import { addresses } from '../transport/address.js';
 import { type Ladder, ladder, type TransportName } from '../transport/ladder.js';
 import type { WebSocketConstructor } from '../transport/socket.js';
 import { localError } from './error.js';
-import { HistoryReader } from './history.js';
+import type { HistoryQuery } from './history.js';
 import { Keeper } from './keeper.js';
 import type { Readable, Unsubscribe } from './readable.js';
 import { RoomlogRoom } from './room.js';
@@ -23,7 +23,6 @@ const TRANSPORTS: readonly TransportName[] = ['websocket', 'sse', 'poll'];
 class RoomlogClient implements Client {
   readonly #options: ClientOptions;
   readonly #session: Session;
-  readonly #history: HistoryReader;
   readonly #rooms = new Map<string, RoomlogRoom>();
   readonly #keeper: Keeper;
   /** Rooms that kept sends have made, for which the application has not given its options. */
@@ -46,8 +45,19 @@ class RoomlogClient implements Client {
       isUp: () => this.#session.isUp,
       failed: cause => this.#session.log('warn', 'storage', { why: String(cause) }),
     });
-    this.#history = new HistoryReader(this.#session, () => addresses(options.url).api);
   }
+
+  /** Looks for the global one when it is called: it needs no object that it is a method of. */
+  #fetch: typeof fetch = (...request) => (this.#options.fetch ?? fetch)(...request);
+
+  /** Reads a page of a room's history, by code that is loaded when it is first needed. */
+  #read = async (room: string, query: HistoryQuery) => {
+    const { readPage } = await import('./history.js').catch(cause => {
+      throw localError('network', 'The history could not be read.', true, cause);
+    });
+    const token = this.#session.token.bind(this.#session);
+    return readPage({ api: addresses(this.#options.url).api, fetch: this.#fetch, token }, room, query);
+  };
 
   get status(): Readable<ConnectionStatus> {
     return this.#session.status;
@@ -83,7 +93,7 @@ class RoomlogClient implements Client {
     };
     let room = this.#rooms.get(id);
     if (!room) {
-      const needs = { session: this.#session, history: this.#history, keeper: this.#keeper };
+      const needs = { session: this.#session, read: this.#read, keeper: this.#keeper };
       room = new RoomlogRoom(id, { ...needs, options: all });
       this.#rooms.set(id, room);
       this.#session.rooms.set(id, room);
@@ -112,6 +122,7 @@ class RoomlogClient implements Client {
       url,
       names,
       WebSocket: () => webSocket(this.#options),
+      fetch: this.#fetch,
       log: (event, data) => this.#session.log('info', event, data),
     });
     return this.#ladder;

@@ -35,7 +35,7 @@ export interface ConnectionEvents {
 export interface ConnectionNeeds {
   transport: () => Transport;
   token: (signal: AbortSignal) => Promise<string>;
-  log: (entry: LogEntry) => void;
+  log: (level: LogEntry['level'], event: string, data: Record<string, unknown>) => void;
 }
 
 /** One connection from fetching the token to its end. It is used once; the session makes the next. */
@@ -125,7 +125,7 @@ export class Connection {
     this.heardAt = Date.now();
     const parsed = parseFrame(text);
     if ('broken' in parsed) {
-      this.#needs.log({ level: 'error', event: 'frame.broken', data: { why: parsed.broken } });
+      this.#needs.log('error', 'frame.broken', { why: parsed.broken });
       this.abandon('The server sent something that is not of the protocol.');
       return;
     }

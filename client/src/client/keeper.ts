@@ -2,8 +2,8 @@ import type { Refusal, RoomlogError } from './error.js';
 import type { Entry, Outbox } from './outbox.js';
 import type { ClientStorage, SendBox, StoredSend, StoredWindow, WindowBox } from './storage.js';
 
-/** How long a storage may take to finish. */
-const CLOSE_MS = 1_000;
+/** How long a storage may hold anything up. */
+const LATE_MS = 1_000;
 
 /** What a keeper asks of a room. */
 export interface KeptRoom {
@@ -31,6 +31,9 @@ export class Keeper {
   readonly #needs: KeeperNeeds;
   #user: string | undefined;
   #box: SendBox | undefined;
+  /** The box, also once it is closed: what is discarded then is to be forgotten all the same. */
+  #last: SendBox | undefined;
+  #looked = true;
   #windows: WindowBox | undefined;
   #order = 0;
 
@@ -47,18 +50,30 @@ export class Keeper {
       this.#user = user;
       const owner = storage && { server: server(), user };
       this.#windows = owner && storage.windows(owner, failed);
-      this.#box =
+      const box =
         owner &&
         storage.sends(owner, {
           isUp,
           failed,
           adopted: sends => {
-            for (const send of sends) restore(send);
+            // Found by a box that was let go of meanwhile: those are another user's, and stay theirs.
+            if (box === this.#box) for (const send of sends) restore(send);
           },
         });
+      this.#box = this.#last = box;
       for (const { outbox } of rooms()) outbox.claim(user);
-    }
-    this.#box?.adopt();
+      this.#looked = !box;
+      void inTime(box?.adopt()).then(() => {
+        if (box !== this.#box) return;
+        this.#looked = true;
+        for (const { outbox } of rooms()) outbox.up();
+      });
+    } else void this.#box.adopt();
+  }
+
+  /** Whether the storage was asked for what was kept: what is sent before that would overtake it. */
+  get hasLooked(): boolean {
+    return this.#looked;
   }
 
   /** Lets go of what is kept. Resolves when all of it is written, or within a second. */
@@ -67,12 +82,7 @@ export class Keeper {
     if (!this.#box) return;
     for (const room of this.#needs.rooms()) room.write();
     this.#windows = this.#box = undefined;
-    let giveUp: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>(resolve => {
-      giveUp = setTimeout(() => resolve(), CLOSE_MS);
-    });
-    await Promise.race([Promise.all(boxes.map(box => box?.close())), late]);
-    clearTimeout(giveUp);
+    await inTime(Promise.all(boxes.map(box => box?.close())));
   }
 
   /** Whether windows are kept: not before the user is known. */
@@ -116,8 +126,18 @@ export class Keeper {
 
   /** The entry is stored by the server, or discarded. */
   forget(room: string, { author, tag }: Entry): void {
-    if (author === this.#user) this.#box?.delete(room, tag);
+    if (author === this.#user) this.#last?.delete(room, tag);
   }
+}
+
+/** Resolves when the work of a storage is done, or within a second. */
+async function inTime(work: Promise<unknown> | undefined): Promise<void> {
+  let giveUp: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>(resolve => {
+    giveUp = setTimeout(resolve, LATE_MS);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(giveUp);
 }
 
 function refusalOf(error: RoomlogError | undefined): Refusal | undefined {

@@ -163,7 +163,7 @@ export class Outbox {
     return entry;
   }
 
-  /** Connected. */
+  /** Connected, or what was kept has been looked for. */
   up(): void {
     this.#pump();
   }
@@ -249,7 +249,7 @@ export class Outbox {
 
   #pump(): void {
     if (this.#draining && this.#flights.length === 0) this.#draining = false;
-    if (this.#hold !== undefined || this.#draining || !this.#session.isUp) return;
+    if (this.#hold !== undefined || this.#draining || !this.#session.isUp || !this.#keeper.hasLooked) return;
     for (const entry of this.entries) {
       if (this.#flights.length >= this.#window) return;
       if (entry.state === 'queued') this.#launch(entry);

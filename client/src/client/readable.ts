@@ -7,8 +7,11 @@ export type Unsubscribe = () => void;
  * after each change (a slow reader skips what lay between).
  */
 export interface Readable<T> {
+  /** The present value. */
   get(): T;
+  /** Calls `onChange` after each change, until the Unsubscribe is called. */
   subscribe(onChange: () => void): Unsubscribe;
+  /** The present value, then the newest after each change. */
   [Symbol.asyncIterator](): AsyncIterator<T>;
 }
 

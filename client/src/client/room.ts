@@ -1,7 +1,7 @@
 import type { Page, ServerFrame, WireEvent } from '../protocol/frames.js';
 import { RoomCursor } from './cursor.js';
 import { localError, type RoomlogError } from './error.js';
-import type { HistoryReader, ReadPage } from './history.js';
+import type { HistoryQuery, ReadPage } from './history.js';
 import type { Keeper } from './keeper.js';
 import { type Entry, Outbox } from './outbox.js';
 import { Emitter, type Readable, type Unsubscribe, Value } from './readable.js';
@@ -40,7 +40,8 @@ interface Promised {
 /** What a room needs besides its id. */
 export interface RoomNeeds {
   session: Session;
-  history: HistoryReader;
+  /** Reads a page of a room's history. */
+  read(room: string, query: HistoryQuery): Promise<ReadPage>;
   options: RoomOptions;
   keeper: Keeper;
 }
@@ -53,7 +54,7 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
   readonly outbox: Outbox;
 
   readonly #session: Session;
-  readonly #history: HistoryReader;
+  readonly #read: (query: HistoryQuery) => Promise<ReadPage>;
   readonly #events = new Emitter<RoomEvents>();
   readonly #cursor: RoomCursor;
   readonly #timeline: Timeline;
@@ -64,10 +65,10 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
   #leave: ReturnType<typeof setTimeout> | undefined;
   #loading: Promise<{ done: boolean }> | undefined;
 
-  constructor(id: string, { session, history, options, keeper }: RoomNeeds) {
+  constructor(id: string, { session, read, options, keeper }: RoomNeeds) {
     this.id = id;
     this.#session = session;
-    this.#history = history;
+    this.#read = query => read(id, query);
     this.#keeper = keeper;
     this.#recent = new Recent(id, keeper);
     this.outbox = new Outbox(id, session, this, keeper, {
@@ -176,8 +177,10 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     const before = this.#promised.get(tag);
     if (before) return before.handle; // the same send once more
     const known = this.outbox.find(tag);
-    if (known) this.outbox.discard(known); // a failed one, made anew by the application
     const handle = this.#promise(tag);
+    if (known?.state === 'failed')
+      this.outbox.discard(known); // made anew by the application
+    else if (known) return handle; // kept from before a reload: the same send once more
     const entry = this.outbox.add({ tag, type, data, json });
     this.#failIfOver(entry);
     return handle;
@@ -295,7 +298,7 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     this.#showOlder({ loading: true, error: undefined });
     const { epoch } = this.#cursor;
     try {
-      const page = await this.#history.read(this.id, { before: this.#timeline.base + 1, limit });
+      const page = await this.#read({ before: this.#timeline.base + 1, limit });
       if (page.epoch === epoch && epoch === this.#cursor.epoch) {
         this.#cursor.floor = page.floor;
         this.#timeline.prepend(page, this.#own);
@@ -313,9 +316,9 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     this.older.set({ ...this.older.get(), ...changes, hasMore });
   }
 
-  #read({ before, after, around, limit }: HistoryOptions): Promise<ReadPage> {
+  #page({ before, after, around, limit }: HistoryOptions): Promise<ReadPage> {
     const newest = after === undefined && before === undefined && around === undefined;
-    return this.#history.read(this.id, {
+    return this.#read({
       before: newest ? Number.MAX_SAFE_INTEGER : before,
       after,
       around,
@@ -324,10 +327,10 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
   }
 
   async view({ max = 500, ...options }: HistoryViewOptions = {}): Promise<HistoryView<unknown>> {
-    const [{ View }, page] = await Promise.all([import('./view.js'), this.#read(options)]);
+    const [{ View }, page] = await Promise.all([import('./view.js'), this.#page(options)]);
     return new View(page, {
       max,
-      read: query => this.#history.read(this.id, query),
+      read: this.#read,
       own: this.#own,
       liveFrom: () => this.#timeline.base,
     });
@@ -335,7 +338,7 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
 
   async history(options: HistoryOptions = {}): Promise<HistoryPage<unknown>> {
     const { limit } = options;
-    const page = await this.#read(options);
+    const page = await this.#page(options);
     const forward = options.after !== undefined;
     return {
       items: page.events.filter(e => e.type === MESSAGE).map(e => toMessage(e, this.#own(e))),

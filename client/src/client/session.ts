@@ -4,7 +4,7 @@ import type { TransportName } from '../transport/ladder.js';
 import type { Transport } from '../transport/transport.js';
 import { Connection, type Ending } from './connection.js';
 import { localError, type RoomlogError } from './error.js';
-import { Emitter, type Unsubscribe, Value } from './readable.js';
+import { callOut, Emitter, type Unsubscribe, Value } from './readable.js';
 import type {
   ClientEvents,
   ClientOptions,
@@ -83,7 +83,8 @@ export class Session {
   }
 
   log(level: LogEntry['level'], event: string, data?: Record<string, unknown>): void {
-    this.#settings.onLog?.({ level, event, ...(data && { data }) });
+    const { onLog } = this.#settings;
+    if (onLog) callOut(onLog, { level, event, ...(data && { data }) });
   }
 
   // ---- wanting a connection ----
@@ -119,7 +120,6 @@ export class Session {
       },
       hidden: () => this.#hid(),
     });
-    this.#watchLoss();
     if (this.user !== undefined) this.#settings.known(this.user);
     this.#dial();
   }
@@ -142,8 +142,8 @@ export class Session {
   }
 
   #woke(): void {
-    clearTimeout(this.#hiddenTimer);
-    if (tabHidden()) this.#hid(); // the network came back, and nobody looks
+    if (tabHidden()) this.#hid();
+    else clearTimeout(this.#hiddenTimer);
     const connection = this.#connection;
     if (connection?.welcome) connection.probe();
     else if (!connection || performance.now() - connection.startedAt > YOUNG_MS) {
@@ -182,7 +182,7 @@ export class Session {
         {
           transport: this.#settings.transport,
           token: signal => this.#fetchToken(signal),
-          log: entry => this.#settings.onLog?.(entry),
+          log: (...entry) => this.log(...entry),
         },
         {
           welcomed: frame => this.#welcomed(connection, frame),
@@ -192,6 +192,8 @@ export class Session {
         },
       );
       this.#connection = connection;
+      this.#watchLoss();
+      if (tabHidden()) this.#hid();
       this.log('debug', 'connection.dial', { attempt: this.#attempt });
       void connection.start();
     }

@@ -5,13 +5,17 @@ import type { Refusal } from './error.js';
 export interface StorageOwner {
   /** The API's root. */
   readonly server: string;
+  /** The user, as the server names them. */
   readonly user: string;
 }
 
 /** A send as it is kept until it is stored by the server or discarded. */
 export interface StoredSend {
+  /** The room it goes to. */
   readonly room: string;
+  /** Its tag, the same each time it is sent. */
   readonly tag: string;
+  /** The type of its event. */
   readonly type: string;
   /** The data as JSON text. */
   readonly json: string;
@@ -39,17 +43,22 @@ export interface SendBoxEvents {
 export interface SendBox {
   /** Keeps a send, in place of the one with its room and tag. Writes take effect in the order of the calls. */
   put(send: StoredSend): void;
-  /** Forgets a send. */
+  /** Forgets a send, also after `close`. */
   delete(room: string, tag: string): void;
-  /** Looks for what other tabs have left behind: now, and from time to time while there is a connection. */
-  adopt(): void;
+  /**
+   * Looks for what other tabs have left behind: now, and from time to time while there is a connection. Resolves when it has
+   * looked, whether or not that worked.
+   */
+  adopt(): Promise<void>;
   /** Finishes what is under way and lets go of the sends, so that another tab may adopt them. */
   close(): Promise<void>;
 }
 
 /** The newest events of a room and the position behind them: one record, so that they never tell of different moments. */
 export interface StoredWindow extends Page {
+  /** The room that it is of. */
   readonly room: string;
+  /** The numbering that it belongs to. */
   readonly epoch: string;
   /** The first seq that could be read when it was kept. */
   readonly floor: number;
@@ -61,6 +70,7 @@ export interface WindowBox {
   read(room: string): Promise<StoredWindow | undefined>;
   /** Keeps one in place of an earlier one. Writes take effect in the order of the calls. */
   put(window: StoredWindow): void;
+  /** Forgets the window of a room. */
   delete(room: string): void;
   /** Finishes what is under way. */
   close(): Promise<void>;

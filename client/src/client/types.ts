@@ -37,6 +37,7 @@ export type ConnectionState =
 
 /** How the connection is. A new object for each change. */
 export interface ConnectionStatus {
+  /** What the connection is doing. */
   readonly state: ConnectionState;
   /** Why it is not connected, where that is known. */
   readonly reason: RoomlogError | undefined;
@@ -56,6 +57,7 @@ export interface ConnectionStatus {
 
 /** Why a token is asked for: for a connection, or since the last one expired or was refused. */
 export interface TokenContext {
+  /** `connect` for a connection, `expired` or `rejected` since that happened to the last token. */
   reason: 'connect' | 'expired' | 'rejected';
   /** Aborted when the token is no longer needed. */
   signal: AbortSignal;
@@ -63,8 +65,11 @@ export interface TokenContext {
 
 /** One line of the client's log. `event` is stable, for filters; `data` never holds a token or an event's data. */
 export interface LogEntry {
+  /** How much it matters. */
   level: 'debug' | 'info' | 'warn' | 'error';
+  /** What happened, e.g. `room.gap`. */
   event: string;
+  /** What belongs to it. */
   data?: Record<string, unknown>;
 }
 
@@ -79,6 +84,8 @@ export interface ClientOptions {
   token: string | ((context: TokenContext) => Promise<string>);
   /** Where the runtime has no WebSocket of its own (Node 20): the class of npm `ws`. */
   WebSocket?: WebSocketConstructor;
+  /** What makes requests, in place of the global `fetch`. */
+  fetch?: typeof fetch;
   /**
    * The ways to reach the server, the best first; the next is taken where something in between (a proxy that blocks
    * upgrades, holds streams back or cuts them) is in the way of one, and the first is tried again later. Those behind
@@ -121,6 +128,7 @@ export type LostConnection = 'lost' | 'restored' | 'failed';
 
 /** The events of a client. */
 export interface ClientEvents {
+  /** A drop has lasted for `lostAfterMs`, is over, or will not end. */
   'lost-connection': LostConnection;
   /** A connection or a room failed in a way that no retry cures. */
   error: RoomlogError;
@@ -140,6 +148,7 @@ export interface RoomOptions {
 
 /** One connection to one server, and the rooms over it. */
 export interface Client {
+  /** How the connection is. */
   readonly status: Readable<ConnectionStatus>;
   /** The user of the token, once a connection has been made; until then the option `user`. */
   readonly user: string | undefined;
@@ -154,6 +163,7 @@ export interface Client {
   retryNow(): void;
   /** The room with this id: the same object each time, so that `options` count only the first time. */
   room<M = MessageBody>(id: string, options?: RoomOptions): Room<M>;
+  /** Calls `fn` at each such event, until the Unsubscribe is called. */
   on<K extends keyof ClientEvents>(event: K, fn: (event: ClientEvents[K]) => void): Unsubscribe;
 }
 
@@ -166,13 +176,17 @@ export interface Message<M = MessageBody> {
   readonly tag: string;
   /** Its place in the room; null until it is acked. */
   readonly seq: number | null;
+  /** The type of its event: `message`. */
   readonly type: string;
+  /** The user who wrote it; empty while it is not known who the client's user is. */
   readonly author: string;
   /** Whether the client's own user wrote it. */
   readonly own: boolean;
+  /** What was sent. */
   readonly data: M;
   /** When it was stored; until then, when it was sent, by the device's clock. */
   readonly at: Date;
+  /** How far it has come. */
   readonly delivery: Delivery;
   /** Why it failed. */
   readonly error: RoomlogError | undefined;
@@ -183,6 +197,7 @@ export interface Message<M = MessageBody> {
  * A rejection that nobody awaits is not reported as unhandled: `messages.list` shows it.
  */
 export interface SendHandle<M = MessageBody> extends Promise<Message<M>> {
+  /** The message's tag, known before any answer. */
   readonly tag: string;
   /** Takes the send back. False if it is stored, or may be. */
   cancel(): boolean;
@@ -200,8 +215,11 @@ export interface SendOptions {
 
 /** Which part of a room's history: one of the three, or none for the newest. */
 export interface HistoryOptions {
+  /** The newest events before this seq. */
   before?: number;
+  /** The oldest events behind this seq or position. */
   after?: number | string;
+  /** The events on both sides of this seq. */
   around?: number;
   /** 100 unless given; above 500 it means 500. */
   limit?: number;
@@ -209,8 +227,11 @@ export interface HistoryOptions {
 
 /** A stretch of history in the order of seq. `next` goes on in the same direction. */
 export interface HistoryPage<M = MessageBody> {
+  /** Its messages. */
   readonly items: readonly Message<M>[];
+  /** Whether there is more in this direction. */
   readonly hasMore: boolean;
+  /** Reads the next page in this direction. Rejects with a RoomlogError. */
   next(): Promise<HistoryPage<M>>;
 }
 
@@ -222,11 +243,13 @@ export interface HistoryViewOptions extends HistoryOptions {
 
 /** How a view is. A new object for each change. */
 export interface HistoryViewState {
+  /** Whether there is something before it. */
   readonly hasOlder: boolean;
   /** Whether more was known to follow when the view last read: new events do not come into it by themselves. */
   readonly hasNewer: boolean;
   /** Whether it reaches `messages.list`, which can be shown from here on without a gap. */
   readonly meetsLive: boolean;
+  /** Whether a load is under way. */
   readonly loading: boolean;
   /** Why the last load failed: `reset` if the view belongs to a numbering that is no more. */
   readonly error: RoomlogError | undefined;
@@ -234,7 +257,9 @@ export interface HistoryViewState {
 
 /** A stretch of history beside the live window, such as that around a linked message, that can be walked both ways. */
 export interface HistoryView<M = MessageBody> {
+  /** Its messages in the order of seq. */
   readonly list: Readable<readonly Message<M>[]>;
+  /** What can be loaded, and what is being loaded. */
   readonly state: Readable<HistoryViewState>;
   /** Loads up to `limit` (50) events before it. Rejects with a RoomlogError; loads come one after the other. */
   loadOlder(limit?: number): Promise<void>;
@@ -244,8 +269,11 @@ export interface HistoryView<M = MessageBody> {
 
 /** What lies before the loaded window. */
 export interface Older {
+  /** Whether there is something before the window. */
   readonly hasMore: boolean;
+  /** Whether it is being loaded. */
   readonly loading: boolean;
+  /** Why the last load failed. */
   readonly error: RoomlogError | undefined;
 }
 
@@ -280,6 +308,7 @@ export type RoomState = 'detached' | 'attaching' | 'catching-up' | 'live' | 'den
 
 /** How a room is. A new object for each change. */
 export interface RoomStatus {
+  /** What the room is doing. */
   readonly state: RoomState;
   /** The last seq taken; 0 before the first page. */
   readonly seq: number;
@@ -295,12 +324,19 @@ export interface RoomStatus {
 
 /** An event of a room as it was taken, of any type, in the order of seq. */
 export interface RoomEvent {
+  /** Its place in the room. */
   readonly seq: number;
+  /** Its type: `message`, or one of the application's. */
   readonly type: string;
+  /** The sender's tag: unique among the events of its author. */
   readonly tag: string;
+  /** The user who sent it. */
   readonly author: string;
+  /** Whether that is the client's own user. */
   readonly own: boolean;
+  /** When it was stored. */
   readonly at: Date;
+  /** What was sent. */
   readonly data: unknown;
   /** `replay` if it was in the room already when the room was joined on this connection, else `live`. */
   readonly via: 'live' | 'replay';
@@ -308,10 +344,13 @@ export interface RoomEvent {
 
 /** The log could not be continued: the window was dropped, and the latest page took its place. */
 export interface RoomReset {
+  /** Why the log could not be continued. */
   readonly reason: ResetReason;
+  /** The numbering that the new window belongs to. */
   readonly epoch: string;
   /** The window's new beginning: its first event is the one behind this seq. */
   readonly from: number;
+  /** The last seq of the latest page. */
   readonly seq: number;
 }
 
@@ -321,27 +360,38 @@ export interface Gap {
   readonly from: number;
   /** The last one. */
   readonly to: number;
+  /** Whether it came in the end. */
   readonly recovered: boolean;
 }
 
 /** The events of a room. */
 export interface RoomEvents {
+  /** An event was taken. */
   event: RoomEvent;
+  /** The window was dropped for the latest page. */
   reset: RoomReset;
+  /** Something was not delivered, or was after all. */
   gap: Gap;
 }
 
 /** One room. */
 export interface Room<M = MessageBody> {
+  /** The id, such as `chat:lobby`. */
   readonly id: string;
+  /** How the room is. */
   readonly status: Readable<RoomStatus>;
-  /** Where the client stands, opaque, to go on from later; undefined before the first page. */
+  /**
+   * Where the client stands, opaque, to go on from later; undefined before the first page. It is that of the last page while the
+   * page's events are given one by one: who acts on events keeps it when `status` has changed.
+   */
   readonly position: string | undefined;
+  /** What was written in it, and the way to write. */
   readonly messages: Messages<M>;
   /**
    * Follows the room, and connects if need be. Counted: the room is left one macrotask after the last detach, so that
    * a detach and an attach in one go are nothing. Returns the detach.
    */
   attach(): Unsubscribe;
+  /** Calls `fn` at each such event, until the Unsubscribe is called. */
   on<K extends keyof RoomEvents>(event: K, fn: (event: RoomEvents[K]) => void): Unsubscribe;
 }

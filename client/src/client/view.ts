@@ -1,6 +1,6 @@
 import type { WireEvent } from '../protocol/frames.js';
 import { localError, type RoomlogError } from './error.js';
-import type { ReadPage } from './history.js';
+import type { HistoryQuery, ReadPage } from './history.js';
 import { Value } from './readable.js';
 import { MESSAGE, toMessage } from './timeline.js';
 import type { HistoryView, HistoryViewState, Message } from './types.js';
@@ -8,7 +8,7 @@ import type { HistoryView, HistoryViewState, Message } from './types.js';
 /** What a view needs of its room. */
 export interface ViewNeeds {
   /** Reads a page of the room's history. */
-  read(query: Record<string, string | number | undefined>): Promise<ReadPage>;
+  read(query: HistoryQuery): Promise<ReadPage>;
   own(event: WireEvent): boolean;
   /** The seq behind which the live window begins. */
   liveFrom(): number;

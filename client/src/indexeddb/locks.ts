@@ -37,18 +37,18 @@ export class HolderLock {
   }
 }
 
-/** Runs `task` while nobody else adopts. `isAlive` says whether a holder is there; without Web Locks it cannot be told. */
-export async function adopting(
-  owner: string,
-  task: (isAlive: (holder: string) => boolean) => Promise<void>,
-): Promise<void> {
+/** Runs `task` while nobody else adopts. Without Web Locks others may. */
+export async function adopting(owner: string, task: () => Promise<void>): Promise<void> {
   const manager = locks();
-  if (!manager) return task(() => false);
-  await manager.request(`roomlog:adopt:${owner}`, async () => {
-    const { held = [] } = await manager.query();
-    const names = new Set(held.map(({ name }) => name));
-    await task(holder => names.has(PREFIX + holder));
-  });
+  if (manager) await manager.request(`roomlog:adopt:${owner}`, task);
+  else await task();
+}
+
+/** Which holders are there at the moment; without Web Locks it cannot be told, and seems that none is. */
+export async function alive(): Promise<(holder: string) => boolean> {
+  const { held = [] } = (await locks()?.query()) ?? {};
+  const names = new Set(held.map(({ name }) => name));
+  return holder => names.has(PREFIX + holder);
 }
 
 /** Whether closed tabs can be told from open ones. */

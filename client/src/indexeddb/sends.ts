@@ -1,7 +1,7 @@
 import type { SendBox, SendBoxEvents, StorageOwner, StoredSend } from '../client/storage.js';
 import { newTag } from '../client/tag.js';
 import { BY_OWNER, committed, type Database, done, SENDS } from './database.js';
-import { adopting, canTell, HolderLock } from './locks.js';
+import { adopting, alive, canTell, HolderLock } from './locks.js';
 
 /** How often a connected tab looks for what closed ones have left behind. */
 const ADOPT_MS = 30_000;
@@ -51,13 +51,14 @@ export class IndexedDBSendBox implements SendBox {
     this.#write({ room, tag, send: undefined });
   }
 
-  adopt(): void {
+  async adopt(): Promise<void> {
     if (this.#closed) return;
-    this.#timer ??= setInterval(() => this.#events.isUp() && this.adopt(), ADOPT_MS);
+    this.#timer ??= setInterval(() => this.#events.isUp() && void this.adopt(), ADOPT_MS);
     // Without locks another tab may be at work on them: they are taken once, when the page begins.
     if (this.#adopted && !canTell()) return;
     this.#adopted = true;
     this.#do(() => this.#adopt());
+    await this.#work;
   }
 
   async close(): Promise<void> {
@@ -74,6 +75,14 @@ export class IndexedDBSendBox implements SendBox {
     this.#do(() => this.#flush());
   }
 
+  /** Writes that did not come about are made with the next, unless there are later ones of the same send. */
+  #keepForLater(writes: readonly Write[]): void {
+    for (const write of writes) {
+      const key = `${write.room} ${write.tag}`;
+      if (!this.#writes.has(key)) this.#writes.set(key, write);
+    }
+  }
+
   /** One after another: the lock is held before the first write is made, and let go of after the last. */
   #do(task: () => Promise<void>): void {
     this.#work = this.#work.then(task).catch(cause => this.#events.failed(cause));
@@ -83,6 +92,18 @@ export class IndexedDBSendBox implements SendBox {
     this.#busy = false;
     const writes = [...this.#writes.values()];
     this.#writes = new Map();
+    await this.#make(writes).catch(cause => {
+      this.#keepForLater(writes);
+      throw cause;
+    });
+    for (const { room, tag, send } of writes) {
+      if (send) this.#held.add(`${room} ${tag}`);
+      else this.#held.delete(`${room} ${tag}`);
+    }
+    this.#releaseIfIdle();
+  }
+
+  async #make(writes: readonly Write[]): Promise<void> {
     if (writes.some(({ send }) => send)) await this.#lock.hold();
     const transaction = await this.#db.begin(SENDS, 'readwrite');
     const store = transaction.objectStore(SENDS);
@@ -92,21 +113,28 @@ export class IndexedDBSendBox implements SendBox {
       else store.delete([server, user, room, tag]);
     }
     await committed(transaction);
-    for (const { room, tag, send } of writes) {
-      if (send) this.#held.add(`${room} ${tag}`);
-      else this.#held.delete(`${room} ${tag}`);
-    }
-    this.#releaseIfIdle();
   }
 
   async #adopt(): Promise<void> {
     const { server, user } = this.#owner;
-    await adopting(`${server} ${user}`, async isAlive => {
+    const all = (transaction: IDBTransaction) =>
+      done<SendRecord[]>(transaction.objectStore(SENDS).index(BY_OWNER).getAll([server, user]));
+    await adopting(`${server} ${user}`, async () => {
+      // First what there is, then who is there: a page that begins between the two is not taken for gone.
+      const found = await all(await this.#db.begin(SENDS, 'readonly'));
+      const isAlive = await alive();
+      const left = new Set(
+        found
+          .filter(({ holder }) => holder !== this.#lock.holder && !isAlive(holder))
+          .map(({ room, tag, holder }) => `${room} ${tag} ${holder}`),
+      );
+      if (left.size === 0) return;
       await this.#lock.hold(); // what is taken below is held from its first moment on
       const transaction = await this.#db.begin(SENDS, 'readwrite');
       const store = transaction.objectStore(SENDS);
-      const all = await done<SendRecord[]>(store.index(BY_OWNER).getAll([server, user]));
-      const orphans = all.filter(({ holder }) => holder !== this.#lock.holder && !isAlive(holder));
+      const orphans = (await all(transaction)).filter(({ room, tag, holder, json }) => {
+        return left.has(`${room} ${tag} ${holder}`) && isJson(json);
+      });
       for (const orphan of orphans) store.put({ ...orphan, holder: this.#lock.holder });
       await committed(transaction);
       for (const { room, tag } of orphans) this.#held.add(`${room} ${tag}`);
@@ -116,7 +144,17 @@ export class IndexedDBSendBox implements SendBox {
   }
 
   #releaseIfIdle(): void {
-    if (this.#held.size === 0 && !this.#busy) this.#lock.release();
+    if (this.#held.size === 0 && this.#writes.size === 0) this.#lock.release();
+  }
+}
+
+/** Whether a record can be sent at all: a damaged one is left where it is, and keeps nothing behind it. */
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

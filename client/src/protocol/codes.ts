@@ -42,22 +42,26 @@ export const ERROR_CODES = [
 /** A code that a server of version 1 may answer with. */
 export type ServerCode = (typeof ERROR_CODES)[number];
 
-/** Codes made by the client itself, for what no server answered. */
-export type LocalCode =
+/** Codes made by the client itself, for what no server answered; `client_codes` of `spec/errors.json` explains them. */
+export const LOCAL_CODES = [
   /** The connection could not be made, or was lost. */
-  | 'network'
+  'network',
   /** The client was closed before an answer came. */
-  | 'closed'
+  'closed',
   /** The send was cancelled by its sender. */
-  | 'cancelled'
+  'cancelled',
   /** The send was made by another user than the connection's. */
-  | 'author_mismatch'
+  'author_mismatch',
   /** The send waited for more than 7 days. */
-  | 'expired'
+  'expired',
   /** The token callback failed. */
-  | 'no_token'
+  'no_token',
   /** This runtime has no WebSocket and none was given. */
-  | 'no_websocket';
+  'no_websocket',
+] as const;
+
+/** A code that this client may make itself. */
+export type LocalCode = (typeof LOCAL_CODES)[number];
 
 /** Every code an error of this package can have; a newer server may add others. */
 export type ErrorCode = ServerCode | LocalCode | (string & {});

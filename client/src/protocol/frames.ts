@@ -6,21 +6,31 @@ export const FRAME_BYTES = 1 << 20;
 
 /** One entry of a room's log (ROOM-6). */
 export interface WireEvent {
+  /** The id of the room. */
   room: string;
+  /** Its place in the room: 1, 2, 3 … */
   seq: number;
+  /** `message` or another. */
   type: string;
+  /** The user who sent it. */
   author: string;
+  /** The UUID that its sender made for it. */
   tag: string;
   /** When it was stored, RFC 3339 with microseconds. It orders nothing. */
   at: string;
+  /** The JSON value that was sent. */
   data: unknown;
 }
 
 /** What changed in `(prev, seq]` (PAGE-1). `position` is the opaque position of `seq`. */
 export interface Page {
+  /** The seq that it begins behind. */
   prev: number;
+  /** The seq that it ends with. */
   seq: number;
+  /** The opaque position at its end. */
   position: string;
+  /** What happened between, in the order of seq. */
   events: readonly WireEvent[];
 }
 

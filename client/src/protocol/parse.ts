@@ -11,6 +11,12 @@ function isEvent(v: unknown, seq: number): v is WireEvent {
   return isFields(v) && v.seq === seq && areStrings(v, 'type', 'author', 'tag', 'at') && 'data' in v;
 }
 
+/** The longest that anything is waited for, in milliseconds: a timer of much more would fire at once. */
+const MAX_WAIT_MS = 3_600_000;
+
+/** A time in milliseconds as the other side gave it: an hour at most, and 0 where it is no number. */
+export const wait = (ms: unknown): number => Math.min(+(ms as number) || 0, MAX_WAIT_MS);
+
 /** Whether v is a page that lists every seq of `(prev, seq]` once and in order (PAGE-1, PAGE-2). */
 export function isPage(v: unknown): v is Page {
   if (!isFields(v) || !areSeqs(v, 'prev', 'seq') || !areStrings(v, 'position')) return false;
@@ -23,7 +29,8 @@ export function isPage(v: unknown): v is Page {
 }
 
 const shapes: Record<ServerFrame['op'], (f: Fields) => boolean> = {
-  welcome: f => areStrings(f, 'user') && typeof f.ping_ms === 'number' && f.ping_ms > 0,
+  welcome: f =>
+    areStrings(f, 'user') && typeof f.ping_ms === 'number' && f.ping_ms > 0 && f.ping_ms <= MAX_WAIT_MS,
   joined: f => areStrings(f, 'room', 'epoch') && areSeqs(f, 'floor', 'head') && isPage(f.page),
   page: f => areStrings(f, 'room', 'epoch') && isPage(f),
   ack: f => areStrings(f, 'room', 'epoch', 'tag', 'at') && areSeqs(f, 'seq'),
@@ -51,5 +58,6 @@ export function parseFrame(text: string): Parsed {
   if (!Object.hasOwn(shapes, v.op)) return { unknown: v.op };
   if (!shapes[v.op as ServerFrame['op']](v)) return { broken: `shape of ${v.op}` };
   if (v.op === 'welcome' && !isFields(v.limits)) v.limits = {};
+  if ('retry_after_ms' in v) v.retry_after_ms = wait(v.retry_after_ms);
   return { frame: v as unknown as ServerFrame };
 }

@@ -1,7 +1,26 @@
+'use client';
+
 /**
- * Roomlog for React: thin hooks over the client of `roomlog`.
+ * Roomlog for React: thin hooks over the client of `roomlog`. Their twins that suspend are in `roomlog/react/suspense`.
  *
  * @packageDocumentation
  */
-export { RoomlogProvider, RoomProvider, useClient } from './context.js';
-export { type UseMessages, useConnection, useMessages, useReadable, useRoom } from './hooks.js';
+export {
+  RoomlogProvider,
+  type RoomlogProviderProps,
+  RoomProvider,
+  type RoomProviderProps,
+  useClient,
+} from './context.js';
+export {
+  type UseConnection,
+  type UseMessages,
+  type UseMessagesOptions,
+  type UseRoom,
+  useConnection,
+  useLostConnection,
+  useMessages,
+  useReadable,
+  useRoom,
+} from './hooks.js';
+export type { IsEqual } from './source.js';

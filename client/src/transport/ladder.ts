@@ -47,7 +47,7 @@ export class Ladder implements Transport {
   readonly #needs: LadderNeeds;
   #at = 0;
   #cuts = 0;
-  /** How often in a row the first transport was tried again in vain, and when it is tried next. */
+  /** How often in a row the first transport was left or tried in vain, and when it is tried next. */
   #again = 0;
   #againAt = 0;
   /** Counts dials, so that an answer that comes late moves nothing. */
@@ -162,7 +162,7 @@ export class Ladder implements Transport {
   }
 
   #tryLater(): void {
-    this.#againAt = now() + Math.min(MAX_AGAIN_MS, AGAIN_MS * 2 ** this.#again);
+    this.#againAt = now() + Math.min(MAX_AGAIN_MS, AGAIN_MS * 2 ** this.#again++);
   }
 
   #reachable(): Promise<boolean> {
@@ -193,7 +193,6 @@ export class Ladder implements Transport {
     };
     const failed = () => {
       stop();
-      this.#again++;
       this.#tryLater();
       wait();
     };
@@ -235,16 +234,17 @@ export interface LadderOptions {
   names: readonly TransportName[];
   /** Throws where there is none. */
   WebSocket: () => WebSocketConstructor;
+  fetch: typeof fetch;
   log: LadderNeeds['log'];
 }
 
 /** The transports to one server. The fallbacks are chunks of their own, loaded when they are needed. */
-export function ladder({ url, names, WebSocket, log }: LadderOptions): Ladder {
+export function ladder({ url, names, WebSocket, fetch, log }: LadderOptions): Ladder {
   const { api, socket } = addresses(url);
   const make: Record<TransportName, () => Transport> = {
     websocket: () => socketTransport(socket, WebSocket()),
-    sse: () => lazily(async () => (await import('./http/stream.js')).streamTransport(api)),
-    poll: () => lazily(async () => (await import('./http/poll.js')).pollTransport(api)),
+    sse: () => lazily(async () => (await import('./http/stream.js')).streamTransport(api, fetch)),
+    poll: () => lazily(async () => (await import('./http/poll.js')).pollTransport(api, fetch)),
   };
   return new Ladder({
     rungs: names.map(name => ({ name, transport: make[name]() })),

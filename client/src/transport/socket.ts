@@ -3,12 +3,19 @@ import type { Link, LinkEvents, Transport } from './transport.js';
 
 /** The part of the WebSocket interface that is used; browsers, Node 22 and npm `ws` have it. */
 export interface WebSocketLike {
+  /** 1 while it is open. */
   readonly readyState: number;
+  /** Called when it has opened. */
   onopen: ((event: never) => void) | null;
+  /** Called with each message, an object whose `data` is text. */
   onmessage: ((event: never) => void) | null;
+  /** Called when it has ended, with an object that has `code` and `reason`. */
   onclose: ((event: never) => void) | null;
+  /** Called when something failed; a close follows. */
   onerror: ((event: never) => void) | null;
+  /** Sends text. */
   send(text: string): void;
+  /** Ends it. */
   close(code?: number, reason?: string): void;
 }
 

@@ -27,9 +27,10 @@ export class FakeLocks {
     return [...this.#held.keys()];
   }
 
-  /** The pages that hold something are gone, without a word. */
-  crash(): void {
-    this.#waiting.length = 0;
-    for (const release of [...this.#held.values()]) release();
+  /** The pages that hold something are gone, without a word; or those whose locks these are. */
+  crash(isTheirs: (name: string) => boolean = () => true): void {
+    for (let i = this.#waiting.length - 1; i >= 0; i--)
+      if (isTheirs(this.#waiting[i]?.name ?? '')) this.#waiting.splice(i, 1);
+    for (const [name, release] of [...this.#held]) if (isTheirs(name)) release();
   }
 }

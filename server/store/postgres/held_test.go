@@ -59,3 +59,59 @@ func TestHeldRoom(t *testing.T) {
 		t.Errorf("a repeat is answered with mark %s, not %s", out.Verdicts[3].Mark, stored.Verdicts[0].Mark)
 	}
 }
+
+// TestHeldCreation: a batch does not wait for a room that another transaction is making, nor for one that its author
+// would make while another transaction makes a room of theirs; the rooms that others make are made.
+func TestHeldCreation(t *testing.T) {
+	dsn := pgtest.DB(t)
+	s := open(t, dsn)
+	defer s.Close()
+	of := func(id room.ID, author string, n int) room.Send {
+		m := message(author, n)
+		m.Room = id
+		return m
+	}
+	release := making(t, dsn, "chat:made", "u1")
+
+	batch := []room.Send{of("chat:made", "u2", 1), of("chat:mine", "u1", 2), of("chat:other", "u2", 3), of("news:mine", "u1", 4)}
+	out, err := s.AppendWithin(t.Context(), batch, 0)
+	must(t, err)
+	for i, held := range []bool{true, true, false, false} {
+		if v := out.Verdicts[i]; v.Held != held || held != (v.Seq == 0) {
+			t.Errorf("while a room is made, send %d to %s: %+v", i, batch[i].Room, v)
+		}
+	}
+	if list, _, err := s.List(t.Context(), "", "", 10); err != nil || len(list) != 2 {
+		t.Errorf("while a room is made there are %+v, %v", list, err)
+	}
+	out, err = s.AppendWithin(t.Context(), batch[:2], time.Millisecond)
+	must(t, err)
+	for i, v := range out.Verdicts {
+		if !v.Held {
+			t.Errorf("after a wait that was too short, send %d: %+v", i, v)
+		}
+	}
+
+	release()
+	out, err = s.AppendWithin(t.Context(), batch, 0)
+	must(t, err)
+	for i, want := range []room.Seq{2, 1, 1, 1} {
+		if v := out.Verdicts[i]; v.Seq != want || v.Held || v.Duplicate != (i > 1) {
+			t.Errorf("after the room is made, send %d: %+v, not seq %d", i, v, want)
+		}
+	}
+}
+
+// making makes a room by an append whose transaction stays open until release.
+func making(t *testing.T, dsn string, id room.ID, author string) (release func()) {
+	t.Helper()
+	tx, err := direct(t, dsn).Begin(t.Context())
+	if err == nil {
+		m := message(author, 0)
+		m.Room = id
+		l := lay([]room.Send{m})
+		_, err = tx.Exec(t.Context(), appendSQL, l.arguments(true, new(int32))...)
+	}
+	must(t, err)
+	return func() { must(t, tx.Commit(t.Context())) }
+}

@@ -15,6 +15,10 @@ const recordColumns = headColumns + `, r.created_at, coalesce(r.created_by, '')`
 const findSQL = `select ` + recordColumns + ` from roomlog.meta m left join roomlog.rooms r on r.name = $1`
 
 const (
+	// As in the function append: what is being made cannot be found locked.
+	lockNameSQL    = `select roomlog.lock_made(1919708007, array[roomlog.lock_of_room($1)], true)`
+	lockCreatorSQL = `select roomlog.lock_made(1919708008, array[roomlog.lock_of_creator($1, split_part($2, ':', 1))], true)`
+
 	makeRowSQL = `insert into roomlog.rooms (name) values ($1) on conflict do nothing`
 	lockRowSQL = `select created_at is not null from roomlog.rooms where name = $1 for update`
 	createSQL  = `select cardinality(roomlog.create_rooms(array[$1]::text[], array[$2]::text[], array[false], array[$3]::integer[])) > 0`
@@ -63,6 +67,9 @@ func scanRecord(row pgx.Row, r *room.Record, before ...any) error {
 // Create is [room.Rooms.Create]. If ctx ends meanwhile, it may have happened.
 func (s *Store) Create(ctx context.Context, id room.ID, by string, limit int) (r room.Record, created bool, err error) {
 	err = s.transact(ctx, "create room", func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockNameSQL, string(id)); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, makeRowSQL, string(id)); err != nil {
 			return err
 		}
@@ -71,6 +78,9 @@ func (s *Store) Create(ctx context.Context, id room.ID, by string, limit int) (r
 			return err
 		}
 		if !exists {
+			if _, err := tx.Exec(ctx, lockCreatorSQL, by, string(id)); err != nil {
+				return err
+			}
 			if err := tx.QueryRow(ctx, createSQL, string(id), by, limit).Scan(&refused); err != nil {
 				return err
 			}

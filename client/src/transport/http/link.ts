@@ -1,5 +1,5 @@
 import type { Link, LinkEvents } from '../transport.js';
-import { type Ask, asker, problem } from './exchange.js';
+import { type Ask, asker, type Fetch, problem } from './exchange.js';
 import { type SendFrame, Sends } from './sends.js';
 
 /** What brings in the pages of the rooms that a link follows. */
@@ -14,6 +14,7 @@ export interface Feed {
 /** What a feed needs of its link. */
 export interface FeedHost {
   readonly api: string;
+  readonly fetch: Fetch;
   readonly token: string;
   /** The rooms that are followed, each with the position up to which its pages were given. */
   readonly rooms: Map<string, string>;
@@ -53,6 +54,7 @@ const LATEST = `before=${Number.MAX_SAFE_INTEGER}`;
  */
 export class HttpLink implements Link, FeedHost {
   readonly api: string;
+  readonly fetch: Fetch;
   readonly rooms = new Map<string, string>();
   token = '';
   ask: Ask = () => Promise.reject(new Error('hello comes first'));
@@ -66,8 +68,9 @@ export class HttpLink implements Link, FeedHost {
   #sends: Sends | undefined;
 
   /** `pingMs` is how often the feed gives a sign of life at least; the token comes with the hello. */
-  constructor(api: string, events: LinkEvents, pingMs: number, feed: (host: FeedHost) => Feed) {
+  constructor(api: string, fetch: Fetch, events: LinkEvents, pingMs: number, feed: (host: FeedHost) => Feed) {
     this.api = api;
+    this.fetch = fetch;
     this.#events = events;
     this.#pingMs = pingMs;
     this.#feed = feed(this);
@@ -104,7 +107,7 @@ export class HttpLink implements Link, FeedHost {
   }
 
   ends(refusal: { code: string }): boolean {
-    if (CLOSE_CODES[refusal.code] === undefined) return false;
+    if (!Object.hasOwn(CLOSE_CODES, refusal.code)) return false;
     this.#refuse(refusal);
     return true;
   }
@@ -112,10 +115,11 @@ export class HttpLink implements Link, FeedHost {
   /** There is no connection to greet: whether the token is good is seen by a request that any token may make. */
   async #hello(token: string): Promise<void> {
     this.token = token;
-    this.ask = asker(this.api, token, this.over);
+    this.ask = asker(this.api, this.fetch, token, this.over);
     const answer = await this.#answer('/v1/rooms?limit=1');
     if (!answer) return;
-    if (!answer.ok) {
+    // A login page of a network is an answer too, but not the server's.
+    if (!answer.ok || !answer.body) {
       this.#refuse(problem(answer, 'unavailable'));
       return;
     }
@@ -131,7 +135,8 @@ export class HttpLink implements Link, FeedHost {
 
   #refuse(refusal: Record<string, unknown> & { code: string }): void {
     this.say({ op: 'error', title: refusal.code, retryable: false, ...refusal, id: undefined });
-    const code = CLOSE_CODES[refusal.code] ?? (refusal.retryable ? 4002 : 4500);
+    const known = Object.hasOwn(CLOSE_CODES, refusal.code) && CLOSE_CODES[refusal.code];
+    const code = known || (refusal.retryable ? 4002 : 4500);
     this.close(code, [refusal.code, refusal.retry_after_ms].filter(Boolean).join(' '));
   }
 
@@ -201,6 +206,6 @@ function subject(token: string): string {
 }
 
 /** Whether the server answers at all. */
-export async function isThere(api: string, signal: AbortSignal): Promise<boolean> {
+export async function isThere({ api, fetch, over: signal }: FeedHost): Promise<boolean> {
   return (await fetch(`${api}/healthz`, { signal, cache: 'no-store' })).ok;
 }

@@ -1,5 +1,7 @@
+import type { Page } from '../../protocol/frames.js';
+import { isPage } from '../../protocol/parse.js';
 import type { Transport } from '../transport.js';
-import { problem } from './exchange.js';
+import { type Fetch, problem } from './exchange.js';
 import { type Feed, type FeedHost, HttpLink, isThere } from './link.js';
 
 /** How long a request waits for an event, in seconds (POLL-6): below what proxies commonly cut. */
@@ -10,8 +12,8 @@ const MAX_WAITING = 3;
 const ROUND_MS = 2_000;
 
 /** Long polling as a transport. `api` is the API's root. */
-export function pollTransport(api: string): Transport {
-  return { dial: events => new HttpLink(api, events, WAIT_S * 1_000, host => new PollFeed(host)) };
+export function pollTransport(api: string, fetch: Fetch): Transport {
+  return { dial: events => new HttpLink(api, fetch, events, WAIT_S * 1_000, host => new PollFeed(host)) };
 }
 
 /** Asks for each room behind its position: up to three wait each by itself, more are asked for in turn. */
@@ -36,7 +38,7 @@ class PollFeed implements Feed {
   }
 
   probe(): Promise<boolean> {
-    return isThere(this.#host.api, this.#host.over);
+    return isThere(this.#host);
   }
 
   async #loop(rooms: string[], waits: boolean): Promise<void> {
@@ -68,9 +70,10 @@ class PollFeed implements Feed {
       return 0;
     }
     lane.failed = false;
-    if (answer.ok && answer.body) {
-      const { epoch, prev, seq, position, events } = answer.body;
-      rooms.set(room, String(position));
+    // What is not a page is not the server's answer: asking again at once would be a storm.
+    if (answer.ok && isPage(answer.body)) {
+      const { epoch, prev, seq, position, events } = answer.body as Page & { epoch?: unknown };
+      rooms.set(room, position);
       if (seq === prev) this.#host.say({ op: 'ping' });
       else this.#host.say({ op: 'page', room, epoch, prev, seq, position, events });
       return 0;
@@ -104,10 +107,12 @@ interface Lane {
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
+    const end = () => {
       clearTimeout(timer);
+      signal.removeEventListener('abort', end);
       resolve();
-    });
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
   });
 }

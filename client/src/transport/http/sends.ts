@@ -75,8 +75,20 @@ export class Sends {
       this.#needs.say({ op: 'ack', id, room, tag, seq, epoch, at, duplicate });
       return true;
     }
-    // An answer that is not the server's says nothing of what the server did.
+    // An answer that is not the server's says nothing of what the server did; but what is forbidden by something in
+    // between, or too large for it, will be so the next time, and must not hold up what is behind it.
     const refusal = problem(answer, 'outcome_unknown');
+    if (
+      refusal.code === 'outcome_unknown' &&
+      !answer.body &&
+      (answer.status === 403 || answer.status === 413)
+    ) {
+      Object.assign(refusal, {
+        code: 'network',
+        title: `Something on the way refused it (${answer.status}).`,
+        retryable: false,
+      });
+    }
     if (this.#needs.ends(refusal)) return false;
     if (!refusal.retryable) lane.next = Math.max(lane.next, n + 1);
     this.#refuse(frame, refusal);

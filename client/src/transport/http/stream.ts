@@ -1,5 +1,5 @@
 import type { Transport } from '../transport.js';
-import { problem } from './exchange.js';
+import { type Fetch, problem } from './exchange.js';
 import { type Feed, type FeedHost, HttpLink, isThere } from './link.js';
 import { type StreamEvent, streamParser } from './sse.js';
 
@@ -7,10 +7,12 @@ import { type StreamEvent, streamParser } from './sse.js';
 const COMMENT_MS = 15_000;
 /** A stream that has not said `ready` by then is held back on the way. */
 const READY_MS = 5_000;
+/** A stream that is silent for longer is dead, however well requests beside it are answered. */
+const SILENT_MS = COMMENT_MS + 5_000;
 
 /** Server-sent events as a transport: pages by one stream for all rooms, the rest by request. `api` is the API's root. */
-export function streamTransport(api: string): Transport {
-  return { dial: events => new HttpLink(api, events, COMMENT_MS, host => new StreamFeed(host)) };
+export function streamTransport(api: string, fetch: Fetch): Transport {
+  return { dial: events => new HttpLink(api, fetch, events, COMMENT_MS, host => new StreamFeed(host)) };
 }
 
 /** One stream for the rooms of a link. The rooms are those of its URL (SESS-4), so other rooms are another stream. */
@@ -43,8 +45,8 @@ class StreamFeed implements Feed {
 
   /** The stream's own connection answers, so a stream that the server has lost is found out (SESS-2). */
   async probe(): Promise<boolean> {
-    const { api, over } = this.#host;
-    if (!this.#ready) return isThere(api, over);
+    const { api, fetch, over } = this.#host;
+    if (!this.#ready) return isThere(this.#host);
     const { connection, secret } = this.#ready;
     const answer = await fetch(`${api}/v1/connections/${encodeURIComponent(connection)}`, {
       method: 'POST',
@@ -57,12 +59,12 @@ class StreamFeed implements Feed {
   }
 
   async #open(signal: AbortSignal): Promise<void> {
-    const { api, token, rooms, over } = this.#host;
+    const { api, fetch, token, rooms, over } = this.#host;
     const names = [...rooms.keys()];
     // One room's id is its position, that of several names them (SSE-4).
     const at = [...rooms].map(([room, position]) => (rooms.size === 1 ? position : `${room}=${position}`));
     const search = new URLSearchParams(names.map(room => ['room', room]));
-    this.#timer = setTimeout(() => this.#host.close(1006, 'buffered'), READY_MS);
+    this.#expect('buffered', READY_MS);
     try {
       const answer = await fetch(`${api}/v1/sse?${search}`, {
         headers: {
@@ -83,6 +85,7 @@ class StreamFeed implements Feed {
       for (;;) {
         const { done, value } = await reader.read();
         if (done) break;
+        if (this.#ready) this.#expect('', SILENT_MS);
         for (const event of parse(value)) if (!signal.aborted) this.#take(event);
       }
     } catch {
@@ -93,10 +96,18 @@ class StreamFeed implements Feed {
     else this.#host.close(1012, `going_away ${this.#retryMs}`); // SSE-10
   }
 
+  /** Ends the link where nothing comes in time. */
+  #expect(reason: string, ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#host.close(1006, reason), ms);
+  }
+
   /** The rooms were read a moment ago: which one is refused now, its next join tells. */
   #refused(refusal: Record<string, unknown> & { code: string }): void {
     clearTimeout(this.#timer);
     if (this.#host.ends(refusal)) return;
+    // More rooms than a stream may have would be refused each time (SSE-1): polls have no such bound.
+    if (refusal.code === 'limit_exceeded') this.#host.close(1006, refusal.code);
     const wait = Number(refusal.retry_after_ms ?? 0);
     this.#host.close(4002, `${refusal.code}${wait > 0 ? ` ${wait}` : ''}`);
   }
@@ -111,7 +122,7 @@ class StreamFeed implements Feed {
     const { rooms } = this.#host;
     const room = String(data.room);
     if (name === 'ready') {
-      clearTimeout(this.#timer);
+      this.#expect('', SILENT_MS);
       this.#ready = data as { connection: string; secret: string };
     } else if (name === 'page' && rooms.has(room)) {
       rooms.set(room, String(data.position));

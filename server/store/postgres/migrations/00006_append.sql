@@ -19,7 +19,8 @@
 --
 -- p_wait is for how many milliseconds at most it waits for each room that another transaction holds (0: as many as
 -- the session's lock_timeout says), and fails then; null: it does not wait. A room that it did not get is held:
--- nothing of it is judged or stored, and the others do not wait for it.
+-- nothing of it is judged or stored, and the others do not wait for it. So is one that does not exist and that
+-- another transaction is making, or that would be made by an author of whom another transaction makes one.
 --
 -- Where a room has no row and p_create is not set, or one came or went while others were waited for, nothing is done
 -- and heads is null: call again with it. Rows are made before any is locked, each step in order of names: the other
@@ -34,6 +35,37 @@
 -- The settings are part of the algorithm: a plan made while the tables were empty must not scan them when they
 -- are full, and compiling one costs more than running it.
 drop function roomlog.append(text[], text[], uuid[], text[], text[], boolean[], integer[]);
+
+-- What is being made has no row that others could find locked: to insert the same name would wait, with or without
+-- "on conflict". So who makes rooms locks their names first, and then their creators, by numbers. Two names may
+-- have one number: then one waits for the other, or is held, without need and for as long as a room is made.
+create function roomlog.lock_of_room(name text) returns integer language sql immutable
+return hashtext(name);
+
+create function roomlog.lock_of_creator(author text, kind text) returns integer language sql immutable
+return hashtext(kind || ':' || author);
+
+-- lock_made locks numbers of a class (1919708007: rooms, 1919708008: creators) until the transaction ends, in their order. It gives those
+-- that another transaction has, and waits for none; with p_wait it waits for each and gives none.
+-- +goose StatementBegin
+create function roomlog.lock_made(p_class integer, p_numbers integer[], p_wait boolean) returns integer[] language plpgsql volatile
+as $$
+declare
+  n    integer;
+  busy integer[] := '{}';
+begin
+  for n in select distinct x.n from unnest(p_numbers) as x (n) order by 1 loop
+    if p_wait then
+      perform pg_advisory_xact_lock(p_class, n);
+    elsif not pg_try_advisory_xact_lock(p_class, n) then
+      busy := busy || n;
+    end if;
+  end loop;
+  return busy;
+end
+$$;
+-- +goose StatementEnd
+
 -- +goose StatementBegin
 create function roomlog.append(
   p_names text[], p_counts integer[],
@@ -54,20 +86,26 @@ declare
   places  tid[];                 -- of the rooms' rows
   numbers integer[] := p_places; -- of each send among those of its room that are stored; null: it is not
   absent  boolean;
+  made    text[];                -- those that had no row
+  busy    integer[];
   refused integer[];
   moved   integer;
 begin
+  if p_wait > 0 then
+    perform set_config('lock_timeout', p_wait::text, true);
+  end if;
+
   if p_create then
+    select array_agg(s.name order by s.name) into made from unnest(p_names) as s (name)
+    where not exists (select from roomlog.rooms r where r.name = s.name);
+    busy := roomlog.lock_made(1919708007, array(select roomlog.lock_of_room(s.name) from unnest(made) as s (name)), p_wait is not null);
     insert into roomlog.rooms (name)
-    select s.name from unnest(p_names) as s (name)
-    where not exists (select from roomlog.rooms r where r.name = s.name) order by 1
+    select s.name from unnest(made) with ordinality as s (name, n)
+    where roomlog.lock_of_room(s.name) <> all (busy) order by s.n
     on conflict do nothing;
   end if;
 
   if p_wait is not null then
-    if p_wait > 0 then
-      perform set_config('lock_timeout', p_wait::text, true);
-    end if;
     perform from roomlog.rooms r where r.name = any (p_names) order by r.name for update;
   end if;
 
@@ -79,7 +117,7 @@ begin
     from roomlog.rooms r where r.name = any (p_names) order by r.name for update skip locked) x;
 
   if cardinality(got) is distinct from cardinality(p_names) then
-    if p_wait is not null or exists (select from unnest(p_names) as s (name) where not exists (select from roomlog.rooms r where r.name = s.name)) then
+    if p_wait is not null or not p_create and exists (select from unnest(p_names) as s (name) where not exists (select from roomlog.rooms r where r.name = s.name)) then
       heads := null;
       return;
     end if;
@@ -95,12 +133,25 @@ begin
   end if;
 
   if absent then
+    busy := roomlog.lock_made(1919708008, array(
+      select roomlog.lock_of_creator(s.author, split_part(r.name, ':', 1))
+      from unnest(p_rooms, p_authors, p_repeats) as s (room, author, repeat)
+      join roomlog.rooms r on r.name = names[s.room] and r.created_at is null
+      where s.repeat is not true), p_wait is not null);
+    if busy <> '{}' then
+      select array_agg(case when s.n <> all (h.rooms) then s.name end order by s.n) into names
+      from unnest(names) with ordinality as s (name, n), lateral (
+        select array(
+          select c.room from unnest(p_rooms, p_authors, p_repeats) as c (room, author, repeat)
+          join roomlog.rooms r on r.name = names[c.room] and r.created_at is null
+          where c.repeat is not true and roomlog.lock_of_creator(c.author, split_part(r.name, ':', 1)) = any (busy)) as rooms) h;
+    end if;
     select array_agg(names[s.room] order by s.n) from unnest(p_rooms) with ordinality as s (room, n) into outcomes;
     refused := roomlog.create_rooms(outcomes, p_authors,
       coalesce(p_repeats, array_fill(false, array[cardinality(p_rooms)])), p_limits);
     outcomes := null;
     -- A row that was made for nothing: only this transaction has seen it.
-    delete from roomlog.rooms r where r.name = any (names) and r.created_at is null and r.generation = 0;
+    delete from roomlog.rooms r where r.name = any (p_names) and r.created_at is null and r.generation = 0;
     select array_agg(r.id order by s.n), array_agg(r.ctid order by s.n), array_agg(coalesce(r.generation, case when s.name is null then -2 else -1 end) order by s.n),
       array_agg(coalesce(r.head, 0) order by s.n), array_agg(coalesce(r.head_mark, 0) order by s.n),
       array_agg(coalesce(r.floor, 0) order by s.n), array_agg(coalesce(r.floor_mark, 0) order by s.n)

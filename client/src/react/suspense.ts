@@ -1,0 +1,20 @@
+'use client';
+
+/**
+ * The twin of `roomlog/react` for Suspense: the same names, but `useRoom` and `useMessages` suspend until the room's first page is
+ * there. A room is always that of a `RoomProvider` of this entry, which attaches it and shows `fallback` meanwhile.
+ *
+ * @packageDocumentation
+ */
+export { RoomlogProvider, type RoomlogProviderProps, useClient } from './context.js';
+export {
+  type UseConnection,
+  type UseMessages,
+  type UseMessagesOptions,
+  type UseRoom,
+  useConnection,
+  useLostConnection,
+  useReadable,
+} from './hooks.js';
+export type { IsEqual } from './source.js';
+export { RoomProvider, type RoomProviderProps, useMessages, useRoom } from './suspending.js';

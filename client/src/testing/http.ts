@@ -1,0 +1,396 @@
+import type { Page } from '../protocol/frames.js';
+import { isRoom, parsePosition } from './grammar.js';
+import type { Follower, Hub, Identity } from './hub.js';
+import { type Log, pageSize } from './log.js';
+import { Lane, type Weather } from './network.js';
+import { type Frame, Peer, type PeerHost } from './peer.js';
+import { statusOf, type TestRefusal, wireFields } from './refusal.js';
+
+/** A request that came. */
+export interface TestRequest {
+  /** `GET`, `POST` and so on. */
+  readonly method: string;
+  /** The path below the server's address, without the query. */
+  readonly path: string;
+  /** What stood behind the `?`. */
+  readonly query: URLSearchParams;
+  /** The token is in `authorization`. */
+  readonly headers: Headers;
+  /** As JSON; undefined where there was none. */
+  readonly body: unknown;
+}
+
+type Fields = Record<string, unknown>;
+
+const isRefusal = (v: object): v is TestRefusal => 'code' in v;
+
+/** The HTTP side of the server (HTTP-1, POLL, SSE, SESS, ROOM-8 to ROOM-12). */
+export class Http {
+  readonly requests: TestRequest[] = [];
+  readonly #hub: Hub;
+  readonly #weather: Weather;
+  readonly #streams = new Map<string, Stream>();
+  #count = 0;
+
+  constructor(hub: Hub, weather: Weather) {
+    this.#hub = hub;
+    this.#weather = weather;
+  }
+
+  /** The streams that are open. */
+  get streams(): Iterable<Stream> {
+    return this.#streams.values();
+  }
+
+  /** As the global `fetch`, for any address. */
+  readonly fetch: typeof fetch = async (input, init) => {
+    const request = new Request(input, init);
+    const url = new URL(request.url);
+    const text = await request.text();
+    const asked: TestRequest = {
+      method: request.method,
+      path: decodeURIComponent(url.pathname),
+      query: url.searchParams,
+      headers: request.headers,
+      body: text === '' ? undefined : JSON.parse(text),
+    };
+    return new Promise<Response>((resolve, reject) => this.#carry(asked, init?.signal, resolve, reject));
+  };
+
+  /** There and back, through whatever the network does meanwhile. */
+  #carry(
+    asked: TestRequest,
+    signal: AbortSignal | null | undefined,
+    resolve: (answer: Response) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    const weather = this.#weather;
+    const over = new AbortController();
+    const line = { cut: () => fail(new TypeError('The test network was cut.')) };
+    const fail = (error: unknown) => {
+      weather.lines.delete(line);
+      over.abort();
+      reject(error);
+    };
+    weather.lines.add(line);
+    signal?.addEventListener('abort', () => fail(signal.reason));
+    if (signal?.aborted) fail(signal.reason);
+    else if (weather.isOffline) line.cut();
+    const { signal: gone } = over;
+    const there = new Lane();
+    if (weather.isHole) return; // nobody is told
+    there.carry(weather.delayMs(), async () => {
+      if (gone.aborted || weather.isHole) return;
+      this.requests.push(asked);
+      if (asked.method === 'POST' && asked.path.endsWith('/events') && weather.loses()) line.cut();
+      const answer = await this.#answer(asked, signal ?? undefined, gone);
+      there.carry(weather.delayMs(), () => {
+        if (gone.aborted || weather.isHole) return;
+        weather.lines.delete(line);
+        resolve(answer);
+      });
+    });
+  }
+
+  async #answer(asked: TestRequest, signal: AbortSignal | undefined, gone: AbortSignal): Promise<Response> {
+    const { method, path } = asked;
+    if (path === '/healthz') {
+      return Response.json({ status: 'ok', version: 'test', store: 'memory', durability: 'full' });
+    }
+    const [, stream] = /^\/v1\/connections\/([^/]+)$/.exec(path) ?? [];
+    if (stream !== undefined) return this.#command(asked, stream);
+    const who = this.#hub.identify(/^Bearer (.*)$/.exec(asked.headers.get('authorization') ?? '')?.[1] ?? '');
+    if (isRefusal(who)) return problem(who);
+    if (path === '/v1/rooms') return this.#list(asked, who);
+    if (path === '/v1/sse') return this.#stream(asked, who, signal);
+    const [, room = '', rest = ''] = /^\/v1\/rooms\/([^/]+)(?:\/(.+))?$/.exec(path) ?? [];
+    if (room === '') return problem({ code: 'not_found' });
+    const [what, user] = rest.split('/');
+    if (what === 'bans' && user) return this.#ban(asked, who, room, user);
+    const refusal = this.#hub.forbids(who, room, 'read');
+    if (refusal) return problem(refusal);
+    if (rest === '') return this.#room(method, room);
+    if (rest !== 'events') return problem({ code: 'not_found' });
+    if (method === 'POST') return this.#send(asked, who, room);
+    return method === 'GET' ? this.#read(asked, who, room, gone) : problem({ code: 'method_not_allowed' });
+  }
+
+  // ---- rooms ----
+
+  #list({ query }: TestRequest, who: Identity): Response {
+    const prefix = query.get('prefix') ?? '';
+    if (!/^[A-Za-z0-9_.:@-]*$/.test(prefix)) return problem({ code: 'bad_request', field: 'prefix' });
+    const limit = pageSize(Number(query.get('limit') ?? 0));
+    const after = query.get('after') ?? '';
+    const all = this.#hub
+      .rooms()
+      .filter(({ room }) => room.startsWith(prefix) && room > after && !this.#hub.forbids(who, room, 'read'));
+    const rooms = all.slice(0, limit).map(about);
+    return Response.json({ rooms, ...(all.length > limit && { next: rooms.at(-1)?.room }) });
+  }
+
+  #room(method: string, room: string): Response {
+    const log = this.#hub.log(room);
+    if (method === 'GET') return Response.json(about(log));
+    if (method === 'PUT') {
+      const status = log.createdAt === undefined ? 201 : 200;
+      log.createdAt ??= this.#hub.at();
+      return Response.json(about(log), { status });
+    }
+    if (method !== 'DELETE') return problem({ code: 'method_not_allowed' });
+    const deleted = this.#hub.remove(room);
+    return Response.json({ ...about(this.#hub.log(room)), deleted });
+  }
+
+  #ban({ method, body }: TestRequest, who: Identity, room: string, user: string): Response {
+    if (!isRoom(room)) return problem({ code: 'bad_room', field: 'room' });
+    const { for: hours = '', reason } = (body ?? {}) as { for?: string; reason?: string };
+    this.#hub.ban(room, user, method === 'PUT');
+    if (method !== 'PUT') return new Response(null, { status: 204 });
+    const at = this.#hub.at();
+    const ms = Number.parseInt(hours, 10) * 3_600_000;
+    const until = new Date(Date.parse(at) + ms || 0).toISOString().replace('Z', '000Z');
+    return Response.json({ room, user, ...(ms && { until }), reason, by: who.user, at });
+  }
+
+  // ---- events ----
+
+  #send({ body }: TestRequest, who: Identity, room: string): Response {
+    const { tag, type, data } = (body ?? {}) as { tag: string; type: string; data: unknown };
+    const forbidden = this.#hub.forbids(who, room, 'send');
+    if (forbidden) return problem(forbidden);
+    const outcome = this.#hub.send({ room, author: who.user, tag, type, data });
+    if ('refusal' in outcome) return problem(outcome.refusal);
+    const { event, epoch, duplicate } = outcome;
+    const { room: id, ...rest } = event;
+    return Response.json(
+      { room: id, epoch, ...rest, ...(duplicate && { duplicate }) },
+      { status: duplicate ? 200 : 201 },
+    );
+  }
+
+  async #read({ query }: TestRequest, who: Identity, room: string, gone: AbortSignal): Promise<Response> {
+    const anchors = ['after', 'before', 'around'].filter(name => query.has(name));
+    if (anchors.length > 1) return problem({ code: 'bad_request', field: anchors[1] as string });
+    const anchor = anchors[0] ?? 'after';
+    const at = query.get(anchor) ?? '0';
+    const limit = query.get('limit');
+    if (limit !== null && !/^[1-9]\d*$/.test(limit)) return problem({ code: 'bad_request', field: 'limit' });
+    const size = pageSize(Number(limit ?? 0));
+    const give = (log: Log, page: Page) => Response.json({ room, ...log.bounds, ...page });
+    const log = this.#hub.log(room);
+    if (anchor !== 'after') {
+      if (!/^\d+$/.test(at)) return problem({ code: 'bad_request', field: anchor });
+      return give(log, anchor === 'before' ? before(log, Number(at), size) : around(log, Number(at), size));
+    }
+    const place = parsePosition(at);
+    if (!place) return problem({ code: 'bad_position', field: 'after' });
+    const wait = Math.min(55, Number(query.get('wait') ?? 0)) * 1_000;
+    if (wait > 0 && log.refuses(place) === undefined && place.seq === log.head)
+      await this.#growth(who, room, wait, gone);
+    const refusal = this.#hub.forbids(who, room, 'read');
+    if (refusal) return problem(refusal);
+    const now = this.#hub.log(room);
+    const reason = place.epoch === undefined && now !== log ? 'epoch' : now.refuses(place);
+    if (reason) return problem({ code: 'reset', field: 'after' }, { reason, ...now.bounds }); // RESET-5
+    return give(now, now.span(place.seq, place.seq + size));
+  }
+
+  /** Resolves when something about the room has changed, or the time is up (POLL-6). */
+  #growth(who: Identity, room: string, ms: number, gone: AbortSignal): Promise<void> {
+    return new Promise(resolve => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#hub.followers.delete(follower);
+        resolve();
+      };
+      const follower: Follower = { who, look: changed => changed === room && done(), end: done };
+      const timer = setTimeout(done, ms);
+      gone.addEventListener('abort', done);
+      this.#hub.followers.add(follower);
+    });
+  }
+
+  // ---- streams ----
+
+  #stream(
+    { query, headers }: TestRequest,
+    who: Identity,
+    signal: AbortSignal | undefined,
+  ): Promise<Response> | Response {
+    const rooms = query.getAll('room');
+    if (rooms.length === 0) return problem({ code: 'bad_request', field: 'room' });
+    const given = positions(rooms, headers.get('last-event-id') ?? query.get('after') ?? '');
+    for (const room of rooms) {
+      const refusal = this.#hub.forbids(who, room, 'read');
+      if (refusal) return problem(refusal);
+      const at = given.get(room);
+      if (at !== undefined && !parsePosition(at))
+        return problem({ code: 'bad_position', field: 'Last-Event-ID' });
+    }
+    if (this.#weather.blocks('sse')) return new Promise(() => {});
+    const id = `s${++this.#count}`;
+    const stream = new Stream(this.#hub, this.#weather, who, () => this.#streams.delete(id));
+    this.#streams.set(id, stream);
+    return stream.open(id, rooms, given, signal);
+  }
+
+  #command({ body, headers }: TestRequest, id: string): Response {
+    const stream = this.#streams.get(id);
+    if (!stream || headers.get('authorization') !== `Bearer ${id}-secret`)
+      return problem({ code: 'not_found' });
+    const answer = stream.command(JSON.stringify(body));
+    if (!answer) return new Response(null, { status: 204 });
+    const { op, code, duplicate } = answer;
+    const status =
+      op === 'error' ? statusOf({ code: code as 'internal' }) : op === 'ack' && !duplicate ? 201 : 200;
+    return Response.json(answer, { status });
+  }
+}
+
+/** One stream: a peer whose pages are events, and which goes on after a reset by itself (SSE-7). */
+export class Stream implements PeerHost {
+  readonly peer: Peer;
+  readonly #hub: Hub;
+  readonly #weather: Weather;
+  readonly #ended: () => void;
+  readonly #lane = new Lane();
+  readonly #at = new Map<string, string>();
+  #bytes: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #comments: ReturnType<typeof setInterval> | undefined;
+  #answer: Frame | undefined;
+  #isOver = false;
+
+  constructor(hub: Hub, weather: Weather, who: Identity, ended: () => void) {
+    this.#hub = hub;
+    this.#weather = weather;
+    this.#ended = ended;
+    this.peer = new Peer(hub, this);
+    this.peer.who = who;
+  }
+
+  open(id: string, rooms: string[], given: Map<string, string>, signal: AbortSignal | undefined): Response {
+    const body = new ReadableStream<Uint8Array>({
+      start: bytes => {
+        this.#bytes = bytes;
+      },
+      cancel: () => this.cut(),
+    });
+    signal?.addEventListener('abort', () => this.cut());
+    this.#weather.lines.add(this);
+    this.#comments = setInterval(() => this.#write(': \n\n'), 15_000); // SSE-9
+    for (const room of rooms)
+      this.#at.set(room, given.get(room) ?? this.#hub.log(room).position(this.#hub.log(room).head));
+    this.#event('ready', { connection: id, secret: `${id}-secret` });
+    for (const room of rooms) this.#begin(room);
+    return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
+  }
+
+  #begin(room: string): void {
+    const place = parsePosition(this.#at.get(room) as string);
+    const log = this.#hub.log(room);
+    const reason = place && log.refuses(place);
+    if (!place || reason) this.peer.reset(room, reason ?? 'epoch');
+    else this.peer.follow(room, place.seq);
+  }
+
+  /** A command to the stream (SESS-1); gives the answer, where there is one. */
+  command(text: string): Frame | undefined {
+    this.#answer = undefined;
+    this.peer.take(text);
+    return this.#answer;
+  }
+
+  say(frame: Frame): void {
+    const { op, ...data } = frame;
+    const room = String(frame.room);
+    if (op === 'page') {
+      this.#at.set(room, String(frame.position));
+      this.#event(op, data);
+    } else if (op === 'reset') {
+      const log = this.#hub.log(room);
+      const { prev } = log.latest(pageSize(undefined));
+      this.#at.set(room, log.position(prev));
+      this.#event(op, data);
+      this.peer.follow(room, prev);
+    } else if (op === 'error' && frame.id === undefined && this.#at.has(room)) {
+      this.close(); // ACC-4: with the first of its rooms
+    } else this.#answer = frame;
+  }
+
+  /** Ends it; a server that stops says when to come back (SSE-10). */
+  close(_code?: number, reason = ''): void {
+    const [, wait] = / (\d+)$/.exec(reason) ?? [];
+    if (wait !== undefined) this.#write(`retry: ${wait}\n\n`);
+    this.#lane.carry(this.#weather.delayMs(), () => {
+      if (this.#bytes && !this.#isOver) this.#bytes.close();
+      this.#over();
+    });
+    this.peer.gone();
+  }
+
+  taking(): void {}
+
+  cut(): void {
+    if (this.#isOver) return;
+    this.#over();
+    this.#bytes?.error(new TypeError('The test network was cut.'));
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    clearInterval(this.#comments);
+    this.peer.gone();
+    this.#weather.lines.delete(this);
+    this.#ended();
+  }
+
+  #event(name: string, data: Fields): void {
+    const ids = [...this.#at].map(([room, at]) => (this.#at.size === 1 ? at : `${room}=${at}`));
+    this.#write(`event: ${name}\nid: ${ids.join(',')}\ndata: ${JSON.stringify(data)}\n\n`);
+  }
+
+  #write(text: string): void {
+    if (this.#weather.isHole) return;
+    this.#lane.carry(this.#weather.delayMs(), () => {
+      if (!this.#isOver && !this.#weather.isHole) this.#bytes?.enqueue(new TextEncoder().encode(text));
+    });
+  }
+}
+
+function problem(refusal: TestRefusal, more: object = {}): Response {
+  const status = statusOf(refusal);
+  const type = `/errors#${refusal.code}`;
+  return Response.json(
+    { type, status, ...wireFields(refusal), ...more, request_id: 'test' },
+    { status, headers: { 'content-type': 'application/problem+json' } },
+  );
+}
+
+/** A room as GET, PUT, DELETE and lists tell of it (ROOM-12). */
+function about(log: Log): Fields & { room: string } {
+  const { room, createdAt } = log;
+  return { room, ...log.bounds, ...(createdAt && { created_at: createdAt }), retention: {} };
+}
+
+/** The newest events below a seq (POLL-5). */
+function before(log: Log, seq: number, size: number): Page {
+  const last = Math.min(seq - 1, log.head);
+  return log.span(last - size, last);
+}
+
+/** The events on both sides of a seq (POLL-5). */
+function around(log: Log, seq: number, size: number): Page {
+  const bottom = log.floor - 1;
+  const prev = Math.min(Math.max(seq - 1 - Math.floor(size / 2), bottom), log.head);
+  const last = Math.min(prev + size, log.head);
+  return log.span(last - size, last);
+}
+
+/** The positions that the id of a stream's event names (SSE-4): for one room it is the position itself. */
+function positions(rooms: readonly string[], id: string): Map<string, string> {
+  if (id === '') return new Map();
+  if (rooms.length === 1 && !id.includes('=')) return new Map([[rooms[0] as string, id]]);
+  const pairs = id.split(',').map(pair => pair.split('=') as [string, string]);
+  return new Map(pairs.filter(([room]) => rooms.includes(room)));
+}

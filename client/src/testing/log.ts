@@ -1,0 +1,117 @@
+import type { ResetReason } from '../protocol/codes.js';
+import type { Page, WireEvent } from '../protocol/frames.js';
+import type { Place } from './grammar.js';
+
+/** What of a send is remembered by its tag (TAG-3). */
+interface Remembered {
+  event: WireEvent;
+  /** What the sender sent: type and data as JSON. */
+  sent: string;
+}
+
+/** The most events of a page (JOIN-3). */
+const MAX_PAGE = 500;
+
+/** How many events a page has that was asked for with this limit (JOIN-3, POLL-3). */
+export const pageSize = (limit: number | undefined): number => Math.min(limit || 100, MAX_PAGE);
+
+/** What a send would store, for comparing repeats. */
+export const sentAs = (type: string, data: unknown): string => JSON.stringify([type, data]);
+
+let marks = 0;
+
+/** A mark as a store draws them: never the same twice (POS-4). */
+function newMark(): string {
+  marks++;
+  return (Math.imul(marks, 0x9e3779b1) >>> 0 || 1).toString(16).padStart(8, '0');
+}
+
+/** One numbering of one room: its events, each with its mark, and what was sent under which tag. */
+export class Log {
+  readonly room: string;
+  readonly epoch: string;
+  /** When the room came to exist, RFC 3339; undefined while nobody has made it or written to it (ROOM-8). */
+  createdAt: string | undefined;
+  floor = 1;
+  /** The events from the floor on. */
+  events: WireEvent[] = [];
+  /** By seq, also of events that were pruned (RET-1). */
+  readonly #marks: string[] = [];
+  readonly #tags = new Map<string, Remembered>();
+
+  constructor(room: string, epoch: string) {
+    this.room = room;
+    this.epoch = epoch;
+  }
+
+  get head(): number {
+    return this.floor - 1 + this.events.length;
+  }
+
+  /** The position of a seq (POS-2). */
+  position(seq: number): string {
+    return seq === 0 ? `${this.epoch}:0` : `${this.epoch}:${seq}:${this.#marks[seq]}`;
+  }
+
+  /** Stores an event. */
+  append(event: Omit<WireEvent, 'room' | 'seq'>, sent: string): WireEvent {
+    const stored = { room: this.room, seq: this.head + 1, ...event };
+    this.createdAt ??= event.at;
+    this.events.push(stored);
+    this.#marks[stored.seq] = newMark();
+    this.#tags.set(`${stored.tag} ${stored.author}`, { event: stored, sent });
+    return stored;
+  }
+
+  /** What an author sent under a tag (TAG-5). */
+  find(author: string, tag: string): Remembered | undefined {
+    return this.#tags.get(`${tag} ${author}`);
+  }
+
+  /** Forgets the events below a floor; head, marks and tags stay (RET-1, TAG-7). */
+  prune(floor: number): void {
+    const to = Math.min(Math.max(floor, this.floor), this.head + 1);
+    this.events = this.events.slice(to - this.floor);
+    this.floor = to;
+  }
+
+  /** The same room under another numbering, with the oldest events up to `head`. */
+  renumbered(epoch: string, head: number): Log {
+    const next = new Log(this.room, epoch);
+    next.floor = this.floor;
+    next.createdAt = this.createdAt;
+    for (const event of this.events) {
+      if (event.seq > head) break;
+      const known = this.find(event.author, event.tag);
+      next.append(event, known?.sent ?? sentAs(event.type, event.data));
+    }
+    return next;
+  }
+
+  /** Why a position cannot be continued (RESET-1); undefined if it can. `replay` is the most events to catch up on. */
+  refuses({ epoch, seq, mark }: Place, replay = Number.POSITIVE_INFINITY): ResetReason | undefined {
+    if (epoch !== undefined && epoch !== this.epoch) return 'epoch';
+    if (seq > this.head) return 'ahead';
+    if (seq < this.floor - 1) return 'pruned';
+    if (this.head - seq > replay) return 'too_far';
+    return mark !== undefined && mark !== this.#marks[seq] ? 'diverged' : undefined;
+  }
+
+  /** The events of `(prev, seq]`, as far as they are there (PAGE-1). */
+  span(prev: number, seq: number): Page {
+    const from = Math.min(Math.max(prev, this.floor - 1), this.head);
+    const to = Math.min(Math.max(seq, from), this.head);
+    const events = this.events.slice(from - this.floor + 1, to - this.floor + 1);
+    return { prev: from, seq: to, position: this.position(to), events };
+  }
+
+  /** The page that begins `limit` events before the head (JOIN-3). */
+  latest(limit: number): Page {
+    return this.span(this.head - limit, this.head);
+  }
+
+  /** What every answer about a room says of it. */
+  get bounds(): { epoch: string; floor: number; head: number } {
+    return { epoch: this.epoch, floor: this.floor, head: this.head };
+  }
+}
