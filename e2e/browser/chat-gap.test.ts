@@ -45,7 +45,7 @@ async function rendererOf(chat: Chat): Promise<number> {
   const before = await processes(session);
   // The one that works while the page does.
   await chat.page.evaluate(mark => {
-    const until = performance.now() + 400;
+    const until = performance.now() + 1_200; // longer than anything else works here
     while (performance.now() < until) document.title = mark;
   }, mark);
   const after = await processes(session);
