@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['browser/**/*.test.ts'],
-    // One server and one browser at a time: two cores are what a small machine has.
-    fileParallelism: false,
+    // Two files at a time, each with its own server and browser: they mostly wait, and two cores are what a small machine has.
+    maxWorkers: 2,
     testTimeout: 90_000,
     hookTimeout: 60_000,
   },

@@ -1,4 +1,4 @@
-import { type ComponentProps, type RefObject, useState } from 'react';
+import { type ComponentProps, type RefObject, useEffect, useState } from 'react';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
 import type { Message } from 'roomlog';
 import type { Body } from '../guest/guest.ts';
@@ -42,7 +42,7 @@ export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle
   // until the newest end was reached. A function would not do: the list asks it about new rows, not about higher ones.
   const [follows, setFollows] = useState(stretch.isLive);
   if (follows && !stretch.isLive) setFollows(false);
-  const { atEnd, scroller } = useEnd(onAtEnd);
+  const { atEnd, scroller } = useEnd(onAtEnd, follows);
   return (
     <Virtuoso<ChatRow, Context>
       key={`${roomId} ${jump?.count ?? ''} ${anchor.generation}`}
@@ -138,39 +138,75 @@ function useMinute(clock: ServerClock): number {
 
 /**
  * Tells `told` at once that the end was reached, and that it was left when that is still so a little later. Whoever is at
- * the end stays there when the box changes size: a phone's keyboard, a rotated screen.
+ * the end and goes along with it (`follows`) leaves it by scrolling up alone: not when the box changes size (a phone's keyboard, a
+ * rotated screen), nor when more comes at once than the list keeps up with.
  */
-function useEnd(told: (atEnd: boolean) => void) {
-  const [end] = useState(() => {
-    let isAtEnd = false;
-    let leaving: ReturnType<typeof setTimeout>;
-    let tell = told;
-    let box: HTMLElement | null = null;
-    // Not by the list: it does not know its new height yet.
-    const watching = new ResizeObserver(() => {
-      if (isAtEnd && box) box.scrollTop = box.scrollHeight;
-    });
-    const set = (next: boolean) => {
-      isAtEnd = next;
-      tell(next);
-    };
-    return {
-      atEnd: (next: boolean) => {
-        clearTimeout(leaving);
-        if (next) set(true);
-        else leaving = setTimeout(() => set(false), settleMs);
-      },
-      scroller: (next: HTMLElement | Window | null) => {
-        watching.disconnect();
-        clearTimeout(leaving);
-        box = next instanceof HTMLElement ? next : null;
-        if (box) watching.observe(box);
-      },
-      hear: (next: typeof told) => {
-        tell = next;
-      },
-    };
-  });
-  end.hear(told);
+function useEnd(told: (atEnd: boolean) => void, follows: boolean) {
+  const [end] = useState(() => new End());
+  useEffect(() => end.hear(told, follows));
   return end;
+}
+
+class End {
+  #isAtEnd = false;
+  #follows = false;
+  #tell: (atEnd: boolean) => void = () => {};
+  #box: HTMLElement | undefined;
+  /** Where the box was scrolled to, and whether it was scrolled up since it was at the end. */
+  #top = 0;
+  #wentUp = false;
+  #leaving: ReturnType<typeof setTimeout> | undefined;
+  // Not by the list: it does not know its new height yet.
+  readonly #watching = new ResizeObserver(() => this.#isAtEnd && this.#toEnd());
+
+  hear(tell: (atEnd: boolean) => void, follows: boolean): void {
+    this.#tell = tell;
+    this.#follows = follows;
+  }
+
+  readonly atEnd = (is: boolean): void => {
+    clearTimeout(this.#leaving);
+    if (is) {
+      this.#wentUp = false;
+      this.#set(true);
+      return;
+    }
+    if (this.#isAtEnd && this.#follows && !this.#wentUp) this.#toEnd();
+    this.#leaving = setTimeout(() => this.#left(), settleMs);
+  };
+
+  readonly scroller = (next: HTMLElement | Window | null): void => {
+    this.#watching.disconnect();
+    clearTimeout(this.#leaving);
+    this.#box?.removeEventListener('scroll', this.#scrolled);
+    this.#box = next instanceof HTMLElement ? next : undefined;
+    if (!this.#box) return;
+    this.#top = this.#box.scrollTop;
+    this.#box.addEventListener('scroll', this.#scrolled, { passive: true });
+    this.#watching.observe(this.#box);
+  };
+
+  readonly #scrolled = (): void => {
+    const { scrollTop } = this.#box as HTMLElement;
+    if (scrollTop < this.#top) this.#wentUp = true;
+    this.#top = scrollTop;
+  };
+
+  #left(): void {
+    if (!this.#follows || this.#wentUp) {
+      this.#set(false);
+      return;
+    }
+    this.#toEnd();
+    this.#leaving = setTimeout(() => this.#left(), settleMs); // until the list says that it is there
+  }
+
+  #toEnd(): void {
+    if (this.#box) this.#box.scrollTop = this.#box.scrollHeight;
+  }
+
+  #set(isAtEnd: boolean): void {
+    this.#isAtEnd = isAtEnd;
+    this.#tell(isAtEnd);
+  }
 }
