@@ -98,6 +98,14 @@ func (c *conn) reset() {
 	c.cancel()
 }
 
+// expires is when the connection is too old for fault; zero: never.
+func (c *conn) expires(fault *setFault) time.Time {
+	if fault.Kind != Expire {
+		return time.Time{}
+	}
+	return c.opened.Add(fault.Age)
+}
+
 // className is the class of the connection, "" while it is unknown.
 func (c *conn) className() string {
 	if class := c.class.Load(); class != nil {

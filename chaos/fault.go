@@ -25,6 +25,9 @@ const (
 	Delay Kind = "delay"
 	// Throttle lets at most Rate bytes per second pass, per connection and direction.
 	Throttle Kind = "throttle"
+	// Expire resets each connection when it has been open for Age, as proxies do that let none
+	// live longer.
+	Expire Kind = "expire"
 	// Refuse resets new connections; those that are there go on.
 	Refuse Kind = "refuse"
 )
@@ -42,13 +45,13 @@ const (
 // Fault is what a proxy does to the connections of one class.
 //
 // As JSON it is {"kind":"delay","class":"/v1/ws","direction":"down","delay_ms":200,"jitter_ms":50},
-// with "bytes" and "times" for cut-after and "rate" for throttle.
+// with "bytes" and "times" for cut-after, "rate" for throttle and "age_ms" for expire.
 type Fault struct {
 	Kind Kind
 	// Class limits the fault to connections whose first HTTP request has a path that starts so,
 	// such as "/v1/ws". Empty: all connections. Where several match, the longest class counts.
 	Class string
-	// Direction limits the fault to one way; empty means both. Not for cut and refuse.
+	// Direction limits the fault to one way; empty means both. Not for cut, expire and refuse.
 	Direction Direction
 	// Bytes, for cut-after, are let through in each direction that the fault covers, counted
 	// from when the fault was set or the connection began, whichever came later.
@@ -59,15 +62,20 @@ type Fault struct {
 	Delay, Jitter time.Duration
 	// Rate, for throttle, is in bytes per second.
 	Rate int64
+	// Age, for expire, is how long a connection may be open.
+	Age time.Duration
 }
 
 // Validate says in one sentence what is wrong with f, or returns nil.
 func (f Fault) Validate() error {
 	switch f.Kind {
 	case Healthy, Blackhole:
-	case Cut, Refuse:
+	case Cut, Expire, Refuse:
 		if f.Direction != "" {
 			return fmt.Errorf("%s has no direction", f.Kind)
+		}
+		if f.Kind == Expire && f.Age <= 0 {
+			return fmt.Errorf("expire needs an age above 0")
 		}
 		if f.Kind == Refuse && f.Class != "" {
 			return fmt.Errorf("refuse has no class: a connection is refused before it has asked for anything")
@@ -95,7 +103,7 @@ func (f Fault) Validate() error {
 }
 
 var kindNames = strings.Join([]string{
-	string(Cut), string(CutAfter), string(Blackhole), string(Delay), string(Throttle), string(Refuse), string(Healthy),
+	string(Cut), string(CutAfter), string(Blackhole), string(Delay), string(Throttle), string(Expire), string(Refuse), string(Healthy),
 }, ", ")
 
 // covers reports whether f does something to bytes that travel in direction d.
@@ -114,6 +122,8 @@ func (f Fault) String() string {
 		}
 	case Throttle:
 		s += fmt.Sprintf(" %d", f.Rate)
+	case Expire:
+		s += " " + f.Age.String()
 	}
 	if f.Direction != "" {
 		s += " " + string(f.Direction)
@@ -137,6 +147,7 @@ type wireFault struct {
 	DelayMS   float64   `json:"delay_ms,omitempty"`
 	JitterMS  float64   `json:"jitter_ms,omitempty"`
 	Rate      int64     `json:"rate,omitempty"`
+	AgeMS     float64   `json:"age_ms,omitempty"`
 }
 
 // MarshalJSON writes f in its JSON form.
@@ -145,6 +156,7 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 		Kind: f.Kind, Class: f.Class, Direction: f.Direction, Bytes: f.Bytes, Times: f.Times, Rate: f.Rate,
 		DelayMS:  float64(f.Delay) / float64(time.Millisecond),
 		JitterMS: float64(f.Jitter) / float64(time.Millisecond),
+		AgeMS:    float64(f.Age) / float64(time.Millisecond),
 	})
 }
 
@@ -157,13 +169,14 @@ func (f *Fault) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	const longest = float64(24 * time.Hour / time.Millisecond)
-	if w.DelayMS > longest || w.JitterMS > longest {
-		return fmt.Errorf("a delay is at most %g ms", longest)
+	if w.DelayMS > longest || w.JitterMS > longest || w.AgeMS > longest {
+		return fmt.Errorf("a delay or an age is at most %g ms", longest)
 	}
 	*f = Fault{
 		Kind: w.Kind, Class: w.Class, Direction: w.Direction, Bytes: w.Bytes, Times: w.Times, Rate: w.Rate,
 		Delay:  time.Duration(w.DelayMS * float64(time.Millisecond)),
 		Jitter: time.Duration(w.JitterMS * float64(time.Millisecond)),
+		Age:    time.Duration(w.AgeMS * float64(time.Millisecond)),
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func TestHandler(t *testing.T) {
 
 func TestHandlerRefuses(t *testing.T) {
 	p := newPair(t)
-	for _, body := range []string{"", "{", `{"kind":"burn"}`, `{"kind":"blackhole","speed":1}`, `{"kind":"delay","delay_ms":1e300}`, `{"kind":"throttle"}`} {
+	for _, body := range []string{"", "{", `{"kind":"burn"}`, `{"kind":"blackhole","speed":1}`, `{"kind":"delay","delay_ms":1e300}`, `{"kind":"throttle"}`, `{"kind":"expire"}`, `{"kind":"expire","age_ms":1e300}`} {
 		if code, _ := command(t, p, "POST", "/fault", body); code != http.StatusBadRequest {
 			t.Errorf("%q: status %d", body, code)
 		}

@@ -80,7 +80,15 @@ func (l *line) run() {
 			}
 			continue
 		}
+		expires := l.conn.expires(fault)
+		if !expires.IsZero() && !time.Now().Before(expires) {
+			l.conn.reset()
+			return
+		}
 		due, more := l.deliver(set, fault)
+		if due.IsZero() {
+			due = expires
+		}
 		switch {
 		case !more:
 			return

@@ -378,6 +378,31 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
+func TestExpire(t *testing.T) {
+	p := newPair(t)
+	const age = 50 * time.Millisecond
+	p.set(Fault{Kind: Expire, Age: age})
+	start := time.Now()
+	client, server := p.open()
+	write(t, client, "young")
+	wantRead(t, server, "young")
+	write(t, server, "young too")
+	wantRead(t, client, "young too")
+	wantBroken(t, client)
+	wantBroken(t, server)
+	if took := time.Since(start); took < age {
+		t.Errorf("reset after %v, before the age of %v", took, age)
+	}
+
+	p.set(Fault{Kind: Expire, Age: time.Hour})
+	client, server = p.openThrough()
+	p.set(Fault{Kind: Expire, Age: time.Nanosecond, Class: "/v1/ws"})
+	write(t, client, "of no class")
+	wantRead(t, server, "of no class")
+	p.set(Fault{Kind: Expire, Age: time.Nanosecond}) // it is too old already
+	wantBroken(t, client)
+}
+
 func TestRefuse(t *testing.T) {
 	p := newPair(t)
 	client, server := p.open()

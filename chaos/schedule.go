@@ -88,6 +88,7 @@ func (p *pending) take(rng *rand.Rand, ends map[string]Step) Step {
 	act.Fault.Bytes = drawInt(c.bytes, rng)
 	act.Fault.Delay = c.delay.draw(rng)
 	act.Fault.Rate = drawInt(c.rate, rng)
+	act.Fault.Age = c.age.draw(rng)
 	lasts := c.lasts.draw(rng)
 	switch {
 	case c.healed:

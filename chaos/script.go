@@ -30,6 +30,7 @@ type choice struct {
 	bytes  [2]int64
 	delay  span
 	rate   [2]int64
+	age    span
 	lasts  span // zero: until something replaces it
 	healed bool // `heal` instead of a fault
 }
@@ -63,8 +64,8 @@ func drawInt(r [2]int64, rng *rand.Rand) int64 {
 //	at 20s heal                                end all faults
 //	until 60s                                  the schedule ends, healed; without it, what has no end stays
 //
-// Faults: cut, cut-after BYTES, blackhole, delay TIME [jitter TIME], throttle BYTES_PER_S, refuse,
-// healthy; then, as they apply, up or down, times N, class /PATH, for TIME. A-B draws between the two.
+// Faults: cut, cut-after BYTES, blackhole, delay TIME [jitter TIME], throttle BYTES_PER_S, expire TIME,
+// refuse, healthy; then, as they apply, up or down, times N, class /PATH, for TIME. A-B draws between the two.
 func ParseScript(text string) (*Script, error) {
 	s := &Script{Seed: 1}
 	for i, line := range strings.Split(text, "\n") {
@@ -179,7 +180,7 @@ func parseChoice(words []string) (choice, error) {
 func (c *choice) parseAmount(words []string) ([]string, error) {
 	var err error
 	switch c.fault.Kind {
-	case CutAfter, Delay, Throttle:
+	case CutAfter, Delay, Throttle, Expire:
 		if len(words) == 0 {
 			return nil, fmt.Errorf("%s needs a number", c.fault.Kind)
 		}
@@ -196,6 +197,9 @@ func (c *choice) parseAmount(words []string) ([]string, error) {
 	case Throttle:
 		c.rate, err = parseRange(words[0])
 		c.fault.Rate = c.rate[0]
+	case Expire:
+		c.age, err = parseSpan(words[0])
+		c.fault.Age = c.age[0]
 	}
 	return words[1:], err
 }

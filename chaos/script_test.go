@@ -23,6 +23,9 @@ func TestScriptErrors(t *testing.T) {
 		"at 2s cut-after 9-3":            "is no number of bytes",
 		"at 2s delay":                    "delay needs a number",
 		"at 2s throttle 0":               "rate above 0",
+		"at 2s expire":                   "expire needs a number",
+		"at 2s expire 0s":                "an age above 0",
+		"at 2s expire 1s down":           "expire has no direction",
 		"at 2s cut for 3s":               "only a fault that lasts",
 		"at 2s blackhole sideways":       `what does "sideways" mean here`,
 		"at 2s blackhole times 3":        `what does "times" mean here`,
@@ -69,11 +72,12 @@ func TestScriptSteps(t *testing.T) {
 		at 7s heal
 		at 7500ms throttle 4096 for 10s
 		at 8s refuse             # takes the throttle's place, so the throttle's end is left out
+		at 8500ms expire 30s class /v1/sse
 		until 10s`, 100)
 	want := []string{
 		"2s blackhole", "2.5s end of line 2", "3s cut-after 120 down times 1", "5s cut",
 		"6s cut-after 120 down times 1", "6s delay 200ms jitter 20ms up class /v1/ws", "7s heal",
-		"7.5s throttle 4096", "8s refuse", "9s cut-after 120 down times 1", "10s heal",
+		"7.5s throttle 4096", "8s refuse", "8.5s expire 30s class /v1/sse", "9s cut-after 120 down times 1", "10s heal",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("steps\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

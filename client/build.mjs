@@ -27,7 +27,7 @@ const together = {
   'roomlog/react and its twin': { entries: ['react/index', 'react/suspense'], budget: 4 * KIB },
 };
 /** The budget of what is loaded when it is needed, each way of it as a whole. */
-const LAZY_BUDGET = 4 * KIB;
+const LAZY_BUDGET = 4.5 * KIB;
 /** The entry itself, not a chunk that both share: that would be one more file for those who never load `roomlog/testing`. */
 const apartFromIndex = {
   name: 'apart-from-index',
@@ -75,7 +75,7 @@ async function sizes() {
     const atOnce = closure(metafile.outputs, `dist/${out}.js`, lazy);
     check(name, sum(atOnce), budget);
     for (const path of lazy) {
-      const later = [...closure(metafile.outputs, path, new Set())].filter(each => !atOnce.has(each));
+      const later = [...closure(metafile.outputs, path, lazy)].filter(each => !atOnce.has(each));
       check(`${name}, later ${metafile.outputs[path].entryPoint}`, sum(later), LAZY_BUDGET);
     }
   }

@@ -120,6 +120,36 @@ describe('connection', () => {
     expect(client.status.get().reason?.code).toBe('unauthenticated');
   });
 
+  it('asks for a token before every connection', async () => {
+    const reasons: string[] = [];
+    const token = async ({ reason }: { reason: string }) => `t${reasons.push(reason)}`;
+    const { network, client } = setUp({ token });
+    void client.connect();
+    await pass(0);
+    network.last.welcome().end(1006);
+    await pass(125);
+    expect(network.last.accept().take('hello').token).toBe('t2');
+    network.last.end(1012, 'going_away');
+    await pass(1_000);
+    expect(network.last.accept().take('hello').token).toBe('t3');
+    expect(reasons).toEqual(['connect', 'connect', 'connect']);
+    await client.close();
+  });
+
+  it('waits as long as the error before a close says (CLOSE-3)', async () => {
+    const { network, client } = await connected();
+    network.last.say({
+      op: 'error',
+      code: 'overloaded',
+      title: 'Too much.',
+      retryable: true,
+      retry_after_ms: 5_000,
+    });
+    network.last.end(4002, 'overloaded');
+    expect(client.status.get().reason?.code).toBe('overloaded');
+    expect((client.status.get().retryAt as number) - Date.now()).toBe(5_000);
+  });
+
   it('tries the token callback again unless it says that there is no use', async () => {
     let answer: () => Promise<string> = () => Promise.reject(new Error('no network'));
     const { network, client, state } = setUp({ token: () => answer() });
@@ -226,7 +256,9 @@ describe('connection', () => {
     await pass(12_000);
     expect(said).toEqual([]);
     network.last.end();
-    await pass(5_000);
+    await pass(4_999);
+    expect(said).toEqual([]);
+    await pass(1);
     expect(said).toEqual(['lost']);
     await pass(60_000);
     network.last.welcome();

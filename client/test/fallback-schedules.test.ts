@@ -120,7 +120,11 @@ const runs = Number(process.env.ROOMLOG_RUNS ?? 60);
 
 describe(`random schedules over all transports, ROOMLOG_SEED=${seed}`, () => {
   beforeAll(async () => {
-    await Promise.all([import('../src/transport/http/stream.js'), import('../src/transport/http/poll.js')]);
+    await Promise.all([
+      import('../src/transport/http/shared.js'),
+      import('../src/transport/http/stream.js'),
+      import('../src/transport/http/poll.js'),
+    ]);
   });
   afterEach(() => {
     vi.useRealTimers();

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Client } from '../src/index.js';
+import type { Client, LostConnection } from '../src/index.js';
 import { createTestServer, type TestClientOptions } from '../src/testing/index.js';
 import { FakeNetwork } from './fake/socket.js';
 
@@ -34,7 +34,11 @@ function setUp(options: TestClientOptions = {}) {
 describe('fallbacks', () => {
   beforeEach(async () => {
     // Loaded before time is faked: loading takes real time.
-    await Promise.all([import('../src/transport/http/stream.js'), import('../src/transport/http/poll.js')]);
+    await Promise.all([
+      import('../src/transport/http/shared.js'),
+      import('../src/transport/http/stream.js'),
+      import('../src/transport/http/poll.js'),
+    ]);
     vi.useFakeTimers();
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
   });
@@ -71,6 +75,23 @@ describe('fallbacks', () => {
     expect(name(client)).toBeUndefined();
     await pass(600);
     expect(name(client)).toBe('sse');
+    await client.close();
+  });
+
+  it('does not take a server that comes back between two requests for a blocked upgrade', async () => {
+    const up: ReturnType<typeof setUp> = setUp({
+      fetch: (input, init) => {
+        up.network.restore(); // it is up again a moment later, when plain HTTP is asked
+        up.tried.paths.push(new URL(String(input)).pathname);
+        return up.server.fetch(input, init);
+      },
+    });
+    const { network, tried, client, room } = up;
+    network.block('websocket');
+    room.attach();
+    await pass(2_000);
+    expect(tried.paths).toContain('/healthz');
+    expect(name(client)).toBe('websocket');
     await client.close();
   });
 
@@ -111,6 +132,81 @@ describe('fallbacks', () => {
     expect(tried.dials).toBeGreaterThan(8);
     await client.close();
   });
+
+  describe.each([false, true])(
+    'a proxy that cuts each connection at 30 s, streams held back: %s',
+    holdsBack => {
+      it('ends on what holds: nothing is lost, no loss is said, and the first is tried ever more rarely', async () => {
+        const server = createTestServer();
+        server.network.delay(3);
+        if (holdsBack) server.network.block('sse');
+        let dials = 0;
+        const waits = new Set<string>();
+        // As a browser does it: one connection is kept for what is asked one after the other.
+        let cutAt = 0;
+        const client = server.client({
+          WebSocket: class extends server.WebSocket {
+            constructor(url: string) {
+              super(url);
+              dials++;
+              setTimeout(() => {
+                const { onclose } = this;
+                this.onmessage = this.onclose = null;
+                this.close();
+                onclose?.({ code: 1006, reason: '' } as never);
+              }, 30_000);
+            }
+          },
+          fetch: async (input, init = {}) => {
+            const { pathname, searchParams } = new URL(String(input));
+            waits.add(searchParams.get('wait') ?? '');
+            if (Date.now() >= cutAt) cutAt = Date.now() + 30_000;
+            const cut = new AbortController();
+            const timer = setTimeout(() => cut.abort(), cutAt - Date.now());
+            const signal = AbortSignal.any([cut.signal, init.signal as AbortSignal]);
+            const answer = await server.fetch(input, { ...init, signal });
+            if (pathname !== '/v1/sse') clearTimeout(timer);
+            return answer;
+          },
+        });
+        const room = client.room('chat:a');
+        const said: LostConnection[] = [];
+        client.on('lost-connection', what => said.push(what));
+        let drops = 0;
+        client.status.subscribe(() => {
+          if (client.status.get().state !== 'connected') drops++;
+        });
+        room.attach();
+        const talk = async (minutes: number) => {
+          for (let s = 0; s < minutes * 60; s += 7) {
+            room.messages.send({ text: `${s}` });
+            server.append('chat:a', { data: { text: 'x' } });
+            await pass(7_000);
+          }
+        };
+        await talk(5);
+        expect(name(client)).toBe(holdsBack ? 'poll' : 'sse');
+        await talk(30);
+        expect(name(client)).toBe(holdsBack ? 'poll' : 'sse');
+        const [dialled, dropped] = [dials, drops];
+        await talk(30);
+        await pass(1_000);
+        // Once in ten minutes the first is tried, opens, and is given up when it is cut.
+        expect(dials - dialled).toBeLessThanOrEqual(8);
+        expect(drops - dropped).toBeLessThanOrEqual(24);
+        expect(said).toEqual([]);
+        // A wait that was cut for the age of its connection is no reason to wait less.
+        waits.delete('');
+        expect([...waits]).toEqual(holdsBack ? ['25'] : []);
+        const log = server.log('chat:a');
+        expect(room.messages.list.get().map(message => message.seq)).toEqual(log.map(event => event.seq));
+        expect(room.status.get()).toMatchObject({ state: 'live', gaps: 0 });
+        expect(client.status.get().pendingSends).toBe(0);
+        expect(new Set(log.map(event => event.tag)).size).toBe(log.length);
+        await client.close();
+      }, 60_000);
+    },
+  );
 
   it('tries the first again, ever more rarely, and moves back when it opens', async () => {
     const { network, tried, client, room, append, seqs } = setUp();

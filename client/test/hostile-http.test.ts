@@ -27,7 +27,11 @@ describe('plain HTTP with something odd in between', () => {
 
   beforeEach(async () => {
     // Loaded before time is faked: loading takes real time.
-    await Promise.all([import('../src/transport/http/stream.js'), import('../src/transport/http/poll.js')]);
+    await Promise.all([
+      import('../src/transport/http/shared.js'),
+      import('../src/transport/http/stream.js'),
+      import('../src/transport/http/poll.js'),
+    ]);
     vi.useFakeTimers();
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
     server = createTestServer();

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type ClientOptions, createClient } from '../src/index.js';
-import { ack, FakeNetwork } from './fake/socket.js';
+import { ack, FakeNetwork, refusal } from './fake/socket.js';
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
@@ -99,6 +99,27 @@ describe('a device that sleeps, hides and loses its network', () => {
     network.last.end();
     await pass(1_000);
     expect(network.sockets).toHaveLength(3);
+    await client.close();
+  });
+
+  it('a hidden tab keeps its socket as long as something is unsent', async () => {
+    const { network, client, socket } = await connected();
+    const beat = async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 5_000) {
+        await pass(5_000);
+        network.last.say({ op: 'ping' });
+      }
+    };
+    void client.room('chat:a').messages.send({ text: 'x' });
+    const send = socket.take('send');
+    const refuse = () => network.last.say(refusal(send, 'rate_limited', true, { retry_after_ms: 3_600_000 }));
+    refuse();
+    see('hidden');
+    await beat(600_000);
+    expect(socket.closedByClient).toBeUndefined();
+    socket.say(ack(send, 1));
+    await beat(300_000);
+    expect(socket.closedByClient).toBe(1000);
     await client.close();
   });
 

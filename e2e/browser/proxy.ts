@@ -8,11 +8,13 @@ const binary = fileURLToPath(new URL('../../bin/roomlog', import.meta.url));
 
 /** A fault as the proxy takes it: see `roomlog chaos`. */
 export interface Fault {
-  readonly kind: 'healthy' | 'cut' | 'cut-after' | 'blackhole' | 'delay' | 'throttle' | 'refuse';
+  readonly kind: 'healthy' | 'cut' | 'cut-after' | 'blackhole' | 'delay' | 'throttle' | 'expire' | 'refuse';
   /** The path with which a connection's first request begins. */
   readonly class?: string;
   readonly direction?: 'up' | 'down';
   readonly bytes?: number;
+  /** For `expire`: how old a connection gets, in milliseconds. */
+  readonly age_ms?: number;
 }
 
 /** `roomlog chaos` in front of a server, on a free port. Stop it in the end. */

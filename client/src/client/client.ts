@@ -1,7 +1,7 @@
 import { addresses } from '../transport/address.js';
 import { type Ladder, ladder, type TransportName } from '../transport/ladder.js';
 import type { WebSocketConstructor } from '../transport/socket.js';
-import { localError } from './error.js';
+import { lazily, localError } from './error.js';
 import type { HistoryQuery } from './history.js';
 import { Keeper } from './keeper.js';
 import type { Readable, Unsubscribe } from './readable.js';
@@ -52,9 +52,7 @@ class RoomlogClient implements Client {
 
   /** Reads a page of a room's history, by code that is loaded when it is first needed. */
   #read = async (room: string, query: HistoryQuery) => {
-    const { readPage } = await import('./history.js').catch(cause => {
-      throw localError('network', 'The history could not be read.', true, cause);
-    });
+    const { readPage } = await lazily(import('./history.js'));
     const token = this.#session.token.bind(this.#session);
     return readPage({ api: addresses(this.#options.url).api, fetch: this.#fetch, token }, room, query);
   };

@@ -60,6 +60,11 @@ export class Connection {
     this.#events = events;
   }
 
+  /** Aborted at its end. */
+  get over(): AbortSignal {
+    return this.#abort.signal;
+  }
+
   /** Fetches the token, dials and says hello. Every outcome is an event. */
   async start(): Promise<void> {
     this.#expect('The token callback took longer than 10 s.');

@@ -1,5 +1,5 @@
+import { fitPage } from '../protocol/check.js';
 import type { ErrorFrame, JoinedFrame, Page, PageFrame, ResetFrame } from '../protocol/frames.js';
-import { fitPage } from '../protocol/page.js';
 import { jitter } from '../transport/backoff.js';
 import { concernsConnection, RoomlogError } from './error.js';
 import { Value } from './readable.js';

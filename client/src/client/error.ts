@@ -51,6 +51,13 @@ export function localError(
   return new RoomlogError({ code, title, retryable }, cause === undefined ? undefined : { cause });
 }
 
+/** Code that reads history, which is loaded when it is first needed; without it there is nothing to read. */
+export function lazily<T>(code: Promise<T>): Promise<T> {
+  return code.catch(cause => {
+    throw localError('network', 'The history could not be read.', true, cause);
+  });
+}
+
 /** Refusals of the connection rather than of the request: the link is about to close (AUTH-7 to AUTH-10). */
 export function concernsConnection(code: string): boolean {
   return (

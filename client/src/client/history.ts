@@ -1,5 +1,5 @@
+import { isPage } from '../protocol/check.js';
 import type { Page } from '../protocol/frames.js';
-import { isPage } from '../protocol/parse.js';
 import { localError, type Refusal, RoomlogError } from './error.js';
 
 /** How long a read of history may take. */

@@ -33,7 +33,8 @@ export class Keeper {
   #box: SendBox | undefined;
   /** The box, also once it is closed: what is discarded then is to be forgotten all the same. */
   #last: SendBox | undefined;
-  #looked = true;
+  /** Whether the storage was asked for what was kept: what is sent before that would overtake it. */
+  hasLooked = true;
   #windows: WindowBox | undefined;
   #order = 0;
 
@@ -62,18 +63,13 @@ export class Keeper {
         });
       this.#box = this.#last = box;
       for (const { outbox } of rooms()) outbox.claim(user);
-      this.#looked = !box;
+      this.hasLooked = !box;
       void inTime(box?.adopt()).then(() => {
         if (box !== this.#box) return;
-        this.#looked = true;
+        this.hasLooked = true;
         for (const { outbox } of rooms()) outbox.up();
       });
     } else void this.#box.adopt();
-  }
-
-  /** Whether the storage was asked for what was kept: what is sent before that would overtake it. */
-  get hasLooked(): boolean {
-    return this.#looked;
   }
 
   /** Lets go of what is kept. Resolves when all of it is written, or within a second. */

@@ -1,5 +1,5 @@
+import { isPage } from '../protocol/check.js';
 import type { Page, WireEvent } from '../protocol/frames.js';
-import { isPage } from '../protocol/parse.js';
 import type { Keeper } from './keeper.js';
 import type { StoredWindow } from './storage.js';
 

@@ -1,6 +1,6 @@
 import type { Page, ServerFrame, WireEvent } from '../protocol/frames.js';
 import { RoomCursor } from './cursor.js';
-import { localError, type RoomlogError } from './error.js';
+import { lazily, localError, type RoomlogError } from './error.js';
 import type { HistoryQuery, ReadPage } from './history.js';
 import type { Keeper } from './keeper.js';
 import { type Entry, Outbox } from './outbox.js';
@@ -285,6 +285,10 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
 
   // ---- history ----
 
+  get #reading() {
+    return { read: this.#read, own: this.#own, liveFrom: () => this.#timeline.base };
+  }
+
   loadOlder(limit = 50): Promise<{ done: boolean }> {
     this.#loading ??= this.#loadOlder(limit).finally(() => {
       this.#loading = undefined;
@@ -316,38 +320,11 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     this.older.set({ ...this.older.get(), ...changes, hasMore });
   }
 
-  #page({ before, after, around, limit }: HistoryOptions): Promise<ReadPage> {
-    const newest = after === undefined && before === undefined && around === undefined;
-    return this.#read({
-      before: newest ? Number.MAX_SAFE_INTEGER : before,
-      after,
-      around,
-      limit,
-    });
+  async view(options?: HistoryViewOptions): Promise<HistoryView<unknown>> {
+    return (await lazily(import('./view.js'))).openView(this.#reading, options);
   }
 
-  async view({ max = 500, ...options }: HistoryViewOptions = {}): Promise<HistoryView<unknown>> {
-    const [{ View }, page] = await Promise.all([import('./view.js'), this.#page(options)]);
-    return new View(page, {
-      max,
-      read: this.#read,
-      own: this.#own,
-      liveFrom: () => this.#timeline.base,
-    });
-  }
-
-  async history(options: HistoryOptions = {}): Promise<HistoryPage<unknown>> {
-    const { limit } = options;
-    const page = await this.#page(options);
-    const forward = options.after !== undefined;
-    return {
-      items: page.events.filter(e => e.type === MESSAGE).map(e => toMessage(e, this.#own(e))),
-      hasMore: forward ? page.seq < page.head : page.prev >= page.floor,
-      next: () =>
-        this.history({
-          ...(forward ? { after: page.position } : { before: page.prev + 1 }),
-          ...(limit && { limit }),
-        }),
-    };
+  async history(options?: HistoryOptions): Promise<HistoryPage<unknown>> {
+    return (await lazily(import('./view.js'))).readHistory(this.#reading, options);
   }
 }

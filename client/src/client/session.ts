@@ -213,6 +213,7 @@ export class Session {
     this.log('info', 'connection.up', { user: frame.user, ms: performance.now() - connection.startedAt });
     this.#publish();
     this.#found();
+    this.#keepFresh(connection);
     this.#settings.known(frame.user);
     for (const room of [...this.rooms.values()]) room.up();
   }
@@ -277,6 +278,17 @@ export class Session {
     const { token } = this.#settings;
     this.#token = typeof token === 'string' ? token : await token({ reason: this.#tokenReason, signal });
     return this.#token;
+  }
+
+  /** A connection outlives its token (AUTH-10). Where that code cannot be loaded, it ends with it, and the next has another. */
+  #keepFresh(connection: Connection): void {
+    import('./refresh.js')
+      .then(({ keepFresh }) =>
+        keepFresh(connection, this.#settings.token, this.#token, fresh => {
+          this.#token = fresh;
+        }),
+      )
+      .catch(() => {});
   }
 
   /** A token for a request beside the connection: the last one, or a new one where that was refused. */

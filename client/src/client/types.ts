@@ -55,7 +55,7 @@ export interface ConnectionStatus {
   readonly lastSyncedAt: number | undefined;
 }
 
-/** Why a token is asked for: for a connection, or since the last one expired or was refused. */
+/** Why a token is asked for: for a connection, or since the last one expires or was refused. */
 export interface TokenContext {
   /** `connect` for a connection, `expired` or `rejected` since that happened to the last token. */
   reason: 'connect' | 'expired' | 'rejected';
@@ -78,8 +78,8 @@ export interface ClientOptions {
   /** The server, e.g. `https://example.org`; relative to the page in a browser. */
   url: string | URL;
   /**
-   * A token, or what fetches one: called before every connection and again when a token has expired or was
-   * refused. To stop for good, throw an error with `retryable: false`; anything else is tried again.
+   * A token, or what fetches one: called before every connection, a minute before a token expires (the connection goes
+   * on with the new one), and again when one was refused. To stop for good, throw an error with `retryable: false`; anything else is tried again.
    */
   token: string | ((context: TokenContext) => Promise<string>);
   /** Where the runtime has no WebSocket of its own (Node 20): the class of npm `ws`. */

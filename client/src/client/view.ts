@@ -3,7 +3,14 @@ import { localError, type RoomlogError } from './error.js';
 import type { HistoryQuery, ReadPage } from './history.js';
 import { Value } from './readable.js';
 import { MESSAGE, toMessage } from './timeline.js';
-import type { HistoryView, HistoryViewState, Message } from './types.js';
+import type {
+  HistoryOptions,
+  HistoryPage,
+  HistoryView,
+  HistoryViewOptions,
+  HistoryViewState,
+  Message,
+} from './types.js';
 
 /** What a view needs of its room. */
 export interface ViewNeeds {
@@ -12,16 +19,52 @@ export interface ViewNeeds {
   own(event: WireEvent): boolean;
   /** The seq behind which the live window begins. */
   liveFrom(): number;
-  /** How many messages are held. */
-  max: number;
+}
+
+/** Reads a stretch of history. Rejects with a RoomlogError. */
+export async function readHistory(
+  needs: ViewNeeds,
+  options: HistoryOptions = {},
+): Promise<HistoryPage<unknown>> {
+  const { after, limit } = options;
+  const page = await needs.read(queryOf(options));
+  const forward = after !== undefined;
+  return {
+    items: messagesOf(page, needs),
+    hasMore: forward ? page.seq < page.head : page.prev >= page.floor,
+    next: () =>
+      readHistory(needs, {
+        ...(forward ? { after: page.position } : { before: page.prev + 1 }),
+        ...(limit && { limit }),
+      }),
+  };
+}
+
+/** Opens a view. Rejects with a RoomlogError. */
+export async function openView(
+  needs: ViewNeeds,
+  { max = 500, ...options }: HistoryViewOptions = {},
+): Promise<HistoryView<unknown>> {
+  return new View(await needs.read(queryOf(options)), needs, max);
+}
+
+function queryOf({ before, after, around, limit }: HistoryOptions): HistoryQuery {
+  const newest = after === undefined && before === undefined && around === undefined;
+  return { before: newest ? Number.MAX_SAFE_INTEGER : before, after, around, limit };
+}
+
+function messagesOf(page: ReadPage, { own }: ViewNeeds): Message<unknown>[] {
+  return page.events.filter(event => event.type === MESSAGE).map(event => toMessage(event, own(event)));
 }
 
 /** A stretch of history that grows at either end, and gives up at the other what is too much. */
-export class View implements HistoryView<unknown> {
+class View implements HistoryView<unknown> {
   readonly list: Value<readonly Message<unknown>[]>;
   readonly state: Value<HistoryViewState>;
 
   readonly #needs: ViewNeeds;
+  /** How many messages are held. */
+  readonly #max: number;
   readonly #epoch: string;
   /** It covers `(prev, seq]`. */
   #prev: number;
@@ -31,14 +74,15 @@ export class View implements HistoryView<unknown> {
   /** Loads come one after the other: each begins where the one before it ended. */
   #work: Promise<unknown> = Promise.resolve();
 
-  constructor(page: ReadPage, needs: ViewNeeds) {
+  constructor(page: ReadPage, needs: ViewNeeds, max: number) {
     this.#needs = needs;
+    this.#max = max;
     this.#epoch = page.epoch;
     this.#prev = page.prev;
     this.#seq = page.seq;
     this.#floor = page.floor;
     this.#head = page.head;
-    this.list = new Value(this.#messages(page));
+    this.list = new Value(messagesOf(page, this.#needs));
     this.state = new Value(this.#snapshot(false, undefined));
   }
 
@@ -46,8 +90,8 @@ export class View implements HistoryView<unknown> {
     return this.#load(
       () => (this.#prev >= this.#floor ? { before: this.#prev + 1, limit } : undefined),
       page => {
-        const { max } = this.#needs;
-        const list = [...this.#messages(page), ...this.list.get()];
+        const max = this.#max;
+        const list = [...messagesOf(page, this.#needs), ...this.list.get()];
         this.#prev = page.prev;
         // The end that is given up begins anew behind its last message, whatever other events lay there.
         if (list.length > max) this.#seq = list[max - 1]?.seq ?? this.#seq;
@@ -61,8 +105,8 @@ export class View implements HistoryView<unknown> {
       // Without a mark: the end may be one that no page had.
       () => ({ after: `${this.#epoch}:${this.#seq}`, limit }),
       page => {
-        const { max } = this.#needs;
-        const list = [...this.list.get(), ...this.#messages(page)];
+        const max = this.#max;
+        const list = [...this.list.get(), ...messagesOf(page, this.#needs)];
         this.#seq = page.seq;
         if (list.length > max) this.#prev = (list[list.length - max]?.seq ?? 1) - 1;
         this.list.set(list.slice(-max));
@@ -90,10 +134,6 @@ export class View implements HistoryView<unknown> {
     });
     this.#work = load.catch(() => {}); // told to who loads, and by `state`
     return load;
-  }
-
-  #messages(page: ReadPage): Message<unknown>[] {
-    return page.events.filter(e => e.type === MESSAGE).map(e => toMessage(e, this.#needs.own(e)));
   }
 
   #snapshot(loading: boolean, error: RoomlogError | undefined): HistoryViewState {

@@ -116,6 +116,7 @@ export type ServerFrame =
 /** What a client says, except `send`, which `sendFrame` writes (SEND-1). */
 export type ClientFrame =
   | { op: 'hello'; token: string; client: string }
+  | { op: 'refresh'; token: string }
   | { op: 'join'; id: number; room: string; position?: string; limit?: number; replay?: number }
   | { op: 'leave'; id: number; room: string }
   | BeatFrame;

@@ -1,32 +1,5 @@
-import type { Page, ServerFrame, WireEvent } from './frames.js';
-
-type Fields = Record<string, unknown>;
-
-const isFields = (v: unknown): v is Fields => typeof v === 'object' && v !== null && !Array.isArray(v);
-const isSeq = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
-const areStrings = (f: Fields, ...names: string[]) => names.every(name => typeof f[name] === 'string');
-const areSeqs = (f: Fields, ...names: string[]) => names.every(name => isSeq(f[name]));
-
-function isEvent(v: unknown, seq: number): v is WireEvent {
-  return isFields(v) && v.seq === seq && areStrings(v, 'type', 'author', 'tag', 'at') && 'data' in v;
-}
-
-/** The longest that anything is waited for, in milliseconds: a timer of much more would fire at once. */
-const MAX_WAIT_MS = 3_600_000;
-
-/** A time in milliseconds as the other side gave it: an hour at most, and 0 where it is no number. */
-export const wait = (ms: unknown): number => Math.min(+(ms as number) || 0, MAX_WAIT_MS);
-
-/** Whether v is a page that lists every seq of `(prev, seq]` once and in order (PAGE-1, PAGE-2). */
-export function isPage(v: unknown): v is Page {
-  if (!isFields(v) || !areSeqs(v, 'prev', 'seq') || !areStrings(v, 'position')) return false;
-  const { prev, seq, events } = v as { prev: number; seq: number; events: unknown };
-  return (
-    Array.isArray(events) &&
-    events.length === seq - prev &&
-    events.every((event, i) => isEvent(event, prev + 1 + i))
-  );
-}
+import { areSeqs, areStrings, type Fields, isFields, isPage, MAX_WAIT_MS, wait } from './check.js';
+import type { ServerFrame } from './frames.js';
 
 const shapes: Record<ServerFrame['op'], (f: Fields) => boolean> = {
   welcome: f =>

@@ -40,14 +40,17 @@ export interface LadderNeeds {
 /**
  * Several transports as one. It begins with the first and goes down where something in between, not the network as a
  * whole, is in the way: the first does not get through though plain HTTP does, or links are cut short again and again.
- * From below it tries the first again after 30 s, then ever more rarely. Rooms notice nothing but a reconnect: they go on
- * from their positions. A close that the server itself gave is no verdict on the transport.
+ * From below it tries the first again after 30 s, then ever more rarely, and gives it up again when it is cut short
+ * once. Rooms notice nothing but a reconnect: they go on from their positions. A close that the server itself gave is no
+ * verdict on the transport.
  */
 export class Ladder implements Transport {
   readonly #needs: LadderNeeds;
   #at = 0;
   #cuts = 0;
-  /** How often in a row the first transport was left or tried in vain, and when it is tried next. */
+  /** How often in a row the first did not get through though plain HTTP did: once may be a server that just came back. */
+  #blocked = 0;
+  /** How often in a row the first transport was given up or tried again in vain, and when it is tried next. */
   #again = 0;
   #againAt = 0;
   /** Counts dials, so that an answer that comes late moves nothing. */
@@ -96,13 +99,17 @@ export class Ladder implements Transport {
     if (at === 0 && this.#needs.rungs.length > 1) {
       const mine = this.#dials;
       timer = setTimeout(async () => {
-        if ((await this.#reachable()) && mine === this.#dials && heardAt === undefined && !over) cut(CUT);
+        if ((await this.#reachable()) && mine === this.#dials && heardAt === undefined && !over) {
+          this.#blocked++; // HTTP was answered while the dial was not
+          cut(CUT);
+        }
       }, IMPATIENT_MS);
     }
     const heard = () => {
       clearTimeout(timer);
       heardAt = now();
       this.#through = true;
+      this.#blocked = 0;
       if (at > 0) {
         trial = this.#tryAgain(() => {
           this.#move(0, 'open again');
@@ -142,7 +149,10 @@ export class Ladder implements Transport {
     } else if (code !== CUT) return;
     else if (held === undefined && at === 0) void this.#downIfReachable();
     else if (held === undefined) this.#move((at + 1) % length, 'no answer');
-    else if (at + 1 < length && (reason !== '' || ++this.#cuts >= MAX_CUTS)) {
+    else if (
+      at + 1 < length &&
+      (reason !== '' || ++this.#cuts >= (at === 0 && this.#again > 0 ? 1 : MAX_CUTS))
+    ) {
       this.#move(at + 1, reason || 'cut short');
     }
   }
@@ -151,7 +161,8 @@ export class Ladder implements Transport {
     const mine = this.#dials;
     const reachable = await this.#reachable();
     // A later dial may have got through: it has the last word.
-    if (reachable && this.#at === 0 && !this.#through && this.#dials - mine <= 1) this.#move(1, 'blocked');
+    if (!reachable || this.#at > 0 || this.#through || this.#dials - mine > 1) return;
+    if (++this.#blocked > 1) this.#move(1, 'blocked');
   }
 
   #move(to: number, why: string): void {

@@ -1,5 +1,3 @@
-import { wait } from '../../protocol/parse.js';
-
 /** What a request was answered: the body as JSON, where it is JSON. */
 export interface Answer {
   ok: boolean;
@@ -15,21 +13,31 @@ export type Fetch = typeof fetch;
 
 /** How long an answer may take, beyond what the request itself asks to wait. */
 const ANSWER_MS = 15_000;
+/** As `wait` of the protocol: a module that this chunk shared with the core would be a third chunk, and the core grow by it. */
+const MAX_RETRY_MS = 3_600_000;
 /** The most that a request asks to wait (POLL-6). */
 const MAX_WAIT_MS = 55_000;
 
-/** Makes the requests of one link, all with its token and all ended by its signal. */
-export function asker(api: string, fetch: Fetch, token: string, over: AbortSignal): Ask {
+/** Makes the requests of one link, each with the token that it has then, all ended by its signal. */
+export function asker(api: string, fetch: Fetch, token: () => string, over: AbortSignal): Ask {
   return async (path, { body, signal } = {}) => {
-    const limit = AbortSignal.timeout(ANSWER_MS + (path.includes('wait=') ? MAX_WAIT_MS : 0));
-    const answer = await fetch(`${api}${path}`, {
-      headers: {
-        authorization: `Bearer ${token}`,
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-      },
-      ...(body !== undefined && { method: 'POST', body }),
-      signal: AbortSignal.any(signal ? [over, limit, signal] : [over, limit]),
-      cache: 'no-store',
+    const waits = path.includes('wait=');
+    const limit = AbortSignal.timeout(ANSWER_MS + (waits ? MAX_WAIT_MS : 0));
+    const ends = AbortSignal.any(signal ? [over, limit, signal] : [over, limit]);
+    const request = () =>
+      fetch(`${api}${path}`, {
+        headers: {
+          authorization: `Bearer ${token()}`,
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+        },
+        ...(body !== undefined && { method: 'POST', body }),
+        signal: ends,
+        cache: 'no-store',
+      });
+    // Something in between may have cut a kept connection at that very moment. Asking twice does no harm: a send has its tag.
+    const answer = await request().catch(cause => {
+      if (waits || ends.aborted) throw cause;
+      return request();
     });
     const json: unknown = await answer.json().catch(() => undefined);
     over.throwIfAborted();
@@ -53,8 +61,39 @@ export function problem(
       op: 'error',
       code: body.code,
       retryable: body.retryable === true,
-      ...('retry_after_ms' in body && { retry_after_ms: wait(body.retry_after_ms) }),
+      ...('retry_after_ms' in body && {
+        retry_after_ms: Math.min(Number(body.retry_after_ms) || 0, MAX_RETRY_MS),
+      }),
     };
   }
   return { op: 'error', code: fallback, title: `The server answered ${status}.`, retryable: true };
+}
+
+/** What a token says (AUTH-2 to AUTH-4), read without checking it: the server does that. Nothing where it is no JWT. */
+export function claims(token: string): { sub?: unknown; grants?: unknown; exp?: unknown } {
+  try {
+    const text = token.split('.')[1] ?? '';
+    const bytes = Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0));
+    return Object(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch {
+    return {};
+  }
+}
+
+/** Whether the server answers at all. */
+export async function isThere(api: string, fetch: Fetch, signal: AbortSignal): Promise<boolean> {
+  return (await fetch(`${api}/healthz`, { signal, cache: 'no-store' })).ok;
+}
+
+/** Resolves after so long, or when the signal is aborted. */
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
+  });
 }

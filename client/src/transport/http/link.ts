@@ -1,5 +1,6 @@
+import type { Cursor } from '../../protocol/check.js';
 import type { Link, LinkEvents } from '../transport.js';
-import { type Ask, asker, type Fetch, problem } from './exchange.js';
+import { type Ask, asker, claims, type Fetch, problem } from './exchange.js';
 import { type SendFrame, Sends } from './sends.js';
 
 /** What brings in the pages of the rooms that a link follows. */
@@ -11,13 +12,18 @@ export interface Feed {
   stop(): void;
 }
 
+/** Up to where a room's pages were given. */
+export interface Place extends Cursor {
+  readonly position: string;
+}
+
 /** What a feed needs of its link. */
 export interface FeedHost {
   readonly api: string;
   readonly fetch: Fetch;
   readonly token: string;
-  /** The rooms that are followed, each with the position up to which its pages were given. */
-  readonly rooms: Map<string, string>;
+  /** The rooms that are followed, and where each stands. */
+  readonly rooms: Map<string, Place>;
   readonly over: AbortSignal;
   ask: Ask;
   /** Gives the client a frame, as a WebSocket would. */
@@ -30,7 +36,7 @@ export interface FeedHost {
 
 /** The frames that a link understands. */
 type Frame =
-  | { op: 'hello'; token: string }
+  | { op: 'hello' | 'refresh'; token: string }
   | { op: 'join'; id: number; room: string; position?: string; limit?: number; replay?: number }
   | { op: 'leave'; room: string }
   | { op: 'ping' | 'pong' }
@@ -55,7 +61,7 @@ const LATEST = `before=${Number.MAX_SAFE_INTEGER}`;
 export class HttpLink implements Link, FeedHost {
   readonly api: string;
   readonly fetch: Fetch;
-  readonly rooms = new Map<string, string>();
+  readonly rooms = new Map<string, Place>();
   token = '';
   ask: Ask = () => Promise.reject(new Error('hello comes first'));
 
@@ -85,6 +91,7 @@ export class HttpLink implements Link, FeedHost {
     if (this.over.aborted) return;
     const frame = JSON.parse(text) as Frame;
     if (frame.op === 'hello') void this.#hello(frame.token);
+    else if (frame.op === 'refresh') this.token = frame.token;
     else if (frame.op === 'send') this.#sends?.take(frame);
     else if (frame.op === 'join') void this.#join(frame);
     else if (frame.op === 'leave') this.#leave(frame.room);
@@ -115,7 +122,7 @@ export class HttpLink implements Link, FeedHost {
   /** There is no connection to greet: whether the token is good is seen by a request that any token may make. */
   async #hello(token: string): Promise<void> {
     this.token = token;
-    this.ask = asker(this.api, this.fetch, token, this.over);
+    this.ask = asker(this.api, this.fetch, () => this.token, this.over);
     const answer = await this.#answer('/v1/rooms?limit=1');
     if (!answer) return;
     // A login page of a network is an answer too, but not the server's.
@@ -129,7 +136,7 @@ export class HttpLink implements Link, FeedHost {
       ends: refusal => this.ends(refusal),
       cut: () => this.close(1006, ''),
     });
-    const user = subject(token);
+    const user = String(claims(token).sub ?? '');
     this.say({ op: 'welcome', connection: '', user, ping_ms: this.#pingMs, version: 1, limits: {} });
   }
 
@@ -170,7 +177,7 @@ export class HttpLink implements Link, FeedHost {
       return;
     }
     const { epoch, floor, head, prev, seq, position: at, events: list } = answer.body;
-    this.rooms.set(room, String(at));
+    this.rooms.set(room, { epoch: String(epoch), seq: Number(seq), position: String(at) });
     this.say({
       op: 'joined',
       id,
@@ -192,20 +199,4 @@ export class HttpLink implements Link, FeedHost {
   async #ping(): Promise<void> {
     if (await this.#feed.probe().catch(() => false)) this.say({ op: 'pong' });
   }
-}
-
-/** The user of a token (AUTH-2), read without checking it: the server does that. */
-function subject(token: string): string {
-  try {
-    const claims = token.split('.')[1] ?? '';
-    const bytes = Uint8Array.from(atob(claims.replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0));
-    return String((JSON.parse(new TextDecoder().decode(bytes)) as { sub?: unknown }).sub ?? '');
-  } catch {
-    return '';
-  }
-}
-
-/** Whether the server answers at all. */
-export async function isThere({ api, fetch, over: signal }: FeedHost): Promise<boolean> {
-  return (await fetch(`${api}/healthz`, { signal, cache: 'no-store' })).ok;
 }

@@ -62,9 +62,8 @@ export class Sends {
   async #store(lane: Lane, frame: SendFrame): Promise<boolean> {
     const { id, n, room, tag, type, data } = frame;
     const path = `/v1/rooms/${encodeURIComponent(room)}/events`;
-    const answer = await this.#needs
-      .ask(path, { body: JSON.stringify({ tag, type, data }) })
-      .catch(() => undefined);
+    const body = JSON.stringify({ tag, type, data });
+    const answer = await this.#needs.ask(path, { body }).catch(() => undefined);
     if (!answer) {
       this.#needs.cut();
       return false;

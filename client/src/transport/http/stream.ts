@@ -1,40 +1,45 @@
 import type { Transport } from '../transport.js';
-import { type Fetch, problem } from './exchange.js';
-import { type Feed, type FeedHost, HttpLink, isThere } from './link.js';
+import { type Fetch, isThere, problem } from './exchange.js';
+import { type Feed, type FeedHost, HttpLink } from './link.js';
+import type { RoomPage } from './read.js';
+import type { SourceHost } from './shared.js';
 import { type StreamEvent, streamParser } from './sse.js';
 
 /** A comment comes at least so often (SSE-9). */
 const COMMENT_MS = 15_000;
 /** A stream that has not said `ready` by then is held back on the way. */
 const READY_MS = 5_000;
-/** A stream that is silent for longer is dead, however well requests beside it are answered. */
-const SILENT_MS = COMMENT_MS + 5_000;
+/** A stream that ends is taken up again, unless it is the third in a row that held no longer than this. */
+const HELD_MS = 10_000;
+const MAX_ENDS = 3;
+/** The longest wait before a stream that was refused is asked for again; the first is a second. */
+const MAX_REFUSED_MS = 30_000;
 
 /** Server-sent events as a transport: pages by one stream for all rooms, the rest by request. `api` is the API's root. */
-export function streamTransport(api: string, fetch: Fetch): Transport {
-  return { dial: events => new HttpLink(api, fetch, events, COMMENT_MS, host => new StreamFeed(host)) };
+export async function streamTransport(api: string, fetch: Fetch): Promise<Transport> {
+  const { sharedFeed } = await import('./shared.js');
+  const feed = (host: FeedHost) => sharedFeed(host, 'sse', COMMENT_MS, inner => new StreamFeed(inner));
+  return { dial: events => new HttpLink(api, fetch, events, COMMENT_MS, feed) };
 }
 
 /** One stream for the rooms of a link. The rooms are those of its URL (SESS-4), so other rooms are another stream. */
 class StreamFeed implements Feed {
-  readonly #host: FeedHost;
+  readonly #host: SourceHost;
   #abort = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #ready: { connection: string; secret: string } | undefined;
+  #ready: { connection: string; secret: string; at: number } | undefined;
   #retryMs: number | undefined;
+  #refusals = 0;
+  /** Of the ends in a row, whether it had become ready. */
+  #ends: boolean[] = [];
 
-  constructor(host: FeedHost) {
+  constructor(host: SourceHost) {
     this.#host = host;
   }
 
-  /** The old stream says nothing more, since its pages adjoin the old positions. */
+  /** Rooms are joined in bunches. */
   changed(): void {
-    this.stop();
-    this.#abort = new AbortController();
-    // Rooms are joined in bunches.
-    this.#timer = setTimeout(() => {
-      if (this.#host.rooms.size > 0) void this.#open(this.#abort.signal);
-    });
+    this.#openIn(0);
   }
 
   stop(): void {
@@ -46,7 +51,7 @@ class StreamFeed implements Feed {
   /** The stream's own connection answers, so a stream that the server has lost is found out (SESS-2). */
   async probe(): Promise<boolean> {
     const { api, fetch, over } = this.#host;
-    if (!this.#ready) return isThere(this.#host);
+    if (!this.#ready) return isThere(api, fetch, over);
     const { connection, secret } = this.#ready;
     const answer = await fetch(`${api}/v1/connections/${encodeURIComponent(connection)}`, {
       method: 'POST',
@@ -58,13 +63,24 @@ class StreamFeed implements Feed {
     return answer.ok;
   }
 
+  /** The old stream says nothing more, since its pages adjoin the old positions. */
+  #openIn(ms: number): void {
+    this.stop();
+    this.#abort = new AbortController();
+    this.#timer = setTimeout(() => {
+      if (this.#host.rooms.size > 0) void this.#open(this.#abort.signal);
+    }, ms);
+  }
+
   async #open(signal: AbortSignal): Promise<void> {
     const { api, fetch, token, rooms, over } = this.#host;
     const names = [...rooms.keys()];
     // One room's id is its position, that of several names them (SSE-4).
-    const at = [...rooms].map(([room, position]) => (rooms.size === 1 ? position : `${room}=${position}`));
+    const at = [...rooms].map(([room, { position }]) =>
+      rooms.size === 1 ? position : `${room}=${position}`,
+    );
     const search = new URLSearchParams(names.map(room => ['room', room]));
-    this.#expect('buffered', READY_MS);
+    this.#timer = setTimeout(() => this.#host.close(1006, 'buffered'), READY_MS);
     try {
       const answer = await fetch(`${api}/v1/sse?${search}`, {
         headers: {
@@ -85,35 +101,50 @@ class StreamFeed implements Feed {
       for (;;) {
         const { done, value } = await reader.read();
         if (done) break;
-        if (this.#ready) this.#expect('', SILENT_MS);
         for (const event of parse(value)) if (!signal.aborted) this.#take(event);
       }
     } catch {
       // Cut, or given up by us.
     }
-    if (signal.aborted) return;
-    if (this.#retryMs === undefined) this.#host.close(1006, '');
-    else this.#host.close(1012, `going_away ${this.#retryMs}`); // SSE-10
+    if (!signal.aborted) this.#ended();
   }
 
-  /** Ends the link where nothing comes in time. */
-  #expect(reason: string, ms: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#host.close(1006, reason), ms);
+  /**
+   * Proxies cut what is open for long, and a stream, or what takes it up again, may be on a connection that has long been
+   * open. That is not the end of the link yet.
+   */
+  #ended(): void {
+    if (this.#retryMs !== undefined) {
+      this.#host.close(1012, `going_away ${this.#retryMs}`); // SSE-10
+      return;
+    }
+    if (this.#ready && performance.now() - this.#ready.at >= HELD_MS) this.#ends = [];
+    this.#ends.push(this.#ready !== undefined);
+    if (this.#ends.length < MAX_ENDS) this.#openIn(Math.random() * 250);
+    else this.#host.close(1006, this.#ends.filter(ready => ready).length > 1 ? 'cut short' : '');
   }
 
-  /** The rooms were read a moment ago: which one is refused now, its next join tells. */
+  /** A stream is refused as a whole for one room of many (SSE-1): which one, a read of each tells. */
   #refused(refusal: Record<string, unknown> & { code: string }): void {
     clearTimeout(this.#timer);
     if (this.#host.ends(refusal)) return;
     // More rooms than a stream may have would be refused each time (SSE-1): polls have no such bound.
-    if (refusal.code === 'limit_exceeded') this.#host.close(1006, refusal.code);
-    const wait = Number(refusal.retry_after_ms ?? 0);
-    this.#host.close(4002, `${refusal.code}${wait > 0 ? ` ${wait}` : ''}`);
+    if (refusal.code === 'limit_exceeded') {
+      this.#host.close(1006, refusal.code);
+      return;
+    }
+    if (refusal.retryable) {
+      const wait = Number(refusal.retry_after_ms ?? 0);
+      this.#host.close(4002, `${refusal.code}${wait > 0 ? ` ${wait}` : ''}`);
+      return;
+    }
+    this.#openIn(Math.min(MAX_REFUSED_MS, 1_000 * 2 ** this.#refusals++));
+    this.#host.doubt();
   }
 
   #take(event: StreamEvent): void {
-    if ('retryMs' in event) this.#retryMs = event.retryMs;
+    // The one before `ready` is for the browser's own EventSource.
+    if ('retryMs' in event) this.#retryMs = this.#ready && event.retryMs;
     else if ('comment' in event) this.#host.say({ op: 'ping' });
     else this.#event(event.event, JSON.parse(event.data) as Record<string, unknown>);
   }
@@ -122,10 +153,13 @@ class StreamFeed implements Feed {
     const { rooms } = this.#host;
     const room = String(data.room);
     if (name === 'ready') {
-      this.#expect('', SILENT_MS);
-      this.#ready = data as { connection: string; secret: string };
+      clearTimeout(this.#timer);
+      this.#refusals = 0;
+      this.#ready = { ...(data as { connection: string; secret: string }), at: performance.now() };
+      this.#host.say({ op: 'ping' });
     } else if (name === 'page' && rooms.has(room)) {
-      rooms.set(room, String(data.position));
+      const { epoch, seq, position } = data as unknown as RoomPage;
+      rooms.set(room, { epoch, seq, position });
       this.#host.say({ ...data, op: 'page' });
     } else if (name === 'reset' && rooms.delete(room)) {
       this.#host.say({ ...data, op: 'reset' });
