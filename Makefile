@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unreleased)
 GO_FILES     = $(shell find bench chaos client cmd e2e examples history internal scripts server spec web -name node_modules -prune -o -name '*.go' -print 2>/dev/null)
 CLIENT_FILES = $(shell find client/src client/package.json client/tsconfig*.json client/*.mjs tsconfig.base.json -type f 2>/dev/null)
-WEB_FILES    = $(shell find web/src web/public web/index.html web/package.json web/tsconfig*.json web/vite.config.* -type f 2>/dev/null)
+WEB_FILES    = $(shell find web/src web/public web/*.html web/*.ts web/package.json web/tsconfig*.json -type f 2>/dev/null)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # What needs no database server, no binary and no browser.
 UNIT         = $(shell go list ./... | grep -v -e /server/store/postgres -e /e2e)

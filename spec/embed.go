@@ -3,7 +3,8 @@ package spec
 
 import _ "embed"
 
-// Errors is errors.json: the codes with status, close code, cause and cure, and the reset reasons.
+// Errors is errors.json: the codes with status, close code, cause and cure, those that clients make themselves,
+// and the reset reasons.
 //
 //go:embed errors.json
 var Errors []byte

@@ -17,12 +17,13 @@ import (
 	"time"
 )
 
-// Policy is the Content-Security-Policy of the pages: nothing inline and nothing from elsewhere.
+// Policy is the Content-Security-Policy of the pages: nothing inline and nothing from elsewhere. The one trusted type is
+// the address of the chat's service worker.
 // Connections to loopback ports are allowed since a pane of Home connects through a fault proxy of
 // its own, which the server opens on a free port.
 const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self' http://127.0.0.1:* ws://127.0.0.1:* http://localhost:* ws://localhost:*; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types shell"
 
 // How long a browser may keep a file. Names under assets/ carry a hash of the content, so those
 // never change; the documents name them, so they must never be old. They are not forbidden to be

@@ -1,3 +1,5 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser, Page } from 'playwright-core';
@@ -70,7 +72,8 @@ describe.each(['light', 'dark'] as const)('31, 33 in %s', colorScheme => {
       expect(await seriousFindings(chat.page)).toEqual([]);
       await chat.page.getByRole('button', { name: 'Take it off the list' }).click();
       await chat.row('We shall.').waitFor();
-      await proxy.fault({ kind: 'blackhole' });
+      await proxy.fault({ kind: 'refuse' });
+      await proxy.cut('');
       await chat.say('into the dark');
       await chat.page.getByRole('button', { name: 'Retry now' }).waitFor();
       expect(await seriousFindings(chat.page)).toEqual([]);
@@ -227,6 +230,16 @@ test('36: times are those of the server, whatever the device’s clock says', as
 test('nothing moves for those who asked for that', async () => {
   const chat = await (await openChat(browser, server.url, { reducedMotion: 'reduce' })).ready();
   expect(await chat.page.evaluate(() => document.getAnimations().length)).toBe(0);
+});
+
+test('everything that is embedded is at most 400 KiB compressed', async () => {
+  const dist = new URL('../../web/dist/', import.meta.url);
+  const names = (await readdir(dist, { recursive: true, withFileTypes: true })).filter(f => f.isFile());
+  let bytes = 0;
+  for (const { parentPath, name } of names) bytes += gzipSync(await readFile(join(parentPath, name))).length;
+  console.log(`embedded: ${(bytes / 1024).toFixed(1)} KiB compressed`);
+  expect(names.length).toBeGreaterThan(10);
+  expect(bytes).toBeLessThanOrEqual(400 * 1024);
 });
 
 test('the scripts of the chat are at most 140 KB compressed', async () => {

@@ -1,6 +1,6 @@
-// Takes a picture of every state of the chat, light and dark, wide and narrow, to be looked at: not a test, but run
+// Takes a picture of every state of the pages, light and dark, wide and narrow, to be looked at: not a test, but run
 // like one for its tools. They are written to test-results/chat, and are not kept.
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, test } from 'vitest';
@@ -38,6 +38,25 @@ afterEach(async () => {
   await proxy?.stop();
   await server?.stop();
 });
+
+/** A kind of rooms that keeps little. */
+const kinds = 'retention-every: 100ms\nkinds: {chat: {}, brief: {retention: {events: 6}}}\n';
+
+/** How many rooms the browser keeps. */
+const keptRooms = (chat: Chat) =>
+  chat.page.evaluate(
+    () =>
+      new Promise<number>(done => {
+        const opened = indexedDB.open('roomlog');
+        opened.onsuccess = () => {
+          const count = opened.result.transaction('windows').objectStore('windows').count();
+          count.onsuccess = () => {
+            opened.result.close();
+            done(count.result);
+          };
+        };
+      }),
+  );
 
 const options = { locale: 'en-GB', reducedMotion: 'reduce' } as const;
 
@@ -119,25 +138,28 @@ test('lost, and found again', async () => {
   const chat = await (await openChat(browser, proxy.url, options)).ready();
   await chat.say('Here comes the tunnel.');
   await eventually(chat.delivery('Here comes the tunnel.')).toBe('sent');
-  await proxy.fault({ kind: 'blackhole' });
+  await proxy.fault({ kind: 'refuse' });
+  await proxy.cut('');
   await chat.say('It is dark in here.');
   await chat.say('These leave in this order.');
-  await chat.page.getByRole('button', { name: 'Retry now' }).waitFor();
-  await picture(chat, 'reconnecting');
+  const countdown = chat.banner.getByText(/retrying in \d+ s/);
+  await countdown.waitFor();
+  await picture(chat, 'reconnecting', () => countdown.waitFor());
   await server.post(
     'chat:lobby',
     'Jonas',
     Array.from({ length: 5 }, (_, i) => `While you were away, part ${i + 1}.`),
   );
-  await chat.log.evaluate(box => box.scrollTo(0, 0));
   await proxy.heal();
+  await chat.page.getByRole('button', { name: 'Retry now' }).click();
   await chat.page.getByText('Caught up: 5 new messages').first().waitFor();
   await picture(chat, 'caught-up');
-  await chat.page
-    .getByRole('button', { name: 'Show the first' })
-    .click({ timeout: 5_000 })
-    .catch(() => {});
-  await picture(chat, 'divider');
+  await picture(chat, 'divider', () =>
+    chat.page
+      .locator('.divider-new')
+      .evaluate(line => line.scrollIntoView({ block: 'center' }))
+      .catch(() => {}),
+  );
   await chat.context.setOffline(true);
   for (const text of ['One for later.', 'And another.', 'And a third.']) await chat.say(text);
   await chat.page.getByText('3 messages will be sent later').first().waitFor();
@@ -157,4 +179,89 @@ test('far back', async () => {
   const chat = await openChat(browser, server.url, { ...options, seq: 120 });
   await chat.row('Number 120, which is a little longer than the others are, so that it wraps').waitFor();
   await picture(chat, 'linked');
+});
+
+test('scrolled up, with news below', async () => {
+  await server.post(
+    'chat:lobby',
+    'Jonas',
+    Array.from({ length: 40 }, (_, i) => `Number ${i + 1} of a long thread.`),
+  );
+  const chat = await (await openChat(browser, server.url, options)).ready();
+  await chat.row('Number 40 of a long thread.').waitFor();
+  await eventually(chat.fromEnd).toBe(0);
+  await picture(chat, 'long');
+  await chat.log.evaluate(box => box.scrollTo(0, 400));
+  await chat.page.getByRole('button', { name: 'To the latest' }).waitFor();
+  await server.post('chat:lobby', 'Jonas', ['One more.', 'And another.', 'And a third.']);
+  await chat.page.getByRole('button', { name: '3 new messages' }).waitFor();
+  await picture(chat, 'below', () => chat.log.evaluate(box => box.scrollTo(0, 400)));
+});
+
+test('a room of which not all is kept, a link to what is gone, and too far behind', async () => {
+  const brief = await Server.start(async data => {
+    await writeFile(`${data}/roomlog.yaml`, kinds);
+    return ['--config', `${data}/roomlog.yaml`];
+  });
+  const way = await FaultProxy.start(brief.url);
+  const room = 'brief:news';
+  const chat = await (await openChat(browser, way.url, { ...options, room })).ready();
+  await brief.post(
+    room,
+    'Jonas',
+    Array.from({ length: 30 }, (_, i) => `Number ${i + 1}.`),
+  );
+  await eventually(() => brief.floor(room)).toBe(25);
+  const late = await (await openChat(browser, brief.url, { ...options, room, as: 'Jonas' })).ready();
+  await late.row('Number 30.').waitFor();
+  await late.page.getByText(/^History before/).waitFor();
+  await picture(late, 'not-kept');
+  await way.fault({ kind: 'refuse' });
+  await way.cut('');
+  await chat.page.locator('.signal[data-state="reconnecting"]').waitFor();
+  await brief.post(
+    room,
+    'Jonas',
+    Array.from({ length: 9 }, (_, i) => `Later, number ${i + 1}.`),
+  );
+  await eventually(() => brief.floor(room)).toBeGreaterThan(31);
+  await way.heal();
+  await chat.banner.getByText('Part of what you missed').waitFor();
+  await chat.row('Later, number 9.').waitFor();
+  await picture(chat, 'reset');
+  const linked = await (await openChat(browser, brief.url, { ...options, room, seq: 3 })).ready();
+  await linked.page.getByText('The linked message is no longer kept').waitFor();
+  await picture(linked, 'link-gone');
+  await way.stop();
+  await brief.stop();
+});
+
+test('stopped, and a token that is refused', async () => {
+  await talk('chat:lobby');
+  const chat = await (await openChat(browser, server.url, options)).ready();
+  await chat.row('Perfect, then it is settled.').waitFor();
+  await eventually(() => keptRooms(chat)).toBeGreaterThan(0);
+  await chat.context.route('**/v1/dev/token**', route =>
+    route.fulfill({ status: 403, json: { title: 'This user may not come in any more.' } }),
+  );
+  await chat.page.reload();
+  await chat.banner.getByText('Stopped.').waitFor();
+  await chat.row('Perfect, then it is settled.').waitFor();
+  await picture(chat, 'stopped');
+});
+
+test('the page of the error codes, and Home', async () => {
+  const chat = await openChat(browser, server.url, options);
+  await chat.page.goto(`${server.url}/errors#message_too_large`);
+  await picture(chat, 'errors');
+  await chat.page.goto(`${server.url}/errors`);
+  await picture(chat, 'errors-top');
+  await chat.page.goto(server.url);
+  await chat.page.locator('.row[data-seq="4"]').first().waitFor();
+  await picture(chat, 'home');
+  await chat.page.getByRole('switch').first().click();
+  await chat.page.getByRole('region', { name: 'Mira', exact: true }).getByRole('textbox').fill('It is dark.');
+  await chat.page.keyboard.press('Enter');
+  await chat.page.getByRole('button', { name: 'Retry now' }).waitFor();
+  await picture(chat, 'home-tunnel');
 });

@@ -22,11 +22,18 @@ export class Server {
   #process: ChildProcess | undefined;
   #port = '0';
 
-  private constructor(readonly data: string) {}
+  private constructor(
+    readonly data: string,
+    private readonly flags: readonly string[],
+  ) {}
 
-  /** Starts one. Rejects with what it printed when it ends instead of serving. */
-  static async start(): Promise<Server> {
-    const server = new Server(await mkdtemp(join(tmpdir(), 'roomlog-e2e-')));
+  /**
+   * Starts one. Rejects with what it printed when it ends instead of serving.
+   * @param prepare puts into its data folder what it needs, and gives further flags
+   */
+  static async start(prepare?: (data: string) => Promise<readonly string[]>): Promise<Server> {
+    const data = await mkdtemp(join(tmpdir(), 'roomlog-e2e-'));
+    const server = new Server(data, (await prepare?.(data)) ?? []);
     await server.restart();
     return server;
   }
@@ -37,7 +44,7 @@ export class Server {
 
   /** Starts it again, on the same port and data. */
   async restart(): Promise<void> {
-    const args = ['dev', '--listen', `127.0.0.1:${this.#port}`, '--data', this.data];
+    const args = ['dev', '--listen', `127.0.0.1:${this.#port}`, '--data', this.data, ...this.flags];
     const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
     let printed = '';
@@ -77,6 +84,13 @@ export class Server {
       events.push(...page.events);
       if (page.events.length === 0 || page.events.at(-1)?.seq === page.head) return events;
     }
+  }
+
+  /** The first seq that a room keeps. */
+  async floor(room: string): Promise<number> {
+    const headers = { Authorization: `Bearer ${await this.#token()}` };
+    const answer = await fetch(`${this.url}/v1/rooms/${room}`, { headers });
+    return ((await answer.json()) as { floor: number }).floor;
   }
 
   /** Stores messages of one author over plain HTTP, one after the other. */

@@ -25,6 +25,7 @@ func (a *App) buildHTTP(d *doors, store wholeStore) error {
 		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Rooms: store, Access: store, Webhooks: a.engine, Limits: a.cfg.limits(),
 		Version: a.cfg.Version, Store: store.Info, PingEvery: a.cfg.PingEvery,
 		RevocationsKept: a.cfg.RevocationsKept, Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
+		Look: transport.Look{Style: web.Style(a.cfg.Dev), Script: web.FirstScript, Icon: web.Icon},
 	}
 	if a.cfg.Dev {
 		cfg.Pages = web.Handler()

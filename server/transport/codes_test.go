@@ -34,7 +34,7 @@ func TestMeaningsAreThoseOfTheSpec(t *testing.T) { // ERR-1, HTTP-5, CLOSE-1
 }
 
 func TestErrorPageOfTheSpec(t *testing.T) { // ERR-5
-	page, err := newErrorPage(spec.Errors)
+	page, err := newErrorPage(spec.Errors, Look{}, false)
 	must(t, err)
 	var file struct {
 		ClientCodes []struct{ Code room.Code } `json:"client_codes"`
@@ -49,7 +49,7 @@ func TestErrorPageOfTheSpec(t *testing.T) { // ERR-5
 			t.Errorf("%s is not on the page", code)
 		}
 	}
-	if _, err := newErrorPage([]byte("{")); err == nil {
+	if _, err := newErrorPage([]byte("{"), Look{}, false); err == nil {
 		t.Error("a page was made of nothing")
 	}
 }

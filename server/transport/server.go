@@ -71,6 +71,7 @@ type Config struct {
 	PingEvery time.Duration               // as the hub was told, for welcome; default 10 s
 	Ready     func(context.Context) error // for /readyz: whether the store answers; default: always
 	Errors    []byte                      // spec/errors.json, for /errors; nil: there is no such page
+	Look      Look                        // of the pages that this package makes
 	Pages     http.Handler                // everything that is not the API; nil: nothing
 	Log       *slog.Logger                // default: discard. No token and no data is ever logged
 }
@@ -201,7 +202,7 @@ func (s *Server) routes() (http.Handler, error) {
 	mux.Handle("/healthz", s.api(methods{http.MethodGet: s.getHealth, http.MethodHead: s.getHealth}))
 	mux.Handle("/readyz", s.api(methods{http.MethodGet: s.getReady, http.MethodHead: s.getReady}))
 	if s.cfg.Errors != nil {
-		page, err := newErrorPage(s.cfg.Errors)
+		page, err := newErrorPage(s.cfg.Errors, s.cfg.Look, s.cfg.Pages != nil)
 		if err != nil {
 			return nil, err
 		}

@@ -1,5 +1,7 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
+import './styles/font-text.css';
+import './styles/font-code.css';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/top.css';

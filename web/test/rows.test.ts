@@ -1,7 +1,7 @@
 import type { Message } from 'roomlog';
 import { expect, test } from 'vitest';
 import type { Body } from '../src/guest/guest.ts';
-import { chatRows, isUnread, noAnchor, reanchor } from '../src/model/rows.ts';
+import { chatRows, isUnread, keyOf, noAnchor, reanchor } from '../src/model/rows.ts';
 
 const noon = new Date(2026, 7, 3, 12).getTime();
 const minute = 60_000;
@@ -90,4 +90,10 @@ test('rows keep their index when others come before them, or go', () => {
 test('a list that shares nothing with the one before is another', () => {
   const begun = reanchor(noAnchor, ['c', 'd']);
   expect(reanchor(begun, ['x', 'y']).generation).toBe(begun.generation + 1);
+});
+
+test('a tag that somebody took from another is another row', () => {
+  const [mine, theirs] = [message(1, 'Mira', 0), message(2, 'Jonas', 0)].map(each => ({ ...each, tag: 't' }));
+  expect(keyOf({ ...theirs, tag: 't' } as never)).not.toBe(keyOf({ ...mine, tag: 't' } as never));
+  expect(keyOf({ ...mine, seq: null, author: '' } as never)).toBe(keyOf({ ...mine } as never)); // before it is known who I am
 });

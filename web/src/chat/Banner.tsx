@@ -51,12 +51,13 @@ export function Banner({ link, caughtUp, reset, onShow, onClose }: BannerProps) 
         )}
       </div>
     );
-  const news = caughtUp > 0 ? caughtUpWords(caughtUp) : reset && resetWords(reset);
+  // After a reset it is not known how many were missed: only the latest are here.
+  const news = reset ? resetWords(reset) : caughtUp > 0 && caughtUpWords(caughtUp);
   if (!news) return null;
   return (
     <div className="banner" data-tone="news">
       <p>{news}</p>
-      {caughtUp > 0 && (
+      {!reset && caughtUp > 0 && (
         <button type="button" className="quiet-button" onClick={onShow}>
           Show
         </button>
@@ -78,19 +79,32 @@ export function caughtUpWords(n: number): string {
 function resetWords(reason: ResetReason): string {
   switch (reason) {
     case 'too_far':
-      return 'You were away for long. These are the latest messages.';
+      return 'You were far behind. These are the latest messages; earlier ones load as you scroll up.';
     case 'pruned':
-      return 'Some of the history is no longer kept. These are the messages from then on.';
+      return 'Part of what you missed is no longer kept. These are the messages from then on.';
     default:
       return 'This room has another history than before. These are its messages.';
   }
 }
 
+/** What there is to tell beside the connection. */
+export interface Told {
+  /** Why the history that was shown gave way to the latest page. */
+  readonly reset: ResetReason | null;
+  readonly caughtUp: number;
+  /** How many new messages are out of sight. */
+  readonly below: number;
+}
+
 /** What is read aloud, through the one polite region: never the seconds of a countdown. */
-export function spokenWords(link: Link, wasLost: boolean, caughtUp: number, below: number): string {
+export function spokenWords(
+  link: Link,
+  { wasLost, reset, caughtUp, below }: Told & { readonly wasLost: boolean },
+): string {
   if (link.state === 'offline') return 'You are offline.';
   if (link.state === 'failed') return 'The connection has ended.';
   if (link.late) return 'Connection lost. Reconnecting.';
+  if (reset) return resetWords(reset);
   if (caughtUp > 0) return caughtUpWords(caughtUp);
   if (below > 0) return `${count(below, 'new message')} below.`;
   return wasLost && link.state === 'connected' ? 'Connected again.' : '';

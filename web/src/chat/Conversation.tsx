@@ -8,7 +8,7 @@ import { connectionWords, count } from '../model/words.ts';
 import { Composer } from '../pane/Composer.tsx';
 import { Icon } from '../pane/Icon.tsx';
 import type { Account } from './account.ts';
-import { Banner, type Link, spokenWords, useLink } from './Banner.tsx';
+import { Banner, type Link, spokenWords, type Told, useLink } from './Banner.tsx';
 import { Log } from './Log.tsx';
 import { leaveJump, type Place } from './place.ts';
 import { nameOf } from './RoomList.tsx';
@@ -33,7 +33,10 @@ export function Conversation({ account, place, menu, onForget }: ConversationPro
   const news = useNews(account, atEnd && stretch.isLive);
   const [reset, closeReset] = useReset();
   const list = useRef<VirtuosoHandle>(null);
-  const { field, ...actions } = useActions(account, id, list, news.dismiss);
+  const { field, ...actions } = useActions(account, id, list, () => {
+    closeReset();
+    news.dismiss();
+  });
   const rows = useMemo(
     () => chatRows(stretch.messages, { hidesFirst: stretch.hasOlder, readUpTo: news.after }),
     [stretch.messages, stretch.hasOlder, news.after],
@@ -56,13 +59,13 @@ export function Conversation({ account, place, menu, onForget }: ConversationPro
         <Signal link={link} />
       </header>
       <div className="conversation-body">
-        <Spoken link={link} caughtUp={news.caughtUp} below={below} />
+        <Spoken link={link} reset={reset} caughtUp={news.caughtUp} below={below} />
         <Banner
           link={link}
           caughtUp={news.caughtUp}
           reset={reset}
           onShow={toFirstNew}
-          onClose={() => (news.caughtUp > 0 ? news.dismiss() : closeReset())}
+          onClose={reset ? closeReset : news.dismiss}
         />
         {rows.length === 0 || stretch.isLinkBroken || (jump && stretch.isPending) ? (
           <Standin
@@ -174,20 +177,12 @@ function Signal({ link }: { readonly link: Link }) {
 }
 
 /** The one polite region. */
-function Spoken({
-  link,
-  caughtUp,
-  below,
-}: {
-  readonly link: Link;
-  readonly caughtUp: number;
-  readonly below: number;
-}) {
+function Spoken({ link, ...told }: Told & { readonly link: Link }) {
   const [wasLost, setWasLost] = useState(false);
   if (!wasLost && (link.late || link.state === 'offline')) setWasLost(true);
   return (
     <p className="unseen" role="status">
-      {spokenWords(link, wasLost, caughtUp, below)}
+      {spokenWords(link, { wasLost, ...told })}
     </p>
   );
 }

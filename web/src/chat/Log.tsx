@@ -1,7 +1,9 @@
 import { type ComponentProps, type RefObject, useState } from 'react';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
-import { type Anchor, type ChatRow, noAnchor, reanchor } from '../model/rows.ts';
-import type { ServerClock } from '../model/when.ts';
+import type { Message } from 'roomlog';
+import type { Body } from '../guest/guest.ts';
+import { type Anchor, type ChatRow, keyOf, noAnchor, reanchor } from '../model/rows.ts';
+import { fullTime, type ServerClock } from '../model/when.ts';
 import { useNow } from '../pane/hooks.ts';
 import type { Remedies } from '../pane/MessageRow.tsx';
 import { Bubble } from './Bubble.tsx';
@@ -23,7 +25,7 @@ interface LogProps extends Remedies {
 /** What the list's own parts are told. */
 interface Context {
   readonly stretch: Stretch;
-  readonly firstSeq: number | null;
+  readonly first: Message<Body> | undefined;
 }
 
 /** How far from the end is still at the end. */
@@ -36,7 +38,11 @@ const settleMs = 200;
 export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle, ...remedies }: LogProps) {
   const anchor = useAnchor(rows);
   const now = useMinute(clock);
-  const { atEnd, scroller } = useEnd(onAtEnd, handle);
+  // In history, more rows at the end are no news, nor are those by which it meets the newest: a reader is not taken along
+  // until the newest end was reached. A function would not do: the list asks it about new rows, not about higher ones.
+  const [follows, setFollows] = useState(stretch.isLive);
+  if (follows && !stretch.isLive) setFollows(false);
+  const { atEnd, scroller } = useEnd(onAtEnd);
   return (
     <Virtuoso<ChatRow, Context>
       key={`${roomId} ${jump?.count ?? ''} ${anchor.generation}`}
@@ -49,11 +55,11 @@ export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle
       aria-relevant="additions"
       aria-busy={stretch.isPending}
       data={rows}
-      context={{ stretch, firstSeq: rows[0]?.message.seq ?? null }}
+      context={{ stretch, first: rows[0]?.message }}
       components={parts}
       firstItemIndex={anchor.first}
       initialTopMostItemIndex={beginning(rows, jump)}
-      computeItemKey={(_, row) => row.message.tag}
+      computeItemKey={(_, { message }) => keyOf(message)}
       itemContent={(_, row) => (
         <Bubble
           row={row}
@@ -66,8 +72,11 @@ export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle
       )}
       alignToBottom
       atBottomThreshold={nearPx}
-      atBottomStateChange={atEnd}
-      followOutput={isAtBottom => (stretch.isLive && isAtBottom ? 'auto' : false)}
+      atBottomStateChange={isAtBottom => {
+        if (isAtBottom && stretch.isLive) setFollows(true);
+        atEnd(isAtBottom);
+      }}
+      followOutput={follows && 'auto'}
       startReached={() => stretch.hasOlder && stretch.loadOlder()}
       endReached={() => !stretch.isLive && stretch.loadNewer()}
       increaseViewportBy={{ top: 600, bottom: 300 }}
@@ -88,10 +97,8 @@ function beginning(rows: readonly ChatRow[], jump: Place['jump']) {
 const parts = {
   Header: ({ context }: { readonly context?: Context }) => {
     if (!context) return null;
-    const { stretch, firstSeq } = context;
-    return (
-      <p className="log-beginning">{stretch.hasOlder ? 'Loading earlier messages…' : opening(firstSeq)}</p>
-    );
+    const { stretch, first } = context;
+    return <p className="log-beginning">{stretch.hasOlder ? 'Loading earlier messages…' : opening(first)}</p>;
   },
   Footer: ({ context }: { readonly context?: Context }) =>
     context && !context.stretch.isLive ? (
@@ -102,8 +109,10 @@ const parts = {
   Item: ({ item: _, ...props }: ComponentProps<'div'> & { readonly item: unknown }) => <div {...props} />,
 };
 
-function opening(firstSeq: number | null): string {
-  return firstSeq !== null && firstSeq > 1 ? 'Nothing earlier is kept.' : 'The room begins here.';
+/** What stands above the first message there is. */
+function opening(first: Message<Body> | undefined): string {
+  if (!first || first.seq === null || first.seq === 1) return 'The room begins here.';
+  return `History before ${fullTime(first.at)} is no longer kept.`;
 }
 
 /** The index of the first row, such that rows keep theirs when others come above. */
@@ -115,7 +124,7 @@ function useAnchor(rows: readonly ChatRow[]): Anchor {
   if (known.rows === rows) return known.anchor;
   const anchor = reanchor(
     known.anchor,
-    rows.map(row => row.message.tag),
+    rows.map(row => keyOf(row.message)),
   );
   setKnown({ rows, anchor });
   return anchor;
@@ -131,13 +140,15 @@ function useMinute(clock: ServerClock): number {
  * Tells `told` at once that the end was reached, and that it was left when that is still so a little later. Whoever is at
  * the end stays there when the box changes size: a phone's keyboard, a rotated screen.
  */
-function useEnd(told: (atEnd: boolean) => void, list: RefObject<VirtuosoHandle | null>) {
+function useEnd(told: (atEnd: boolean) => void) {
   const [end] = useState(() => {
     let isAtEnd = false;
     let leaving: ReturnType<typeof setTimeout>;
     let tell = told;
+    let box: HTMLElement | null = null;
+    // Not by the list: it does not know its new height yet.
     const watching = new ResizeObserver(() => {
-      if (isAtEnd) list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
+      if (isAtEnd && box) box.scrollTop = box.scrollHeight;
     });
     const set = (next: boolean) => {
       isAtEnd = next;
@@ -149,10 +160,11 @@ function useEnd(told: (atEnd: boolean) => void, list: RefObject<VirtuosoHandle |
         if (next) set(true);
         else leaving = setTimeout(() => set(false), settleMs);
       },
-      scroller: (box: HTMLElement | Window | null) => {
+      scroller: (next: HTMLElement | Window | null) => {
         watching.disconnect();
         clearTimeout(leaving);
-        if (box instanceof HTMLElement) watching.observe(box);
+        box = next instanceof HTMLElement ? next : null;
+        if (box) watching.observe(box);
       },
       hear: (next: typeof told) => {
         tell = next;

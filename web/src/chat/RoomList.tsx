@@ -88,7 +88,8 @@ function RoomLink({
 
 function lastWords(last: Message<Body> | undefined): string {
   if (!last) return 'Nothing yet';
-  return `${last.own ? 'You' : last.author}: ${textOf(last.data).slice(0, 120)}`;
+  const who = last.delivery === 'failed' ? 'Not sent' : last.own ? 'You' : last.author;
+  return `${who}: ${textOf(last.data).slice(0, 120)}`;
 }
 
 /** A field that opens a room by name; without a kind it is a chat. */

@@ -31,6 +31,17 @@ export function Standin({
         </button>
       </div>
     );
+  if (isLinked)
+    return (
+      <div className="standin">
+        <Cells kind="missing" />
+        <h2>The linked message is no longer kept</h2>
+        <p>It is older than the history that this room keeps.</p>
+        <button type="button" className="plain-button" onClick={onLatest}>
+          To the latest
+        </button>
+      </div>
+    );
   if (!pending)
     return (
       <div className="standin">

@@ -1,4 +1,4 @@
-import { type Client, createClient, type Room } from 'roomlog';
+import { type Client, createClient, type LogEntry, type Room } from 'roomlog';
 import { indexedDBStorage } from 'roomlog/indexeddb';
 import { devToken } from '../guest/devapi.ts';
 import type { Body } from '../guest/guest.ts';
@@ -14,6 +14,9 @@ export const names = ['Mira', 'Jonas'] as const;
 export type Name = (typeof names)[number];
 
 const firstRooms: readonly string[] = ['chat:lobby', 'chat:design', 'chat:travel', 'chat:quiet'];
+
+/** Whoever missed more than this gets the latest page, and the rest while scrolling up. */
+const mostReplayed = 500;
 
 /** A user of this page: a client of their own, the rooms they follow, and what they have read and begun to write. */
 export class Account {
@@ -44,6 +47,8 @@ export class Account {
         return token;
       },
       storage: indexedDBStorage(),
+      replay: mostReplayed,
+      onLog: entry => logLine(name, entry),
       user: name,
     });
     this.read.subscribe(() => this.#count());
@@ -109,6 +114,11 @@ export class Account {
     if (ids.length !== Object.keys(before).length || ids.some(id => before[id] !== counts[id]))
       this.unread.set(counts);
   }
+}
+
+/** Lets the console tell how the connection went, one line each; the browser itself tells what failed. */
+function logLine(name: Name, { level, event, data }: LogEntry): void {
+  if (level !== 'debug') console.info(`${name}: ${event}`, data ?? '');
 }
 
 const accounts = new Map<Name, Account>();

@@ -68,6 +68,9 @@ function useMissed(): { missed: Missed | null; dismissMissed: () => void } {
       client.on('lost-connection', what => {
         if (what === 'lost') from = room.status.get().seq;
       }),
+      room.on('reset', () => {
+        from = null; // what is here now is not all that was missed
+      }),
       room.status.subscribe(() => {
         if (from === null || room.status.get().state !== 'live') return;
         const after = from;

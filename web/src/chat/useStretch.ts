@@ -16,7 +16,7 @@ export interface Stretch {
   /** Why the server does not let this user into the room: what is written here would be refused. */
   readonly denied: RoomlogError | undefined;
   readonly error: RoomlogError | undefined;
-  /** The linked message could not be loaded; `error` says why. */
+  /** The linked message could not be loaded, as `error` says, or without one is older than what is kept. */
   readonly isLinkBroken: boolean;
   readonly loadOlder: () => void;
   readonly loadNewer: () => void;
@@ -32,7 +32,7 @@ const mostHeld = 5_000;
 export function useStretch(jump: Place['jump']): Stretch {
   const { status } = useRoom<Body>();
   const live = useMessages<Body>();
-  const { view, opening, error } = useView(jump);
+  const { view, opening, isGone, error } = useView(jump);
   const past = useReadable(view?.list ?? noMessages);
   const state = useReadable(view?.state ?? noState);
   const isLive = !state || state.meetsLive;
@@ -48,7 +48,7 @@ export function useStretch(jump: Place['jump']): Stretch {
     isPending: live.isPending || opening,
     denied: status.error,
     error: status.error ?? error,
-    isLinkBroken: error !== undefined && status.error === undefined,
+    isLinkBroken: (error !== undefined || isGone) && status.error === undefined,
     loadOlder: () => (view ? void view.loadOlder().catch(() => {}) : live.loadOlder()),
     loadNewer: () => void view?.loadNewer().catch(() => {}), // it is tried again at the next scroll
   };
@@ -58,6 +58,7 @@ export function useStretch(jump: Place['jump']): Stretch {
 function useView(jump: Place['jump']): {
   view: HistoryView<Body> | null;
   opening: boolean;
+  isGone: boolean;
   error: RoomlogError | undefined;
 } {
   const { room, status } = useRoom<Body>();
@@ -83,7 +84,14 @@ function useView(jump: Place['jump']): {
       wanted = false;
     };
   }, [room, loaded, jump]);
-  if (!jump) return { view: null, opening: false, error: undefined };
-  const isOpen = opened.jump === jump;
-  return { view: isOpen ? opened.view : null, opening: !isOpen, error: isOpen ? opened.error : undefined };
+  if (!jump) return { view: null, opening: false, isGone: false, error: undefined };
+  if (opened.jump !== jump) return { view: null, opening: true, isGone: false, error: undefined };
+  const { view, error } = opened;
+  return { view, opening: false, isGone: view !== null && isBefore(view, jump.seq), error };
+}
+
+/** Whether a seq is older than everything that is kept. */
+function isBefore({ list, state }: HistoryView<Body>, seq: number): boolean {
+  const first = list.get()[0]?.seq ?? Number.POSITIVE_INFINITY;
+  return !state.get().hasOlder && seq < first;
 }

@@ -51,6 +51,11 @@ function inGroup(before: Message<Body>, message: Message<Body>): boolean {
   return before.author === message.author && message.at.getTime() - before.at.getTime() < groupMs;
 }
 
+/** A row's key. Tags are unique for their author: nobody else's message may take the place of one's own. */
+export function keyOf({ own, author, tag }: Message<Body>): string {
+  return own ? tag : `${author} ${tag}`;
+}
+
 /** Which index the first row of a list has, so that a row keeps its own when others come before it. */
 export interface Anchor {
   readonly keys: readonly string[];

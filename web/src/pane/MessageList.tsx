@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 import type { Message, RoomlogError } from 'roomlog';
 import type { Body } from '../guest/guest.ts';
+import { keyOf } from '../model/rows.ts';
 import { count } from '../model/words.ts';
 import { Icon } from './Icon.tsx';
 import { MessageRow, type Remedies } from './MessageRow.tsx';
@@ -63,7 +64,7 @@ export function MessageList({
         <ol className="rows">
           {shown.map((message, i) => (
             <MessageRow
-              key={message.tag}
+              key={keyOf(message)}
               message={message}
               own={message.own}
               follows={shown[i - 1]?.author === message.author}

@@ -1,7 +1,7 @@
 /** A choice of theme; `system` follows the device. */
 export type Theme = 'system' | 'light' | 'dark';
 
-const key = 'roomlog.theme'; // read before the first paint by public/theme.js
+const key = 'roomlog.theme'; // read before the first paint by first.js
 
 /** The theme that was chosen before, or `system`. */
 export function chosenTheme(): Theme {

@@ -1,5 +1,5 @@
 // Runs before the first paint, so that a chosen theme never flashes. A file of its own since the
-// policy allows nothing inline; src/theme/theme.ts writes what is read here.
+// policy allows nothing inline; theme.ts writes what is read here.
 try {
   const chosen = localStorage.getItem('roomlog.theme');
   if (chosen === 'light' || chosen === 'dark') document.documentElement.dataset.theme = chosen;
