@@ -6,14 +6,15 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
-const blocks = [...read('../README.md').matchAll(/```tsx?\n([\s\S]*?)```/g)].map(
-  ([, code]) => code as string,
-);
+const blocksOf = (path: string) =>
+  [...read(path).matchAll(/```tsx?\n([\s\S]*?)```/g)].map(([, code]) => code as string);
+const blocks = blocksOf('../README.md');
 
-/** What the README leaves to the reader. */
+/** What the README and the pages of docs/ leave to the reader. */
 const reader: Record<string, string> = {
   client: "declare const client: import('roomlog').Client;",
-  render: 'declare const render: (messages: unknown) => void;',
+  room: "declare const room: import('roomlog').Room<{ text: string }>;",
+  render: 'declare const render: (...what: unknown[]) => void;',
   fetchToken: 'declare const fetchToken: () => Promise<string>;',
   toast: 'declare const toast: (text: string) => void;',
 };
@@ -37,6 +38,12 @@ describe('README', () => {
     expect(blocks.length).toBeGreaterThan(4);
     const wrong = "import { createClient } from 'roomlog';\ncreateClient({ url: 7 });";
     expect(compile([...blocks, wrong])).toEqual([expect.stringContaining(`block-${blocks.length}.tsx`)]);
+  });
+
+  it('and so have the pages of docs/', { timeout: 60_000 }, () => {
+    const pages = ['quickstart', 'react', 'javascript'].flatMap(page => blocksOf(`../../docs/${page}.md`));
+    expect(pages.length).toBeGreaterThan(15);
+    expect(compile(pages)).toEqual([]);
   });
 
   it('shows the test of a component that is run as example.test.tsx', () => {

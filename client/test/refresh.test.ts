@@ -95,6 +95,24 @@ describe('a token that expires', () => {
     await client.close();
   });
 
+  it('is renewed where the function is of JavaScript, and returns or throws at once', async () => {
+    const asked: string[] = [];
+    const token = ({ reason }: { reason: string }) => {
+      asked.push(reason);
+      if (asked.length === 2) throw new Error('no network');
+      return goodFor(3_600);
+    };
+    const { network, client } = setUp({ token: token as unknown as ClientOptions['token'] });
+    void client.connect();
+    await pass(0);
+    const beat = setInterval(() => network.last.say({ op: 'ping' }), 10_000);
+    await pass(3_600_000 + 3_550_000);
+    expect(asked).toEqual(['connect', 'expired', 'expired', 'expired']);
+    expect(network.sockets).toHaveLength(1);
+    clearInterval(beat);
+    await client.close();
+  });
+
   it('is not asked for again after the end, nor where it says no time, nor before a time that no timer holds', async () => {
     const closed = setUp();
     void closed.client.connect();

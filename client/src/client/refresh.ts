@@ -30,7 +30,8 @@ export async function keepFresh(
     if (over.aborted) return;
     if (wait > MAX_TIMER_MS) continue;
     // Where that fails, once more when most of what is left has passed.
-    const fresh = await source({ reason: 'expired', signal: over }).catch(() => undefined);
+    const asked = Promise.resolve({ reason: 'expired', signal: over } as const).then(source);
+    const fresh = await asked.catch(() => undefined);
     if (over.aborted) return;
     if (fresh === undefined) continue;
     last = fresh;

@@ -1,4 +1,4 @@
-// Follow copies a room into a file and stays with it: go run . chat:lobby copy.jsonl
+// Follow copies a room into a file and stays with it: go run main.go chat:lobby copy.jsonl
 //
 // Each line of the file is one page, which says where it ends. So the file itself is the place to go on from,
 // however this program ended: a line that was cut short is dropped, and asked for again.

@@ -1,4 +1,4 @@
-// Token prints a token for a user: ROOMLOG_KEY=… go run . mira
+// Token prints a token for a user: ROOMLOG_KEY=… go run main.go mira
 package main
 
 import (

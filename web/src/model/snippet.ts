@@ -42,7 +42,7 @@ function react(f: Filling): Snippet {
     imports:
       "import { createClient } from 'roomlog';\n" +
       "import { RoomlogProvider, RoomProvider, useConnection, useMessages } from 'roomlog/react';\n",
-    note: 'A chat with delivery states, retries and reconnects. From a clone of Roomlog: npm install ./client',
+    note: 'A chat with delivery states, retries and reconnects. Beside a clone of Roomlog: npm install $(npm pack -q ../roomlog/client)',
     pieces: fill(
       f,
       `const client = createClient({ url: 'URL', token: 'TOKEN' });
@@ -64,7 +64,7 @@ function vanilla(f: Filling): Snippet {
     id: 'vanilla',
     title: 'Plain',
     imports: "import { createClient } from 'roomlog';\n",
-    note: 'For a browser, or Node 22 and later. From a clone of Roomlog: npm install ./client',
+    note: 'For a browser, or Node 22 and later. Beside a clone of Roomlog: npm install $(npm pack -q ../roomlog/client)',
     pieces: fill(
       f,
       `const client = createClient({ url: 'URL', token: 'TOKEN' });
