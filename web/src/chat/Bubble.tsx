@@ -17,10 +17,12 @@ interface BubbleProps extends Remedies {
   readonly at: Date;
   /** The server's time to the minute, in epoch milliseconds: what is told as "5 min. ago". */
   readonly now: number;
+  /** A long text is shown whole. */
+  readonly onUnfold: () => void;
 }
 
 /** One message and what stands above it. It keeps its DOM node, and its height, from the keystroke to the tick. */
-export const Bubble = memo(({ row, roomId, linked, at, now, ...remedies }: BubbleProps) => {
+export const Bubble = memo(({ row, roomId, linked, at, now, onUnfold, ...remedies }: BubbleProps) => {
   const { message, follows } = row;
   const text = textOf(message.data);
   return (
@@ -38,7 +40,7 @@ export const Bubble = memo(({ row, roomId, linked, at, now, ...remedies }: Bubbl
       >
         {!follows && <Head message={message} at={at} now={now} />}
         <div className="bubble" dir="auto">
-          <Text text={text} />
+          <Text text={text} onUnfold={onUnfold} />
           <span className="bubble-foot">
             <Time message={message} roomId={roomId} at={at} />
             {message.own && (
@@ -58,15 +60,19 @@ export const Bubble = memo(({ row, roomId, linked, at, now, ...remedies }: Bubbl
 /** Longer texts are shown by their beginning until they are asked for. */
 const longText = 1_500;
 
-function Text({ text }: { readonly text: string }) {
+function Text({ text, onUnfold }: { readonly text: string; readonly onUnfold: () => void }) {
   const [whole, setWhole] = useState(false);
+  const toggle = () => {
+    if (!whole) onUnfold();
+    setWhole(!whole);
+  };
   if (text.length <= longText) return <span className="bubble-text">{text}</span>;
   return (
     <>
       <span className="bubble-text" data-cut={!whole}>
         {text}
       </span>
-      <button type="button" className="quiet-button" aria-expanded={whole} onClick={() => setWhole(!whole)}>
+      <button type="button" className="quiet-button" aria-expanded={whole} onClick={toggle}>
         {whole ? 'Show less' : `Show all ${text.length.toLocaleString()} characters`}
       </button>
     </>

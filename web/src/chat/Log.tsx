@@ -1,4 +1,4 @@
-import { type ComponentProps, type RefObject, useEffect, useState } from 'react';
+import { type ComponentProps, type RefObject, useCallback, useEffect, useState } from 'react';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
 import type { Message } from 'roomlog';
 import type { Body } from '../guest/guest.ts';
@@ -42,7 +42,10 @@ export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle
   // until the newest end was reached. A function would not do: the list asks it about new rows, not about higher ones.
   const [follows, setFollows] = useState(stretch.isLive);
   if (follows && !stretch.isLive) setFollows(false);
-  const { atEnd, scroller } = useEnd(onAtEnd, follows);
+  const newest = rows.at(-1);
+  const { atEnd, scroller } = useEnd(onAtEnd, follows, newest && keyOf(newest.message));
+  // Whoever unfolds a long message reads on from its beginning.
+  const stay = useCallback(() => setFollows(false), []);
   return (
     <Virtuoso<ChatRow, Context>
       key={`${roomId} ${jump?.count ?? ''} ${anchor.generation}`}
@@ -67,6 +70,7 @@ export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle
           linked={jump !== null && row.message.seq === jump.seq}
           at={row.message.seq === null ? clock.fromDevice(row.message.at) : row.message.at}
           now={now}
+          onUnfold={stay}
           {...remedies}
         />
       )}
@@ -138,23 +142,31 @@ function useMinute(clock: ServerClock): number {
 
 /**
  * Tells `told` at once that the end was reached, and that it was left when that is still so a little later. Whoever is at
- * the end and goes along with it (`follows`) leaves it by scrolling up alone: not when the box changes size (a phone's keyboard, a
- * rotated screen), nor when more comes at once than the list keeps up with.
+ * the end and goes along with it (`follows`) stays there when the box changes size (a phone's keyboard, a rotated screen), and when
+ * more comes at once than the list keeps up with, unless they scroll up.
  */
-function useEnd(told: (atEnd: boolean) => void, follows: boolean) {
+function useEnd(told: (atEnd: boolean) => void, follows: boolean, last: string | undefined) {
   const [end] = useState(() => new End());
   useEffect(() => end.hear(told, follows));
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another last row is what it is about
+  useEffect(() => end.grew(), [end, last]);
   return end;
 }
+
+/** For how long after the last new row the list may be busy with it. */
+const busyMs = 1_000;
+
+const upward = new Set(['ArrowUp', 'PageUp', 'Home']);
 
 class End {
   #isAtEnd = false;
   #follows = false;
   #tell: (atEnd: boolean) => void = () => {};
   #box: HTMLElement | undefined;
-  /** Where the box was scrolled to, and whether it was scrolled up since it was at the end. */
-  #top = 0;
-  #wentUp = false;
+  #unbind = new AbortController();
+  /** Whether the reader began to scroll up since they were at the end. */
+  #goesUp = false;
+  #grewAt = Number.NEGATIVE_INFINITY;
   #leaving: ReturnType<typeof setTimeout> | undefined;
   // Not by the list: it does not know its new height yet.
   readonly #watching = new ResizeObserver(() => this.#isAtEnd && this.#toEnd());
@@ -164,41 +176,42 @@ class End {
     this.#follows = follows;
   }
 
+  grew(): void {
+    this.#grewAt = performance.now();
+  }
+
   readonly atEnd = (is: boolean): void => {
     clearTimeout(this.#leaving);
     if (is) {
-      this.#wentUp = false;
+      this.#goesUp = false;
       this.#set(true);
-      return;
-    }
-    if (this.#isAtEnd && this.#follows && !this.#wentUp) this.#toEnd();
-    this.#leaving = setTimeout(() => this.#left(), settleMs);
+    } else this.#leaving = setTimeout(() => this.#left(), settleMs);
   };
 
   readonly scroller = (next: HTMLElement | Window | null): void => {
     this.#watching.disconnect();
+    this.#unbind.abort();
     clearTimeout(this.#leaving);
-    this.#box?.removeEventListener('scroll', this.#scrolled);
     this.#box = next instanceof HTMLElement ? next : undefined;
     if (!this.#box) return;
-    this.#top = this.#box.scrollTop;
-    this.#box.addEventListener('scroll', this.#scrolled, { passive: true });
     this.#watching.observe(this.#box);
-  };
-
-  readonly #scrolled = (): void => {
-    const { scrollTop } = this.#box as HTMLElement;
-    if (scrollTop < this.#top) this.#wentUp = true;
-    this.#top = scrollTop;
+    this.#unbind = new AbortController();
+    const options = { passive: true, signal: this.#unbind.signal };
+    const goesUp = () => {
+      this.#goesUp = true;
+    };
+    this.#box.addEventListener('wheel', event => event.deltaY < 0 && goesUp(), options);
+    this.#box.addEventListener('touchmove', goesUp, options);
+    this.#box.addEventListener('keydown', event => upward.has(event.key) && goesUp(), options);
   };
 
   #left(): void {
-    if (!this.#follows || this.#wentUp) {
+    if (!this.#follows || this.#goesUp || performance.now() - this.#grewAt > busyMs) {
       this.#set(false);
       return;
     }
     this.#toEnd();
-    this.#leaving = setTimeout(() => this.#left(), settleMs); // until the list says that it is there
+    this.#leaving = setTimeout(() => this.#left(), settleMs); // unless the list says that it is there
   }
 
   #toEnd(): void {
