@@ -250,6 +250,29 @@ test('stopped, and a token that is refused', async () => {
   await picture(chat, 'stopped');
 });
 
+test('another account, a room that was taken away, and a link that cannot be followed', async () => {
+  await talk('chat:lobby');
+  const chat = await (await openChat(browser, server.url, options)).ready();
+  await chat.row('Perfect, then it is settled.').waitFor();
+  await chat.page.getByRole('radio', { name: 'Jonas' }).check({ force: true });
+  await chat.ready();
+  await chat.row('Perfect, then it is settled.').waitFor();
+  await picture(chat, 'another-account');
+  await server.ban('chat:lobby', 'Jonas');
+  await chat.page.getByText('This room cannot be opened').waitFor();
+  await picture(chat, 'taken-away');
+  const linked = await (await openChat(browser, server.url, { ...options, as: 'Mira' })).ready();
+  await linked.context.route('**/events?*', route => route.abort());
+  await server.post(
+    'chat:lobby',
+    'Nora',
+    Array.from({ length: 120 }, (_, i) => `Number ${i + 1}.`),
+  );
+  await linked.page.goto(`${server.url}/chat?as=Mira#2`);
+  await linked.page.getByText('The linked message cannot be loaded').waitFor();
+  await picture(linked, 'link-broken');
+});
+
 test('the page of the error codes, and Home', async () => {
   const chat = await openChat(browser, server.url, options);
   await chat.page.goto(`${server.url}/errors#message_too_large`);

@@ -106,6 +106,17 @@ export class Server {
     }
   }
 
+  /** Keeps a user out of a room. */
+  async ban(room: string, user: string): Promise<void> {
+    const headers = { Authorization: `Bearer ${await this.#token()}`, 'Content-Type': 'application/json' };
+    const answer = await fetch(`${this.url}/v1/rooms/${room}/bans/${user}`, {
+      method: 'PUT',
+      headers,
+      body: '{}',
+    });
+    if (!answer.ok) throw new Error(`ban: ${answer.status} ${await answer.text()}`);
+  }
+
   async #token(user = 'reader'): Promise<string> {
     const answer = await fetch(`${this.url}/v1/dev/token?user=${user}`);
     return ((await answer.json()) as { token: string }).token;

@@ -423,3 +423,21 @@ func TestUse(t *testing.T) {
 		t.Error("hooks that are gone are there")
 	}
 }
+
+// A room that grew while a sweep had passed its place and nothing else could be kept in mind is looked for at once, also
+// where nothing is left that would wake the hook.
+func TestMissedDuringASweep(t *testing.T) {
+	s := openStore(t, filepath.Join(t.TempDir(), "roomlog.db"))
+	e := newEngine(t, s, nil, newReceiver(t).hook("all", "chat"))
+	h := e.hooks["all"]
+	must(t, e.Stop(context.Background()))
+	h.ctx = t.Context()
+	h.sweep.begin()
+	h.missed = true
+	if !h.look() {
+		t.Error("the sweep is over and another is due, but nobody would begin it")
+	}
+	if h.look() || h.missed {
+		t.Error("the second sweep found nothing, and goes on")
+	}
+}

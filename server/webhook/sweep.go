@@ -18,7 +18,7 @@ func (s *sweep) begin() { *s = sweep{active: true} } // a hook has a kind at lea
 // reports whether there is more to look at now. What does not fit is looked at when what was found is delivered.
 func (h *hook) look() bool {
 	h.mu.Lock()
-	if !h.sweep.active && h.missed && len(h.rooms) <= h.engine.Rooms/2 {
+	if !h.sweep.active && h.due() {
 		h.missed = false
 		h.sweep.begin()
 	}
@@ -44,8 +44,11 @@ func (h *hook) look() bool {
 		h.sweep.kind++
 		h.sweep.active = h.sweep.kind < len(h.cfg.Kinds)
 	}
-	return h.sweep.active
+	return h.sweep.active || h.due()
 }
+
+// due reports whether a look at all rooms would find a place in mind for what was missed. The caller holds h.mu.
+func (h *hook) due() bool { return h.missed && len(h.rooms) <= h.engine.Rooms/2 }
 
 // swept notes that the store did not answer: the sweep is begun again later.
 func (h *hook) swept(err error) {
