@@ -107,7 +107,16 @@ function seen({ clients }: World, rooms: readonly string[]): unknown {
       const room = client.room<Body>(id);
       const { state, seq, behind, error } = room.status.get();
       const { hasMore } = room.messages.older.get();
-      return { state, seq, behind, error: error?.code, hasMore, list: room.messages.list.get().map(row) };
+      // How far behind a room was when it was left depends on whether an ack or its page came first.
+      const lacks = state === 'detached' ? 0 : behind;
+      return {
+        state,
+        seq,
+        behind: lacks,
+        error: error?.code,
+        hasMore,
+        list: room.messages.list.get().map(row),
+      };
     }),
   );
 }

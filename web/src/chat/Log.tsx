@@ -43,7 +43,12 @@ export function Log({ rows, stretch, roomId, jump, clock, aloud, onAtEnd, handle
   const [follows, setFollows] = useState(stretch.isLive);
   if (follows && !stretch.isLive) setFollows(false);
   const newest = rows.at(-1);
-  const { atEnd, scroller } = useEnd(onAtEnd, follows, newest && keyOf(newest.message));
+  const { atEnd, scroller } = useEnd(
+    onAtEnd,
+    follows,
+    newest && keyOf(newest.message),
+    jump === null && !rows.some(row => row.firstUnread),
+  );
   // Whoever unfolds a long message reads on from its beginning.
   const stay = useCallback(() => setFollows(false), []);
   return (
@@ -145,9 +150,14 @@ function useMinute(clock: ServerClock): number {
  * the end and goes along with it (`follows`) stays there when the box changes size (a phone's keyboard, a rotated screen), and when
  * more comes at once than the list keeps up with, unless they scroll up.
  */
-function useEnd(told: (atEnd: boolean) => void, follows: boolean, last: string | undefined) {
+function useEnd(
+  told: (atEnd: boolean) => void,
+  follows: boolean,
+  last: string | undefined,
+  opensAtEnd: boolean,
+) {
   const [end] = useState(() => new End());
-  useEffect(() => end.hear(told, follows));
+  useEffect(() => end.hear(told, follows, opensAtEnd));
   // biome-ignore lint/correctness/useExhaustiveDependencies: another last row is what it is about
   useEffect(() => end.grew(), [end, last]);
   return end;
@@ -160,6 +170,8 @@ const upward = new Set(['ArrowUp', 'PageUp', 'Home']);
 
 class End {
   #isAtEnd = false;
+  /** Whether the list, when it is opened, begins at its end. */
+  #opensAtEnd = false;
   #follows = false;
   #tell: (atEnd: boolean) => void = () => {};
   #box: HTMLElement | undefined;
@@ -171,8 +183,9 @@ class End {
   // Not by the list: it does not know its new height yet.
   readonly #watching = new ResizeObserver(() => this.#isAtEnd && this.#toEnd());
 
-  hear(tell: (atEnd: boolean) => void, follows: boolean): void {
+  hear(tell: (atEnd: boolean) => void, follows: boolean, opensAtEnd: boolean): void {
     this.#tell = tell;
+    this.#opensAtEnd = opensAtEnd;
     this.#follows = follows;
   }
 
@@ -195,6 +208,8 @@ class End {
     this.#box = next instanceof HTMLElement ? next : undefined;
     if (!this.#box) return;
     this.#watching.observe(this.#box);
+    // Where its rows are higher than it thought, it opens above its end, and says nothing.
+    this.#leaving = setTimeout(() => this.#opensAtEnd && !this.#isAtEnd && this.#left(), settleMs);
     this.#unbind = new AbortController();
     const options = { passive: true, signal: this.#unbind.signal };
     const goesUp = () => {
