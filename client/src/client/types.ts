@@ -172,7 +172,7 @@ export type Delivery = 'queued' | 'sending' | 'sent' | 'failed';
 
 /** One message of a room, stored or on its way. A new object for each change. */
 export interface Message<M = MessageBody> {
-  /** Made once per send: the same before and after the ack, so it serves as a key. */
+  /** Made once per send: the same before and after the ack, so it serves as a key. Another author may use it too (TAG-5). */
   readonly tag: string;
   /** Its place in the room; null until it is acked. */
   readonly seq: number | null;

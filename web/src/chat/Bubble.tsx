@@ -4,8 +4,8 @@ import type { Body } from '../guest/guest.ts';
 import type { ChatRow } from '../model/rows.ts';
 import { textOf } from '../model/text.ts';
 import { ago, clockTime, dayName, fullTime } from '../model/when.ts';
+import { Failure, type Remedies } from '../pane/Failure.tsx';
 import { Icon } from '../pane/Icon.tsx';
-import type { Remedies } from '../pane/MessageRow.tsx';
 import { addressOf } from './place.ts';
 
 interface BubbleProps extends Remedies {
@@ -51,7 +51,7 @@ export const Bubble = memo(({ row, roomId, linked, at, now, onUnfold, ...remedie
             )}
           </span>
         </div>
-        {message.delivery === 'failed' && <Failure message={message} text={text} {...remedies} />}
+        {message.delivery === 'failed' && <Failure message={message} lead="Not sent. " {...remedies} />}
       </article>
     </>
   );
@@ -109,31 +109,5 @@ function Time({
     <a href={addressOf(roomId, message.seq)} aria-label={`Link to this message, ${fullTime(at)}`}>
       {time}
     </a>
-  );
-}
-
-function Failure({
-  message,
-  text,
-  retry,
-  edit,
-  discard,
-}: Remedies & { readonly message: Message<Body>; readonly text: string }) {
-  return (
-    <div className="failure">
-      <p>
-        Not sent. {message.error?.message ?? 'The server refused it.'}{' '}
-        {message.error && <a href={message.error.docs}>Why</a>}
-      </p>
-      <button type="button" className="quiet-button" onClick={() => retry(message.tag)}>
-        Retry
-      </button>
-      <button type="button" className="quiet-button" onClick={() => edit(message.tag, text)}>
-        Edit
-      </button>
-      <button type="button" className="quiet-button" onClick={() => discard(message.tag)}>
-        Discard
-      </button>
-    </div>
   );
 }

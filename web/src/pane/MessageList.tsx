@@ -3,8 +3,9 @@ import type { Message, RoomlogError } from 'roomlog';
 import type { Body } from '../guest/guest.ts';
 import { keyOf } from '../model/rows.ts';
 import { count } from '../model/words.ts';
+import type { Remedies } from './Failure.tsx';
 import { Icon } from './Icon.tsx';
-import { MessageRow, type Remedies } from './MessageRow.tsx';
+import { MessageRow } from './MessageRow.tsx';
 import { useStickyScroll } from './useStickyScroll.ts';
 
 interface ListProps extends Remedies {

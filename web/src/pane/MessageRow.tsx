@@ -2,16 +2,10 @@ import { memo } from 'react';
 import type { Delivery, Message } from 'roomlog';
 import type { Body } from '../guest/guest.ts';
 import { textOf } from '../model/text.ts';
+import { Failure, type Remedies } from './Failure.tsx';
 import { Icon } from './Icon.tsx';
 
 const timeOfDay = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-
-/** What can be done with a message that was refused. */
-export interface Remedies {
-  readonly retry: (tag: string) => void;
-  readonly edit: (tag: string, text: string) => void;
-  readonly discard: (tag: string) => void;
-}
 
 interface RowProps extends Remedies {
   readonly message: Message<Body>;
@@ -22,7 +16,6 @@ interface RowProps extends Remedies {
 
 /** One message. It keeps its place and its DOM node from the keystroke to the tick. */
 export const MessageRow = memo(({ message, own, follows, ...remedies }: RowProps) => {
-  const text = textOf(message.data);
   return (
     <li
       className="row"
@@ -34,7 +27,7 @@ export const MessageRow = memo(({ message, own, follows, ...remedies }: RowProps
     >
       {!follows && <p className="row-author">{own ? 'You' : message.author}</p>}
       <p className="row-text" dir="auto">
-        {text}
+        {textOf(message.data)}
       </p>
       <p className="row-foot">
         <time dateTime={message.at.toISOString()} title={message.at.toLocaleString()}>
@@ -42,7 +35,7 @@ export const MessageRow = memo(({ message, own, follows, ...remedies }: RowProps
         </time>
         {own && <DeliveryState delivery={message.delivery} />}
       </p>
-      {message.delivery === 'failed' && <Failure message={message} text={text} {...remedies} />}
+      {message.delivery === 'failed' && <Failure message={message} {...remedies} />}
     </li>
   );
 });
@@ -53,31 +46,5 @@ function DeliveryState({ delivery }: { readonly delivery: Delivery }) {
       <Icon name={delivery} />
       {delivery}
     </span>
-  );
-}
-
-function Failure({
-  message,
-  text,
-  retry,
-  edit,
-  discard,
-}: Remedies & { readonly message: Message<Body>; readonly text: string }) {
-  return (
-    <div className="failure">
-      <p>
-        {message.error?.message ?? 'The server refused it.'}{' '}
-        {message.error && <a href={message.error.docs}>Why</a>}
-      </p>
-      <button type="button" className="quiet-button" onClick={() => retry(message.tag)}>
-        Retry
-      </button>
-      <button type="button" className="quiet-button" onClick={() => edit(message.tag, text)}>
-        Edit
-      </button>
-      <button type="button" className="quiet-button" onClick={() => discard(message.tag)}>
-        Discard
-      </button>
-    </div>
   );
 }
