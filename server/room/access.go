@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Ban keeps a user out of a room, or out of all, whatever the user's tokens grant.
+// Ban keeps a user out of a room, or out of all, whatever the user's tokens grant; as a mute it keeps them from sending to a room.
 type Ban struct {
 	Room   ID        // "" is every room: the user is blocked
 	User   string    // 1 to 128 bytes
@@ -33,6 +33,7 @@ type Revocation struct {
 type Access struct {
 	Bans        []Ban        // by room, then user, each pair once
 	Revocations []Revocation // by user, then token, each pair once
+	Mutes       []Ban        // by room, then user, each pair once; each of one room
 }
 
 // AccessStore is a [Store] that keeps who may not come in. Nodes that share it read it again now and then,
@@ -48,6 +49,9 @@ type AccessStore interface {
 	PutBan(ctx context.Context, b Ban) error
 	// DropBan removes the ban of a user from a room; where there is none, nothing happens.
 	DropBan(ctx context.Context, id ID, user string) error
+	// PutMute and DropMute do the same for mutes.
+	PutMute(ctx context.Context, b Ban) error
+	DropMute(ctx context.Context, id ID, user string) error
 	// PutRevocation stores a revocation. Of two of one user and token, Before and Until are the later
 	// of both: no order of calls brings a token back.
 	PutRevocation(ctx context.Context, r Revocation) error

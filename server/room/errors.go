@@ -20,6 +20,7 @@ const (
 	CodeMessageTooLarge      Code = "message_too_large"
 	CodeUnknownOp            Code = "unknown_op"
 	CodeUnknownRoom          Code = "unknown_room"
+	CodeUnknownTarget        Code = "unknown_target"
 	CodeForbidden            Code = "forbidden"
 	CodeRefused              Code = "refused"
 	CodeUnauthenticated      Code = "unauthenticated"
@@ -52,7 +53,7 @@ const (
 var retryable = map[Code]bool{
 	CodeBadRequest: false, CodeBadRoom: false, CodeBadPosition: false, CodeBadTag: false,
 	CodeBadType: false, CodeBadData: false, CodeMessageTooLarge: false, CodeUnknownOp: false,
-	CodeUnknownRoom: false, CodeForbidden: false, CodeRefused: false, CodeUnauthenticated: false, CodeAuthTimeout: true,
+	CodeUnknownRoom: false, CodeUnknownTarget: false, CodeForbidden: false, CodeRefused: false, CodeUnauthenticated: false, CodeAuthTimeout: true,
 	CodeTokenExpired: false, CodeRevoked: false, CodeTagConflict: false, CodeOutOfOrder: true,
 	CodeRateLimited: true, CodeOverloaded: true, CodeUnavailable: true, CodeOutcomeUnknown: true,
 	CodeStorageFull: true, CodeLimitExceeded: false, CodeReset: false, CodeOriginNotAllowed: false,

@@ -77,7 +77,7 @@ func CheckType(s string) error {
 // databases cannot keep; what is too large is `message_too_large`. raw is not changed or kept.
 func CompactData(raw []byte, limit int) ([]byte, error) {
 	if len(raw) == 0 {
-		return nil, badData("An event needs data: any JSON value.")
+		return nil, badData("Data is needed: any JSON value.")
 	}
 	if !utf8.Valid(raw) {
 		return nil, badData("The data is not valid UTF-8.")
@@ -91,7 +91,7 @@ func CompactData(raw []byte, limit int) ([]byte, error) {
 		return nil, badData("The data is not valid JSON.")
 	}
 	if out.Len() > limit {
-		return nil, &Error{Code: CodeMessageTooLarge, Title: "The data is larger than an event may be.", Field: "data", Limit: int64(limit)}
+		return nil, &Error{Code: CodeMessageTooLarge, Title: "The data is larger than it may be.", Field: "data", Limit: int64(limit)}
 	}
 	if hasNUL(out.Bytes()) {
 		return nil, badData(`The data holds the character \u0000, which cannot be stored.`)

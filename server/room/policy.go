@@ -2,6 +2,7 @@ package room
 
 import (
 	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -17,6 +18,93 @@ type Policy struct {
 	Types map[string]Schema
 	// Before is asked about each send; nil: nobody is.
 	Before Gate
+	// Members says that only members may come in, each with what their role allows; false: grants alone decide.
+	Members bool
+	// Roles are what members may do by role; nil: DefaultRoles.
+	Roles map[string][]string
+	// Creator is the role of who creates a room, with Members; "": FirstRole.
+	Creator string
+	// HistorySince says that members read nothing from before they joined; false: everything.
+	HistorySince bool
+	Changes      Changes
+	Presence     Show
+	Receipts     Show
+	NoSignals    bool // signals are refused
+	NoStreams    bool // no message streams
+	NoSearch     bool // messages are not indexed, and searches refused
+}
+
+// Changes is who may change messages. The zero Changes: authors their own and moderators all, at any time, and reactions.
+type Changes struct {
+	Edit, Delete Changers
+	Within       time.Duration // authors, after the message was stored; 0: at any time
+	NoReactions  bool
+}
+
+// Changers says whose messages may be changed by whom.
+type Changers uint8
+
+// The changers.
+const (
+	ByAuthors    Changers = iota // and by moderators
+	ByModerators                 // alone
+	ByNobody
+)
+
+// Show is how much of presence or receipts a room shows.
+type Show uint8
+
+// How much is shown.
+const (
+	ShowAll     Show = iota
+	ShowCounts       // how many, without names
+	ShowPrivate      // receipts: everybody their own alone
+	ShowNone         // nothing is kept
+)
+
+// DefaultRoles are what members may do in rooms of a kind that has no roles of its own.
+var DefaultRoles = map[string][]string{
+	"owner":     {"read", "send", "moderate", "admin"},
+	"moderator": {"read", "send", "moderate"},
+	"member":    {"read", "send"},
+	"guest":     {"read"},
+}
+
+// FirstRole is the role of who creates a room, where the kind names no other.
+const FirstRole = "owner"
+
+// The actions that a role may have.
+var roleActions = []string{"read", "send", "moderate", "admin"}
+
+// ValidAction reports whether a role may have such an action.
+func ValidAction(action string) bool { return slices.Contains(roleActions, action) }
+
+// HasRole reports whether the kind has a role.
+func (p Policy) HasRole(role string) bool {
+	_, has := p.roles()[role]
+	return has
+}
+
+// RoleAllows reports whether a role may do something: read, send, moderate (which admin may) or admin. A role that the kind does not
+// have may do nothing.
+func (p Policy) RoleAllows(role, action string) bool {
+	can := p.roles()[role]
+	return slices.Contains(can, action) || action == "moderate" && slices.Contains(can, "admin")
+}
+
+// CreatorRole is the role of who creates a room.
+func (p Policy) CreatorRole() string {
+	if p.Creator == "" {
+		return FirstRole
+	}
+	return p.Creator
+}
+
+func (p Policy) roles() map[string][]string {
+	if p.Roles == nil {
+		return DefaultRoles
+	}
+	return p.Roles
 }
 
 // Retention is how much of the log layer is kept at least. What lies outside either bound may be pruned,

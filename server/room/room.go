@@ -85,7 +85,14 @@ type Event struct {
 	Author string
 	Tag    Tag
 	At     time.Time // UTC, microseconds; never what orders events
-	Data   []byte
+	Data   []byte    // `null` where Gone is set
+
+	Target Seq   // of an edit, delete or reaction: the message that it changes; else 0
+	Gone   *Gone // what it said was deleted; nil: it was not
+
+	// Of a message that was read with Query.Present.
+	Edited    *Edited    // Data is that of an edit; nil: it is as it was sent
+	Reactions []Reaction // in the order of their first user
 }
 
 // Head is where a room's log stands. Of a room that nobody wrote to yet it is floor 1,

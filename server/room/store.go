@@ -54,7 +54,7 @@ type Shared interface {
 // server behind the same address.
 type Watcher interface {
 	Store
-	// Changed gives a value each time the database may not be what it was, at most one at a time. Who
+	// Changed gives a value each time the database may not be what it was, or was away, at most one at a time. Who
 	// keeps in memory what was read compares it with Heads. The channel is never closed.
 	Changed() <-chan struct{}
 }
@@ -93,6 +93,10 @@ type Send struct {
 	// RoomLimit is how many rooms of this kind the author may have created: a send that would create one
 	// more is refused as `limit_exceeded`. 0 is no limit.
 	RoomLimit int
+
+	Change   *Change       // of an edit, delete or reaction: what it does
+	Member   *MemberChange // of a member event: what it does
+	Mentions []string      // of a message: the users that it names, each once
 }
 
 // Verdict answers one send of a batch. Refused is nil where the event is stored.
@@ -102,8 +106,10 @@ type Verdict struct {
 	At        time.Time
 	Duplicate bool   // the event had been stored before; Seq, Mark and At are the first result's
 	NotStored bool   // a Repeat whose tag is not stored
+	Gone      *Gone  // of a Duplicate: the event was deleted meanwhile, and this is left of it
+	Target    Seq    // of a stored or repeated change: the message that it changes
 	Held      bool   // another transaction holds the room: the send was not judged, and nothing is stored (Shared)
-	Refused   *Error // why this send is refused for good: `tag_conflict`, `limit_exceeded`
+	Refused   *Error // why this send is refused for good: `tag_conflict`, `limit_exceeded`, `unknown_target`, `forbidden`
 }
 
 // TagConflict refuses a send whose tag its author used in this room for another event (rule TAG-4).
@@ -145,6 +151,11 @@ type Query struct {
 	Seq      Seq
 	Limit    int // the most events to return, at least 1
 	MaxBytes int // stop short of this many bytes of data, but return at least one event; 0 is no limit
+	// Present asks for the present content: messages as they were last edited, with their reactions. Without it events are as
+	// they were stored, but for what was deleted, which is gone either way.
+	Present bool
+	// As is who asks: of Present, a reaction that they have names them, whoever had it earlier. Empty: nobody.
+	As string
 }
 
 // Span is the arithmetic of a query over a log that holds floor..head: the page covers (prev, last],

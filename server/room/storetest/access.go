@@ -144,3 +144,39 @@ func testAccessLasts(t *testing.T, f Factory) {
 		t.Error("access is another after the database was opened anew")
 	}
 }
+
+// testMutes stores, replaces, lifts and forgets mutes, apart from bans of the same user and room (MOD-2).
+func testMutes(t *testing.T, f Factory) {
+	hs := f.pair(t)
+	a, b := accessOf(t, hs[0]), accessOf(t, hs[1])
+	mutes := []room.Ban{
+		{Room: "chat:a", User: "u1", Until: noon.Add(time.Minute), Reason: "noise", By: "mod", At: noon},
+		{Room: "chat:a", User: "u2", By: "mod", At: noon},
+		{Room: "chat:b", User: "u1", By: "mod", At: noon},
+	}
+	ban := room.Ban{Room: "chat:a", User: "u1", By: "admin", At: noon}
+	for _, m := range mutes {
+		was := m
+		was.Reason, was.Until = "another", time.Time{}
+		must(t, "mute", a.PutMute(within(t), was))
+		must(t, "mute again", b.PutMute(within(t), m))
+	}
+	must(t, "ban", a.PutBan(within(t), ban))
+	check := func(now time.Time, bans, want []room.Ban) {
+		t.Helper()
+		if all := mustAccess(t, hs[1], now); !slices.Equal(all.Mutes, want) || !slices.Equal(all.Bans, bans) {
+			t.Fatalf("MOD-2: muted are %+v and banned %+v; want %+v and %+v", all.Mutes, all.Bans, want, bans)
+		}
+	}
+	check(noon, []room.Ban{ban}, mutes)
+	must(t, "lift the ban", b.DropBan(within(t), "chat:a", "u1"))
+	check(noon, nil, mutes)
+	check(noon.Add(time.Minute), nil, mutes[1:])
+	if n, err := a.ForgetAccess(within(t), noon.Add(time.Hour)); err != nil || n != 1 {
+		t.Fatalf("forgot %d, %v", n, err)
+	}
+	check(noon, nil, mutes[1:])
+	must(t, "lift", a.DropMute(within(t), "chat:a", "u2"))
+	must(t, "lift what is not there", a.DropMute(within(t), "chat:a", "u9"))
+	check(noon, nil, mutes[2:])
+}

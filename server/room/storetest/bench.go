@@ -21,6 +21,12 @@ func Bench(b *testing.B, open func(b *testing.B) room.Store) {
 	}
 	b.Run("page=128", func(b *testing.B) { benchPage(b, open(b)) })
 	b.Run("page=128/parallel", func(b *testing.B) { benchPages(b, open(b)) })
+	b.Run("overviews=1000", func(b *testing.B) { benchOverviews(b, open(b), 0) })
+	b.Run("overviews=1of1000", func(b *testing.B) { benchOverviews(b, open(b), 1) })
+	for _, users := range []int{16, 1024} {
+		b.Run(fmt.Sprintf("marks=%d", users), func(b *testing.B) { benchMarks(b, open(b), users) })
+	}
+	b.Run("erase=100000", func(b *testing.B) { benchErase(b, open(b), 100_000) })
 	b.Run("heads=1000", func(b *testing.B) { benchHeads(b, open(b)) })
 }
 
@@ -117,6 +123,56 @@ func benchHeads(b *testing.B, s room.Store) {
 	for b.Loop() {
 		if _, err := s.Heads(context.Background(), ids); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// benchOverviews sums up a user's 1,000 rooms of 20 messages, half of them unread and one a mention: all of them by pages of 100, or of some one.
+func benchOverviews(b *testing.B, s room.Store, some int) {
+	const rooms, messages = 1000, 20
+	ctx := context.Background()
+	for i := range rooms {
+		batch := []room.Send{member(roomName(i), "ann", "ben", "member")}
+		for range messages {
+			batch = append(batch, benchSend(roomName(i)))
+		}
+		batch[messages].Mentions = []string{"ben"}
+		if _, err := s.Append(ctx, batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var marks []room.Marking
+	for i := range rooms {
+		marks = append(marks, room.Marking{Room: roomName(i), User: "ben", Read: 1 + messages/2})
+	}
+	if _, err := s.(room.Receipts).Mark(ctx, marks); err != nil {
+		b.Fatal(err)
+	}
+	q := room.OverviewQuery{User: "ben", Limit: 500}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		n := 0
+		q.After = ""
+		if some > 0 {
+			q.Rooms = []room.ID{roomName(i % rooms)}
+		}
+		for more := true; more; {
+			page, err := s.(room.Overviews).Overviews(ctx, q)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, o := range page {
+				if o.Unread != messages/2 || o.Mentions != 1 || o.Last == nil {
+					b.Fatalf("%+v", o)
+				}
+			}
+			n += len(page)
+			if more = len(page) == q.Limit; more {
+				q.After = page[len(page)-1].Room
+			}
+		}
+		if want := max(some, rooms*(1-some)); n != want {
+			b.Fatalf("%d overviews, not %d", n, want)
 		}
 	}
 }

@@ -30,13 +30,31 @@ type Factory struct {
 	// Rows counts what the database holds of all rooms, those that were deleted included: events, and beside
 	// them tags of events that were pruned, what was sent of those that were rewritten, and cursors of hooks.
 	Rows func(t *testing.T) (events, tags int64)
+	// Receipts counts the rows that the database holds of receipts and their versions, of all rooms.
+	Receipts func(t *testing.T) int64
 	// Count counts the rows of a room directly in the database, beside any handle, and gives the largest
 	// seq among them and the number of different (author, tag) pairs.
 	Count func(t *testing.T, id room.ID) (rows, maxSeq, tags int64)
 	// Jump sets the clock by which the store dates events off by that much. It is called before the first
 	// Open, by the test that jumps, and between appends.
 	Jump func(t *testing.T, by time.Duration)
+	// Beside counts the rows that the database holds, of all rooms, beside events: those that were deleted included.
+	Beside func(t *testing.T) Beside
+	// Ordinals gives the ordinal of each event of a room by its seq, and how many messages the room's row counts.
+	Ordinals func(t *testing.T, id room.ID) (events map[room.Seq]int64, messages int64)
+	// Mentions gives the messages of a room that mention a user, by their seqs, each with its ordinal.
+	Mentions func(t *testing.T, id room.ID, user string) map[room.Seq]int64
+	// Holds lists the tables that have a row with these bytes in a column, of text or of bytes.
+	Holds func(t *testing.T, what []byte) []string
+	// PokeIn pokes topics in a transaction of its own, which stays open until commit is called. It and KeepPokes are
+	// nil where the store has no pokes.
+	PokeIn func(t *testing.T, topics ...room.Topic) (commit func())
+	// KeepPokes says for how long a handle keeps pokes that are visible, before it removes them when it is asked.
+	KeepPokes func(t *testing.T, s room.Store, age time.Duration)
 }
+
+// Beside is how many rows changes, mentions and members take.
+type Beside struct{ Edits, Reactions, Redactions, Mentions, Members int64 }
 
 // Run runs the suite. make is called once per case, and what it makes is used by that case alone.
 func Run(t *testing.T, make func(t *testing.T) Factory) {
@@ -86,9 +104,67 @@ func Run(t *testing.T, make func(t *testing.T) Factory) {
 		{"HookMoves", testHookMoves},
 		{"HooksBehind", testHooksBehind},
 		{"Rewritten", testRewritten},
+		{"Changes", testChanges},
+		{"ChangeTargets", testChangeTargets},
+		{"ChangeRights", testChangeRights},
+		{"PresentContent", testPresentContent},
+		{"Seen", testSeen},
+		{"Streams", testStreams},
+		{"StreamsOver", testStreamsOver},
+		{"StreamsLease", testStreamsLease},
+		{"StreamsOfDeleted", testStreamsOfDeleted},
+		{"Reactions", testReactions},
+		{"Redaction", testRedaction},
+		{"RedactionRewritten", testRedactionRewritten},
+		{"RedactionPruned", testRedactionPruned},
+		{"ChangesPruned", testChangesPruned},
+		{"ChangesOfDeletedRoom", testChangesOfDeletedRoom},
+		{"Ordinals", testOrdinals},
+		{"Mentions", testMentions},
+		{"ChangesUnderLoad", testChangesUnderLoad},
+		{"ReactionsUnderLoad", testReactionsUnderLoad},
+		{"ChangesModel", testChangesModel},
+		{"Members", testMembers},
+		{"MembersListed", testMembersListed},
+		{"Memberships", testMemberships},
+		{"MembersLast", testMembersLast},
+		{"MembersUnderLoad", testMembersUnderLoad},
 		{"Bans", testBans},
 		{"Revocations", testRevocations},
 		{"AccessLasts", testAccessLasts},
+		{"Tickets", testTickets},
+		{"Pokes", testPokes},
+		{"PokesLate", testPokesLate},
+		{"PokesForgotten", testPokesForgotten},
+		{"PokesOfChanges", testPokesOfChanges},
+		{"Overviews", testOverviews},
+		{"OverviewsModel", testOverviewsModel},
+		{"SearchWords", testSearchWords},
+		{"SearchSteps", testSearchSteps},
+		{"SearchGone", testSearchGone},
+		{"SearchBehind", testSearchBehind},
+		{"SearchRandom", testSearchRandom},
+		{"Duties", testDuties},
+		{"Mutes", testMutes},
+		{"Erase", testErase},
+		{"EraseParts", testEraseParts},
+		{"EraseLooks", testEraseLooks},
+		{"ErasePartsOfDeletedRoom", testErasePartsOfDeletedRoom},
+		{"ErasePartsUnderLoad", testErasePartsUnderLoad},
+		{"Erasures", testErasures},
+		{"ErasedBeside", testErasedBeside},
+		{"Reports", testReports},
+		{"ReportsTold", testReportsTold},
+		{"ReportsUnderLoad", testReportsUnderLoad},
+		{"ReceiptMarks", testReceiptMarks},
+		{"ReceiptBatch", testReceiptBatch},
+		{"Readers", testReaders},
+		{"UnreadModel", testUnreadModel},
+		{"UnreadMany", testUnreadMany},
+		{"UnreadOfMembers", testUnreadOfMembers},
+		{"ReceiptsUnderLoad", testReceiptsUnderLoad},
+		{"ReceiptsEnd", testReceiptsEnd},
+		{"ReceiptsDeleteUnderLoad", testReceiptsDeleteUnderLoad},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { c.run(t, make(t)) })

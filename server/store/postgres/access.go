@@ -15,6 +15,8 @@ select 1 as part, room, who, '' as token, null::timestamptz as before, until, re
 from roomlog.bans where until is null or until > $1
 union all
 select 2, '', who, token, before, until, reason, author, at from roomlog.revocations where until > $1
+union all
+select 3, room, who, '', null, until, reason, author, at from roomlog.mutes where until is null or until > $1
 order by 1, 2, 3, 4`
 
 // Access is [room.AccessStore.Access].
@@ -30,8 +32,13 @@ func (s *Store) Access(ctx context.Context, now time.Time) (room.Access, error) 
 			if err := rows.Scan(&part, &id, &user, &token, &before, &until, &reason, &by, &at); err != nil {
 				return err
 			}
-			if part == 1 {
-				all.Bans = append(all.Bans, room.Ban{Room: room.ID(id), User: user, Until: given(until), Reason: reason, By: by, At: at.UTC()})
+			b := room.Ban{Room: room.ID(id), User: user, Until: given(until), Reason: reason, By: by, At: at.UTC()}
+			switch part {
+			case 1:
+				all.Bans = append(all.Bans, b)
+				continue
+			case 3:
+				all.Mutes = append(all.Mutes, b)
 				continue
 			}
 			all.Revocations = append(all.Revocations, room.Revocation{
@@ -59,23 +66,46 @@ func kept(t time.Time) *time.Time {
 	return &t
 }
 
+// pokeAccess begins a statement that changes access: the other nodes are told of it in the same transaction.
+const pokeAccess = `with poke as (insert into roomlog.pokes (topic) values ('` + string(room.ClusterTopic) + `')) `
+
+// putBanSQL and dropBanSQL are of bans, and of mutes, which are kept alike.
+func putBanSQL(table string) string {
+	return pokeAccess + `insert into roomlog.` + table + ` (room, who, until, reason, author, at) values ($1, $2, $3, $4, $5, $6)
+		on conflict (room, who) do update set until = excluded.until, reason = excluded.reason, author = excluded.author, at = excluded.at`
+}
+
+func dropBanSQL(table string) string {
+	return pokeAccess + `delete from roomlog.` + table + ` where room = $1 and who = $2`
+}
+
 // PutBan is [room.AccessStore.PutBan].
 func (s *Store) PutBan(ctx context.Context, b room.Ban) error {
-	_, err := s.change(ctx, `insert into roomlog.bans (room, who, until, reason, author, at) values ($1, $2, $3, $4, $5, $6)
-		on conflict (room, who) do update set until = excluded.until, reason = excluded.reason, author = excluded.author, at = excluded.at`,
-		string(b.Room), b.User, kept(b.Until), b.Reason, b.By, b.At)
+	_, err := s.change(ctx, putBanSQL("bans"), string(b.Room), b.User, kept(b.Until), b.Reason, b.By, b.At)
 	return err
 }
 
 // DropBan is [room.AccessStore.DropBan].
 func (s *Store) DropBan(ctx context.Context, id room.ID, user string) error {
-	_, err := s.change(ctx, `delete from roomlog.bans where room = $1 and who = $2`, string(id), user)
+	_, err := s.change(ctx, dropBanSQL("bans"), string(id), user)
+	return err
+}
+
+// PutMute is [room.AccessStore.PutMute].
+func (s *Store) PutMute(ctx context.Context, b room.Ban) error {
+	_, err := s.change(ctx, putBanSQL("mutes"), string(b.Room), b.User, kept(b.Until), b.Reason, b.By, b.At)
+	return err
+}
+
+// DropMute is [room.AccessStore.DropMute].
+func (s *Store) DropMute(ctx context.Context, id room.ID, user string) error {
+	_, err := s.change(ctx, dropBanSQL("mutes"), string(id), user)
 	return err
 }
 
 // PutRevocation is [room.AccessStore.PutRevocation].
 func (s *Store) PutRevocation(ctx context.Context, r room.Revocation) error {
-	_, err := s.change(ctx, `insert into roomlog.revocations as r (who, token, before, until, reason, author, at) values ($1, $2, $3, $4, $5, $6, $7)
+	_, err := s.change(ctx, pokeAccess+`insert into roomlog.revocations as r (who, token, before, until, reason, author, at) values ($1, $2, $3, $4, $5, $6, $7)
 		on conflict (who, token) do update set before = greatest(r.before, excluded.before), until = greatest(r.until, excluded.until),
 			reason = excluded.reason, author = excluded.author, at = excluded.at`,
 		r.User, r.Token, kept(r.Before), r.Until, r.Reason, r.By, r.At)
@@ -88,8 +118,12 @@ func (s *Store) ForgetAccess(ctx context.Context, now time.Time) (int64, error) 
 	if err != nil {
 		return 0, err
 	}
+	mutes, err := s.change(ctx, `delete from roomlog.mutes where until <= $1`, now)
+	if err != nil {
+		return bans, err
+	}
 	revoked, err := s.change(ctx, `delete from roomlog.revocations where until <= $1`, now)
-	return bans + revoked, err
+	return bans + mutes + revoked, err
 }
 
 // change runs one statement, a transaction by itself, and says how many rows it touched.

@@ -17,7 +17,7 @@ import (
 
 // appendSQL takes a batch as arrays: however many sends, one statement and one round trip.
 const appendSQL = `select * from roomlog.append($1::text[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::uuid[],
-	$7::text[], $8::text[], $9::boolean[], $10::integer[], $11::bytea[], $12::boolean, $13::integer)`
+	$7::text[], $8::text[], $9::boolean[], $10::integer[], $11::bytea[], $12::boolean, $13::integer, $14::jsonb)`
 
 // Append is [room.Store.Append]. If ctx ends after the batch was sent, the outcome is unknown.
 func (s *Store) Append(ctx context.Context, batch []room.Send) (room.Appended, error) {
@@ -67,6 +67,7 @@ func (s *Store) append(ctx context.Context, batch []room.Send, wait *int32) (roo
 		err = resent(ctx, conn.Conn(), batch, out.Verdicts)
 	}
 	if err == nil {
+		goneMeanwhile(batch, out.Verdicts)
 		s.ground.note(out)
 	}
 	return out, err
@@ -122,12 +123,13 @@ type answer struct {
 	outcomes                         []string
 	seqs, otherMarks                 []int64
 	ats                              []time.Time
+	targets                          []*int64
 }
 
 func (a *answer) fields() []any {
 	return []any{
 		&a.epoch, &a.mark, &a.at, &a.generations, &a.heads, &a.marks, &a.floors, &a.floorMarks, &a.added,
-		&a.others, &a.outcomes, &a.seqs, &a.otherMarks, &a.ats,
+		&a.others, &a.outcomes, &a.seqs, &a.otherMarks, &a.ats, &a.targets,
 	}
 }
 
@@ -140,6 +142,7 @@ type layout struct {
 	rooms   []int32     // of each of them, from 1
 	numbers []int32     // among those of its room, from 1
 	follows map[int]int // sends that repeat an earlier one of the batch, by that
+	again   []int       // from 1, those of sends whose tag a change before them has, which may be refused
 }
 
 // lay parts the sends that the function has to judge from those that only repeat another of the same batch.
@@ -151,11 +154,11 @@ func lay(batch []room.Send) *layout {
 		s := &batch[i]
 		k := key{s.Room, s.Author, s.Tag}
 		if j, again := first[k]; again {
-			if l.follows == nil {
-				l.follows = make(map[int]int)
+			if s.Repeat || batch[j].Change == nil {
+				l.follow(i, j)
+				continue
 			}
-			l.follows[i] = j
-			continue
+			l.again = append(l.again, len(l.sends)+1)
 		}
 		if !s.Repeat {
 			first[k] = i
@@ -178,6 +181,13 @@ func lay(batch []room.Send) *layout {
 		l.rooms[n], l.numbers[n] = at, l.counts[at-1]
 	}
 	return l
+}
+
+func (l *layout) follow(i, j int) {
+	if l.follows == nil {
+		l.follows = make(map[int]int)
+	}
+	l.follows[i] = j
 }
 
 // key is what is unique among the events that are stored.
@@ -208,7 +218,7 @@ func (l *layout) arguments(create bool, wait *int32) []any {
 			set(&sent, n)[i] = s.Sent[:]
 		}
 	}
-	return []any{l.names, l.counts, l.rooms, l.numbers, authors, tags, types, datas, repeats, limits, sent, create, wait}
+	return []any{l.names, l.counts, l.rooms, l.numbers, authors, tags, types, datas, repeats, limits, sent, create, wait, l.changes()}
 }
 
 // set makes a slice of n when its first element is set.
@@ -227,7 +237,10 @@ func (l *layout) appended(a answer) (room.Appended, error) {
 	out := room.Appended{Verdicts: make([]room.Verdict, len(l.batch)), Rooms: make([]room.Growth, 0, len(l.names))}
 	for i, n := range a.others {
 		at := l.sends[n-1]
-		out.Verdicts[at] = a.verdict(i, l.batch[at].RoomLimit)
+		if a.outcomes[i] == "follows" {
+			l.follow(at, l.sends[a.seqs[i]-1])
+		}
+		out.Verdicts[at] = a.verdict(i, &l.batch[at])
 	}
 	next := slices.Clone(a.heads)
 	mark, at := room.Mark(*a.mark), a.at.UTC()
@@ -237,8 +250,15 @@ func (l *layout) appended(a answer) (room.Appended, error) {
 			*v = room.Verdict{Seq: next[l.rooms[n]-1], Mark: mark, At: at}
 		}
 	}
-	for i, j := range l.follows {
-		out.Verdicts[i] = l.following(i, j, out.Verdicts[j])
+	for n, target := range a.targets {
+		if target != nil {
+			out.Verdicts[l.sends[n]].Target = *target
+		}
+	}
+	for i := range l.batch { // in order: one may follow another that does
+		if j, follows := l.follows[i]; follows {
+			out.Verdicts[i] = l.following(i, j, out.Verdicts[j])
+		}
 	}
 	for i, name := range l.names {
 		if a.generations[i] >= 0 {
@@ -260,8 +280,16 @@ func (a *answer) fits(rooms, sends int) bool {
 			return false
 		}
 	}
+	if a.targets != nil && len(a.targets) != sends {
+		return false
+	}
 	for _, n := range a.others {
 		if n < 1 || int(n) > sends {
+			return false
+		}
+	}
+	for i, outcome := range a.outcomes {
+		if outcome == "follows" && (a.seqs[i] < 1 || a.seqs[i] >= int64(a.others[i])) {
 			return false
 		}
 	}
@@ -269,10 +297,19 @@ func (a *answer) fits(rooms, sends int) bool {
 }
 
 // verdict is that of other i, which was not stored.
-func (a *answer) verdict(i, roomLimit int) room.Verdict {
+func (a *answer) verdict(i int, s *room.Send) room.Verdict {
 	switch a.outcomes[i] {
 	case "limit_exceeded":
-		return room.Verdict{Refused: room.TooManyRooms(roomLimit)}
+		if s.Change != nil { // which makes no room
+			return room.Verdict{Refused: room.TooManyEmoji()}
+		}
+		return room.Verdict{Refused: room.TooManyRooms(s.RoomLimit)}
+	case "unknown_target":
+		return room.Verdict{Refused: room.UnknownTarget()}
+	case "not_yours":
+		return room.Verdict{Refused: room.NotYours()}
+	case "too_late":
+		return room.Verdict{Refused: room.TooLate(s.Change.Within)}
 	case "tag_conflict":
 		return room.Verdict{Refused: room.TagConflict()}
 	case "not_stored":
@@ -290,7 +327,7 @@ func (l *layout) following(i, j int, first room.Verdict) room.Verdict {
 	switch {
 	case first.Held:
 		return first
-	case first.Refused != nil && first.Refused.Code == room.CodeLimitExceeded:
+	case first.Refused != nil && first.Refused.Code != room.CodeTagConflict:
 		if a.Repeat {
 			return room.Verdict{NotStored: true}
 		}

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"roomlog/server/room"
@@ -47,30 +46,22 @@ func (g *ground) terms() (durability, relaxed string) {
 	return room.Full, ""
 }
 
-// sweep begins to look at the settings from time to time, until stop.
-func (s *Store) sweep() {
-	ctx, cancel := context.WithCancel(context.Background())
-	var sweeping sync.WaitGroup
-	sweeping.Go(func() {
-		tick := time.NewTicker(sweepEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-			case <-s.ground.stale:
-				s.pool.Reset()
-				continue
-			case <-ctx.Done():
-				return
-			}
-			var relaxed string
-			if err := s.pool.QueryRow(ctx, "select "+relaxedSQL).Scan(&relaxed); err == nil { // else the next connection will tell
-				s.ground.agree(relaxed)
-			}
+// sweep looks at the settings from time to time, until ctx ends.
+func (s *Store) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-s.ground.stale:
+			s.pool.Reset()
+			continue
+		case <-ctx.Done():
+			return
 		}
-	})
-	s.stop = sync.OnceFunc(func() {
-		cancel()
-		sweeping.Wait()
-	})
+		var relaxed string
+		if err := s.pool.QueryRow(ctx, "select "+relaxedSQL).Scan(&relaxed); err == nil { // else the next connection will tell
+			s.ground.agree(relaxed)
+		}
+	}
 }

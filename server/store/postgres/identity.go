@@ -97,11 +97,16 @@ func (g *ground) judge(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("compare the database with what it was: %w", err)
 	}
 	g.now = id
+	g.tell()
+	return nil
+}
+
+// tell lets who waits for Changed look.
+func (g *ground) tell() {
 	select {
 	case g.changed <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // identify refuses a standby: it may be behind what is acknowledged, and cannot be written.
@@ -129,7 +134,8 @@ func (g *ground) note(out room.Appended) {
 	}
 }
 
-// Changed is [room.Watcher.Changed]: the store has connected to another server process or database.
+// Changed is [room.Watcher.Changed]: the store has connected to another server process or database, or to the same again
+// after it was away.
 func (s *Store) Changed() <-chan struct{} { return s.ground.changed }
 
 var _ room.Watcher = (*Store)(nil)

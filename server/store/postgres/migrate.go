@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,7 +21,7 @@ const readOnly = "25006"
 
 // migrate brings the schema up to date, or refuses a database that is ahead of this program. Nodes that
 // start together take turns; the first does the work.
-func migrate(ctx context.Context, base *pgx.ConnConfig) (err error) {
+func migrate(ctx context.Context, base *pgx.ConnConfig, log *slog.Logger) (err error) {
 	defer func() { err = explained(err) }()
 	cfg := base.Copy()
 	delete(cfg.RuntimeParams, "statement_timeout") // an index on a large table takes its time
@@ -42,7 +43,13 @@ func migrate(ctx context.Context, base *pgx.ConnConfig) (err error) {
 	if err := makeSchema(ctx, conn); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	return up(ctx, db)
+	if err := up(ctx, db); err != nil {
+		return err
+	}
+	if err := letAppend(ctx, conn, log); err != nil {
+		return fmt.Errorf("let others append: %w", err)
+	}
+	return nil
 }
 
 // explained says in a sentence what a user without the right to change the schema can do.

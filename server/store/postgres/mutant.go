@@ -39,6 +39,20 @@ var mutants = map[string][]string{
 		"x.room = ids[s.room] and x.author = s.author limit 1) e", "x.room = ids[s.room] limit 1) e",
 		"create unique index events_tag on roomlog.events (tag, room, author)", "create unique index events_tag on roomlog.events (tag, room)",
 	},
+	// A tag is known to the node that stored it: who repeats it at another has it stored again.
+	"dedupe_local": {
+		"data   text collate \"C\" not null,      -- not json: it is given back byte by byte\n",
+		"data   text collate \"C\" not null,\n  node   text not null default current_setting('application_name'),\n",
+		"x.room = ids[s.room] and x.author = s.author limit 1) e", "x.room = ids[s.room] and x.author = s.author and x.node = current_setting('application_name') limit 1) e",
+		"create unique index events_tag on roomlog.events (tag, room, author)", "create unique index events_tag on roomlog.events (tag, room, author, node)",
+	},
+	// A delete leaves what the message's edits say.
+	"edits_stay": {
+		"e.target = p_seq and e.type = 'edit');", "e.target = p_seq and e.type = 'edit' and false);",
+	},
+	// Faults of other packages, of servers with this store.
+	"bus_blind": {}, "hint_trusted": {}, "revoke_local": {}, "redact_local": {},
+	"leave_any": {}, "presence_generation": {}, "feed_open": {}, "member_later": {}, "part_anywhere": {},
 }
 
 // epochKept is the mutant that finds a copy or a restore and goes on as if nothing had happened.
@@ -59,7 +73,7 @@ func migrations() (fs.FS, error) {
 	}
 	edits, known := mutants[name]
 	if !known {
-		return nil, fmt.Errorf("ROOMLOG_MUTANT=%q is no mutant of this store: max_seq, bump_first, no_author, epoch_kept", name)
+		return nil, fmt.Errorf("ROOMLOG_MUTANT=%q is no mutant of this store: max_seq, bump_first, no_author, dedupe_local, edits_stay, epoch_kept", name)
 	}
 	files, made := fstest.MapFS{}, make([]bool, len(edits))
 	all, err := fs.Glob(embedded, "migrations/*.sql")

@@ -29,8 +29,11 @@ const (
 	defaultConns = 10
 	// keptForAppends is how many connections reads never take, so that acks do not wait for pages.
 	keptForAppends = 2
-	// connectTimeout is short: a database that is down is better answered as unavailable than waited for.
-	connectTimeout = 3 * time.Second
+	// openTimeout is how long a connection may take to be made at the start, where nobody waits for an answer.
+	openTimeout = 5 * time.Second
+	// connectTimeout is the same once the store serves. It is short: a database that is down is better answered as
+	// unavailable than waited for, and before the hub has to say (after 2 s) that it does not know what became of a send.
+	connectTimeout = 1500 * time.Millisecond
 	// userTimeout is how long sent bytes may stay unacknowledged before the connection counts as lost.
 	userTimeout = 10 * time.Second
 )
@@ -64,10 +67,12 @@ type Store struct {
 	reads  chan struct{} // one for each read under way
 	ground *ground
 
+	pokesKept time.Duration // pokesKept, but in tests
+
 	mu     sync.Mutex
 	closed bool
 	calls  sync.WaitGroup // calls in flight; added to only under mu while not closed
-	stop   func()         // ends the sweep
+	stop   func()         // ends what watch began
 }
 
 // Open connects to the database of dsn, postgres://… or key=value, and migrates it. It fails if the
@@ -83,34 +88,57 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
-	if err := migrate(ctx, cfg.ConnConfig); err != nil {
+	if err := migrate(ctx, cfg.ConnConfig, log); err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
-	s := &Store{ground: newGround(log), reads: make(chan struct{}, max(1, cfg.MaxConns-keptForAppends))}
-	if err := s.stand(ctx, cfg.ConnConfig); err != nil {
+	s := &Store{ground: newGround(log), reads: make(chan struct{}, max(1, cfg.MaxConns-keptForAppends)), pokesKept: pokesKept}
+	line, err := s.stand(ctx, cfg.ConnConfig)
+	if err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
+	if !saysConnectTimeout(dsn) {
+		cfg.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	lineTo := cfg.ConnConfig.Copy()
 	cfg.AfterConnect = s.ground.judge
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
+		hangUp(line)
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
 	s.pool = pool
 	if s.info, err = describe(ctx, pool); err != nil {
+		hangUp(line)
 		pool.Close()
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
-	s.sweep()
+	s.watch(line, lineTo)
 	return s, nil
 }
 
-// stand judges the database once, before anything is read from it.
-func (s *Store) stand(ctx context.Context, cfg *pgx.ConnConfig) error {
+// stand judges the database once, before anything is read from it, and gives the connection.
+func (s *Store) stand(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, cfg.Copy())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(s.ground.open(ctx, conn), conn.Close(context.WithoutCancel(ctx)))
+	if err := s.ground.open(ctx, conn); err != nil {
+		hangUp(conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// watch begins to look after the database, until stop: its settings from time to time, and whether it is there.
+func (s *Store) watch(line *pgx.Conn, cfg *pgx.ConnConfig) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { s.sweep(ctx) })
+	watching.Go(func() { s.attend(ctx, line, cfg) })
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		watching.Wait()
+	})
 }
 
 // configure reads dsn and adds what it does not say.
@@ -128,8 +156,8 @@ func configure(dsn string) (*pgxpool.Config, error) {
 			conn.RuntimeParams[name] = value
 		}
 	}
-	if !strings.Contains(dsn, "connect_timeout") {
-		conn.ConnectTimeout = connectTimeout
+	if !saysConnectTimeout(dsn) {
+		conn.ConnectTimeout = openTimeout
 	}
 	dialer := &net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
@@ -138,6 +166,8 @@ func configure(dsn string) (*pgxpool.Config, error) {
 	conn.DialFunc = dialer.DialContext
 	return cfg, nil
 }
+
+func saysConnectTimeout(dsn string) bool { return strings.Contains(dsn, "connect_timeout") }
 
 // describe reads what the server promises, and refuses one that cannot hold the store.
 func describe(ctx context.Context, pool *pgxpool.Pool) (room.Info, error) {

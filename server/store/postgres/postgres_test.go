@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Factory {
-		dsn := pgtest.DB(t)
+		dsn := pgtest.Copy(t, withSchema)
 		return storetest.Factory{
 			Open: func(t *testing.T) room.Store { return open(t, dsn) },
 			Jump: func(t *testing.T, by time.Duration) {
@@ -48,6 +49,21 @@ func TestStore(t *testing.T) {
 				}
 				return events, tags
 			},
+			Receipts: func(t *testing.T) (n int64) {
+				err := direct(t, dsn).QueryRow(t.Context(), `select (select count(*) from roomlog.receipts) + (select count(*) from roomlog.receipt_versions)`).Scan(&n)
+				must(t, err)
+				return n
+			},
+			PokeIn: func(t *testing.T, topics ...room.Topic) (commit func()) {
+				tx, err := direct(t, dsn).Begin(t.Context())
+				must(t, err)
+				for _, topic := range topics {
+					_, err := tx.Exec(t.Context(), "insert into roomlog.pokes (topic) values ($1)", string(topic))
+					must(t, err)
+				}
+				return func() { must(t, tx.Commit(t.Context())) }
+			},
+			KeepPokes: func(t *testing.T, s room.Store, age time.Duration) { s.(*Store).pokesKept = age },
 			Count: func(t *testing.T, id room.ID) (rows, maxSeq, tags int64) {
 				conn := direct(t, dsn)
 				err := conn.QueryRow(t.Context(), `select count(*), coalesce(max(seq), 0), count(distinct (tag, author))
@@ -57,8 +73,66 @@ func TestStore(t *testing.T) {
 				}
 				return rows, maxSeq, tags
 			},
+			Beside: func(t *testing.T) (b storetest.Beside) {
+				must(t, direct(t, dsn).QueryRow(t.Context(), `select (select count(*) from roomlog.edits), (select count(*) from roomlog.reactions),
+					(select count(*) from roomlog.redactions), (select count(*) from roomlog.mentions), (select count(*) from roomlog.members)`).
+					Scan(&b.Edits, &b.Reactions, &b.Redactions, &b.Mentions, &b.Members))
+				return b
+			},
+			Ordinals: func(t *testing.T, id room.ID) (events map[room.Seq]int64, messages int64) {
+				must(t, direct(t, dsn).QueryRow(t.Context(), "select coalesce(max(messages), 0) from roomlog.rooms where name = $1", string(id)).Scan(&messages))
+				return bySeq(t, dsn, "select seq, ordinal from roomlog.events where room = (select id from roomlog.rooms where name = $1)", string(id)), messages
+			},
+			Mentions: func(t *testing.T, id room.ID, user string) map[room.Seq]int64 {
+				return bySeq(t, dsn, "select seq, ordinal from roomlog.mentions where room = (select id from roomlog.rooms where name = $1) and who = $2", string(id), user)
+			},
+			Holds: func(t *testing.T, what []byte) []string { return holds(t, dsn, what) },
 		}
 	})
+}
+
+// bySeq is what a query of two columns gives.
+func bySeq(t *testing.T, dsn, query string, args ...any) map[room.Seq]int64 {
+	t.Helper()
+	out := map[room.Seq]int64{}
+	rows, err := direct(t, dsn).Query(t.Context(), query, args...)
+	must(t, err)
+	var seq room.Seq
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&seq, &n}, func() error {
+		out[seq] = n
+		return nil
+	})
+	must(t, err)
+	return out
+}
+
+// holds lists the tables that have a row with these bytes in a column.
+func holds(t *testing.T, dsn string, what []byte) (in []string) {
+	t.Helper()
+	conn := direct(t, dsn)
+	rows, err := conn.Query(t.Context(), `select c.relname, string_agg(case a.atttypid
+			when 'bytea'::regtype then format('position($1 in %I) > 0', a.attname)
+			else format('position($1 in convert_to(%I::text, ''UTF8'')) > 0', a.attname) end, ' or ')
+		from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+		where c.relnamespace = 'roomlog'::regnamespace and c.relkind = 'r' group by 1 order by 1`)
+	must(t, err)
+	conditions := map[string]string{}
+	var table, where string
+	_, err = pgx.ForEachRow(rows, []any{&table, &where}, func() error {
+		conditions[table] = where
+		return nil
+	})
+	must(t, err)
+	for table, where := range conditions {
+		var found bool
+		must(t, conn.QueryRow(t.Context(), "select exists (select from roomlog."+pgx.Identifier{table}.Sanitize()+" where "+where+")", what).Scan(&found))
+		if found {
+			in = append(in, table)
+		}
+	}
+	slices.Sort(in)
+	return in
 }
 
 // wrongClock makes a clock of the same name that is found first.
@@ -66,6 +140,15 @@ const wrongClock = `create schema wrong; create table wrong.clock (jump interval
 	insert into wrong.clock values ('0');
 	create function wrong.clock_timestamp() returns timestamptz language sql volatile
 		as 'select pg_catalog.clock_timestamp() + jump from wrong.clock'`
+
+// withSchema makes the schema.
+func withSchema(dsn string) error {
+	s, err := Open(context.Background(), dsn, nil)
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
 
 func open(t testing.TB, dsn string) *Store {
 	t.Helper()

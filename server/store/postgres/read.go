@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,8 +25,49 @@ const headsSQL = `select ` + headColumns + `
 // pageSQL reads a page in one statement, which is one snapshot. at is room.Query.Span in SQL (storetest
 // compares them); kept is what the bytes allow, nearest to the center first, so that it is contiguous.
 // The first row is the page itself: prev and its mark as seq and mark, the epoch as type, and the head;
-// the others are its events.
-const pageSQL = `
+// the others are its events, with target and gone where the first has floor and its mark. Who deleted what is looked up for
+// what was deleted alone.
+var pageSQL = spanSQL + `, kept as materialized (
+	select * from (
+		select e.seq, e.mark, e.at, e.tag, e.type, e.author, e.data, e.target, e.gone,
+			sum(octet_length(e.data)) over near as size, row_number() over near as place
+		from span join roomlog.events e on e.room = span.id and e.seq > span.prev and e.seq <= span.last
+		window near as (order by abs(e.seq - $5::bigint), e.seq)
+	) sized where size <= $6::bigint or place = 1
+), ` + startSQL + `, null, null
+from start
+union all
+select seq, mark, at, tag, type, author, data, target, ` + goneSeq("(select id from span)", "gone") + `, null, null, ` + goneColumns + ` from kept
+order by 10 nulls last, 1`
+
+// presentSQL is pageSQL with the present content: edits in place of data, which count for the bytes, and reactions as $7 is told of them.
+var presentSQL = spanSQL + `, kept as materialized (
+	select * from (
+		select e.seq, e.mark, e.at, e.tag, e.type, e.author, coalesce(d.data, e.data) as data, e.target, e.gone, d.edit_seq, d.at as edited_at,
+			sum(octet_length(coalesce(d.data, e.data))) over near as size, row_number() over near as place
+		from span join roomlog.events e on e.room = span.id and e.seq > span.prev and e.seq <= span.last
+		left join lateral (select x.edit_seq, x.at, x.data from roomlog.edits x where x.room = span.id and x.seq = e.seq limit 1) d on true
+		window near as (order by abs(e.seq - $5::bigint), e.seq)
+	) sized where size <= $6::bigint or place = 1
+), ` + startSQL + `, null, null, null, null, null
+from start
+union all
+select seq, mark, at, tag, type, author, data, target, ` + goneSeq("(select id from span)", "gone") + `, null, null, ` + goneColumns + `, edit_seq, edited_at,
+	case when type = 'message' and gone is null then (
+		select json_agg(json_build_object('emoji', u.emoji, 'count', u.count, 'users', u.users) order by u.first) from (
+			select x.emoji, count(*) as count, min(x.at_seq) as first,
+				array_agg(x.who order by x.at_seq) filter (where x.place <= ` + maxReactors + ` or x.who = $7::text) as users
+			from (
+				select emoji, who, at_seq, row_number() over (partition by emoji order by at_seq) as place
+				from roomlog.reactions where room = (select id from span) and seq = kept.seq) x
+			group by x.emoji) u) end
+from kept
+order by 10 nulls last, 1`
+
+// maxReactors is [room.MaxReactors] in SQL.
+var maxReactors = strconv.Itoa(room.MaxReactors)
+
+const spanSQL = `
 with at as materialized (
 	select r.id, ` + headColumns + ` from roomlog.meta m left join roomlog.rooms r on r.name = $1
 ), upper as materialized (
@@ -37,23 +80,18 @@ with at as materialized (
 ), span as materialized (
 	select upper.*, case $2 when 0 then greatest(least($3, head), floor - 1) else greatest(last - $4, floor - 1) end as prev
 	from upper
-), kept as materialized (
-	select * from (
-		select e.seq, e.mark, e.at, e.tag, e.type, e.author, e.data,
-			sum(octet_length(e.data)) over near as size, row_number() over near as place
-		from span join roomlog.events e on e.room = span.id and e.seq > span.prev and e.seq <= span.last
-		window near as (order by abs(e.seq - $5::bigint), e.seq)
-	) sized where size <= $6::bigint or place = 1
-), start as (
+)`
+
+const startSQL = `start as (
 	select span.*, coalesce((select min(seq) from kept) - 1, prev) as seq from span
 )
 select start.seq, case start.seq when floor - 1 then floor_mark when head then head_mark
 		else (select e.mark from roomlog.events e where e.room = start.id and e.seq = start.seq) end as mark,
-	null::timestamptz, null::uuid, epoch, null, null, floor, floor_mark, head, head_mark
-from start
-union all
-select seq, mark, at, tag, type, author, data, null, null, null, null from kept
-order by 10 nulls last, 1`
+	null::timestamptz, null::uuid, epoch, null, null, floor, floor_mark, head, head_mark`
+
+var goneColumns = `
+	case when gone is not null then (select d.who from roomlog.redactions d where d.room = (select id from span) and d.seq = kept.seq) end,
+	case when gone is not null then (select ` + goneAt("d.room", "gone", "d.at") + ` from roomlog.redactions d where d.room = (select id from span) and d.seq = kept.seq) end`
 
 // Read is [room.Store.Read].
 func (s *Store) Read(ctx context.Context, q room.Query) (room.Page, error) {
@@ -62,7 +100,11 @@ func (s *Store) Read(ctx context.Context, q room.Query) (room.Page, error) {
 		size = math.MaxInt64
 	}
 	page := room.Page{Head: room.Head{Room: q.Room}}
-	err := s.query(ctx, pageSQL, []any{string(q.Room), int32(q.Anchor), q.Seq, int64(q.Limit), center(q), size}, func(rows pgx.Rows) error {
+	sql, args := pageSQL, []any{string(q.Room), int32(q.Anchor), q.Seq, int64(q.Limit), center(q), size}
+	if q.Present {
+		sql, args = presentSQL, append(args, q.As)
+	}
+	err := s.query(ctx, sql, args, func(rows pgx.Rows) error {
 		page.Events = page.Events[:0]
 		return scanPage(rows, q.Limit, &page)
 	})
@@ -85,30 +127,69 @@ func center(q room.Query) room.Seq {
 	}
 }
 
-// scanPage reads the rows of pageSQL.
+// scanPage reads the rows of pageSQL, or of presentSQL, which has more columns.
 func scanPage(rows pgx.Rows, limit int, page *room.Page) error {
 	h := &page.Head
-	var seq, mark int64
-	var at *time.Time
-	var tag pgtype.UUID
 	if !rows.Next() {
 		return errShort
 	}
-	if err := rows.Scan(&page.Prev, &page.PrevMark, nil, nil, &h.Epoch, nil, nil, &h.Floor, &h.FloorMark, &h.Seq, &h.Mark); err != nil {
+	more := len(rows.FieldDescriptions()) - 11
+	first := append([]any{&page.Prev, &page.PrevMark, nil, nil, &h.Epoch, nil, nil, &h.Floor, &h.FloorMark, &h.Seq, &h.Mark}, make([]any, more)...)
+	if err := rows.Scan(first...); err != nil {
 		return err
 	}
 	if n := min(int64(limit), h.Seq-page.Prev); n > 0 {
 		page.Events = make([]room.Event, 0, n)
 	}
-	var e room.Event
-	fields := []any{&seq, &mark, &at, &tag, &e.Type, &e.Author, &e.Data, nil, nil, nil, nil}
+	var r eventRow
+	fields := r.fields()[:11+more]
 	for rows.Next() {
-		e.Data = nil // its own for each event
+		r.e.Data = nil // its own for each event
 		if err := rows.Scan(fields...); err != nil {
 			return err
 		}
-		e.Seq, e.Mark, e.At, e.Tag = seq, room.Mark(mark), at.UTC(), tag.Bytes
-		page.Events = append(page.Events, e)
+		if err := r.fill(); err != nil {
+			return err
+		}
+		page.Events = append(page.Events, r.e)
+	}
+	return nil
+}
+
+// eventRow is a row of an event.
+type eventRow struct {
+	e            room.Event
+	mark         int64
+	at           *time.Time
+	tag          pgtype.UUID
+	target, gone *int64
+	goneBy       *string
+	goneAt       *time.Time
+	// of presentSQL
+	editSeq   *int64
+	editedAt  *time.Time
+	reactions []byte
+}
+
+func (r *eventRow) fields() []any {
+	return []any{
+		&r.e.Seq, &r.mark, &r.at, &r.tag, &r.e.Type, &r.e.Author, &r.e.Data, &r.target, &r.gone, nil, nil,
+		&r.goneBy, &r.goneAt, &r.editSeq, &r.editedAt, &r.reactions,
+	}
+}
+
+// fill completes the event.
+func (r *eventRow) fill() error {
+	r.e.Mark, r.e.At, r.e.Tag = room.Mark(r.mark), r.at.UTC(), r.tag.Bytes
+	r.e.Target, r.e.Gone, r.e.Edited, r.e.Reactions = 0, goneOf(r.gone, r.goneBy, r.goneAt), nil, nil
+	if r.target != nil {
+		r.e.Target = *r.target
+	}
+	if r.editSeq != nil && r.editedAt != nil {
+		r.e.Edited = &room.Edited{Seq: *r.editSeq, At: r.editedAt.UTC()}
+	}
+	if r.reactions != nil {
+		return json.Unmarshal(r.reactions, &r.e.Reactions) // keys of Go's and of SQL's differ by case alone
 	}
 	return nil
 }

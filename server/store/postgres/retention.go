@@ -32,13 +32,33 @@ with next as materialized (
 ), tags as (
 	delete from roomlog.tags where ctid = any (array(
 		select t.ctid from roomlog.tags t where t.room = (select room from next) order by t.seq limit $1)) returning 1
+), edits as (
+	delete from roomlog.edits where ctid = any (array(
+		select x.ctid from roomlog.edits x where x.room = (select room from next) order by x.seq limit $1)) returning 1
+), reactions as (
+	delete from roomlog.reactions where ctid = any (array(
+		select x.ctid from roomlog.reactions x where x.room = (select room from next) order by x.seq limit $1)) returning 1
+), redactions as (
+	delete from roomlog.redactions where ctid = any (array(
+		select x.ctid from roomlog.redactions x where x.room = (select room from next) order by x.seq limit $1)) returning 1
+), mentions as (
+	delete from roomlog.mentions where ctid = any (array(
+		select x.ctid from roomlog.mentions x where x.room = (select room from next) order by x.seq limit $1)) returning 1
+), members as (
+	delete from roomlog.members where ctid = any (array(
+		select x.ctid from roomlog.members x where x.room = (select room from next) order by x.who limit $1)) returning 1
+), erased as (
+	delete from roomlog.erased where ctid = any (array(
+		select x.ctid from roomlog.erased x where x.room = (select room from next) order by x.number limit $1)) returning 1
+), counted as (
+	select array[(select count(*) from events), (select count(*) from tags), (select count(*) from edits), (select count(*) from reactions),
+		(select count(*) from redactions), (select count(*) from mentions), (select count(*) from members), (select count(*) from erased)] as rows
 ), done as (
-	delete from roomlog.leftovers where room = (select room from next)
-		and (select count(*) from events) < $1 and (select count(*) from tags) < $1 returning room
+	delete from roomlog.leftovers where room = (select room from next) and $1 > all ((select rows from counted)::bigint[]) returning room
 ), cursors as (
 	delete from roomlog.hook_cursors c using (select distinct hook from roomlog.hooks) h, done d where c.hook = h.hook and c.room = d.room
 )
-select (select count(*) from events) + (select count(*) from tags), (select count(*) from next)`
+select (select sum(n)::bigint from unnest((select rows from counted)) as n), (select count(*) from next)`
 
 const forgetSQL = `
 with gone as (
@@ -53,6 +73,11 @@ func (s *Store) Prune(ctx context.Context, id room.ID, keep room.Retention, tags
 	err := s.transact(ctx, "prune", func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, pruneSQL, string(id), keep.Age, keep.Events, tags, limit).Scan(&out.Events); err != nil {
 			return err
+		}
+		if out.Events > 0 {
+			if err := poke(ctx, tx, id); err != nil {
+				return err
+			}
 		}
 		record, err := find(ctx, tx, id)
 		out.Head = record.Head
@@ -88,10 +113,20 @@ func (s *Store) Overdue(ctx context.Context, kind string, keep room.Retention, a
 // Sweep is [room.Pruner.Sweep]: the rows of one deleted room, and when there is none, tags.
 func (s *Store) Sweep(ctx context.Context, tags time.Duration, limit int) (out room.Swept, err error) {
 	err = s.transact(ctx, "sweep", func(tx pgx.Tx) error {
-		var left int
+		var left, marks, reports int
+		if err := tx.QueryRow(ctx, sweepReceiptsSQL, limit).Scan(&marks); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, sweepReportsSQL, limit).Scan(&reports); err != nil {
+			return err
+		}
+		if out.Rows, out.More = marks+reports, marks == limit || reports == limit; out.More {
+			return nil // the room is not done before they are gone
+		}
 		if err := tx.QueryRow(ctx, sweepSQL, limit).Scan(&out.Rows, &left); err != nil {
 			return err
 		}
+		out.Rows += marks + reports
 		if out.More = left > 0; out.More {
 			return nil
 		}

@@ -99,7 +99,13 @@ func (s *Store) Create(ctx context.Context, id room.ID, by string, limit int) (r
 func (s *Store) Delete(ctx context.Context, id room.ID) (h room.Head, deleted bool, err error) {
 	err = s.transact(ctx, "delete room", func(tx pgx.Tx) error {
 		var row int64
-		if err := tx.QueryRow(ctx, lockIDSQL, string(id)).Scan(&row); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		err := tx.QueryRow(ctx, lockIDSQL, string(id)).Scan(&row)
+		if errors.Is(err, pgx.ErrNoRows) { // whoever makes it meanwhile comes after
+			r, err := find(ctx, tx, id)
+			h = r.Head
+			return err
+		}
+		if err != nil {
 			return err
 		}
 		if err := tx.QueryRow(ctx, deleteSQL, string(id)).Scan(&deleted); err != nil {
@@ -107,6 +113,12 @@ func (s *Store) Delete(ctx context.Context, id room.ID) (h room.Head, deleted bo
 		}
 		if deleted {
 			if _, err := tx.Exec(ctx, inheritSQL, string(id), row); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, endReceiptsSQL, row); err != nil {
+				return err
+			}
+			if err := poke(ctx, tx, id); err != nil {
 				return err
 			}
 		}

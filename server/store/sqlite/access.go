@@ -24,7 +24,10 @@ func fromMicros(n sql.NullInt64) time.Time {
 func (s *Store) Access(ctx context.Context, now time.Time) (room.Access, error) {
 	var all room.Access
 	err := s.read(ctx, func(r *reader) (err error) {
-		if all.Bans, err = r.bans(now); err != nil {
+		if all.Bans, err = r.bans("bans", now); err != nil {
+			return err
+		}
+		if all.Mutes, err = r.bans("mutes", now); err != nil {
 			return err
 		}
 		all.Revocations, err = r.revocations(now)
@@ -33,8 +36,9 @@ func (s *Store) Access(ctx context.Context, now time.Time) (room.Access, error) 
 	return all, err
 }
 
-func (r *reader) bans(now time.Time) (bans []room.Ban, err error) {
-	rows, err := r.conn.QueryContext(background, `select room, who, until, reason, author, at from bans
+// bans reads a table of bans or of mutes, which are kept alike.
+func (r *reader) bans(table string, now time.Time) (bans []room.Ban, err error) {
+	rows, err := r.conn.QueryContext(background, `select room, who, until, reason, author, at from `+table+`
 		where until is null or until > ? order by room, who`, now.UnixMicro())
 	if err != nil {
 		return nil, err
@@ -71,18 +75,32 @@ func (r *reader) revocations(now time.Time) (revoked []room.Revocation, err erro
 	return revoked, rows.Err()
 }
 
-// PutBan is [room.AccessStore.PutBan].
-func (s *Store) PutBan(ctx context.Context, b room.Ban) error {
-	_, err := s.change(ctx, `insert into bans (room, who, until, reason, author, at) values (?, ?, ?, ?, ?, ?)
+func (s *Store) putBan(ctx context.Context, table string, b room.Ban) error {
+	_, err := s.change(ctx, `insert into `+table+` (room, who, until, reason, author, at) values (?, ?, ?, ?, ?, ?)
 		on conflict do update set until = excluded.until, reason = excluded.reason, author = excluded.author, at = excluded.at`,
 		string(b.Room), b.User, micros(b.Until), b.Reason, b.By, b.At.UnixMicro())
 	return err
 }
 
+func (s *Store) dropBan(ctx context.Context, table string, id room.ID, user string) error {
+	_, err := s.change(ctx, `delete from `+table+` where room = ? and who = ?`, string(id), user)
+	return err
+}
+
+// PutBan is [room.AccessStore.PutBan].
+func (s *Store) PutBan(ctx context.Context, b room.Ban) error { return s.putBan(ctx, "bans", b) }
+
 // DropBan is [room.AccessStore.DropBan].
 func (s *Store) DropBan(ctx context.Context, id room.ID, user string) error {
-	_, err := s.change(ctx, `delete from bans where room = ? and who = ?`, string(id), user)
-	return err
+	return s.dropBan(ctx, "bans", id, user)
+}
+
+// PutMute is [room.AccessStore.PutMute].
+func (s *Store) PutMute(ctx context.Context, b room.Ban) error { return s.putBan(ctx, "mutes", b) }
+
+// DropMute is [room.AccessStore.DropMute].
+func (s *Store) DropMute(ctx context.Context, id room.ID, user string) error {
+	return s.dropBan(ctx, "mutes", id, user)
 }
 
 // PutRevocation is [room.AccessStore.PutRevocation].
@@ -104,8 +122,12 @@ func (s *Store) ForgetAccess(ctx context.Context, now time.Time) (int64, error) 
 	if err != nil {
 		return 0, err
 	}
+	mutes, err := s.change(ctx, `delete from mutes where until <= ?`, now.UnixMicro())
+	if err != nil {
+		return int64(bans), err
+	}
 	revoked, err := s.change(ctx, `delete from revocations where until <= ?`, now.UnixMicro())
-	return int64(bans + revoked), err
+	return int64(bans + mutes + revoked), err
 }
 
 // change runs one statement in a turn of the writer, durable when it returns, and says how many rows it

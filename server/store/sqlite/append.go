@@ -25,6 +25,10 @@ type writer struct {
 	rewritten, asSent       *sql.Stmt
 	creating
 	retaining
+	changing
+	marking
+	indexing
+	putSeen  *sql.Stmt
 	failed   error  // why the file is no longer written; nil while it is
 	broken   func() // called when it is not
 	unfolded int64  // bytes of the log that the last fold had to leave
@@ -41,12 +45,12 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 		w.prepare(ctx, `commit`, &w.commit),
 		w.prepare(ctx, `rollback`, &w.rollback),
 		w.prepare(ctx, selectHead, &w.room),
-		w.prepare(ctx, `update rooms set head = ?, head_mark = ? where id = ?`, &w.bump),
+		w.prepare(ctx, `update rooms set head = ?, head_mark = ?, messages = ? where id = ?`, &w.bump),
 		// The tag check and the insert are one statement: with one writer nothing can come between.
 		// A clash of (room, seq) is no repeat but a damaged log, and stays an error.
-		w.prepare(ctx, `insert into events (room, seq, mark, at, type, author, tag, data)
-			values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (tag, room, author) do nothing`, &w.insert),
-		w.prepare(ctx, `select seq, mark, at, type = ? and data = ? from events
+		w.prepare(ctx, `insert into events (room, seq, mark, at, type, author, tag, data, ordinal)
+			values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (tag, room, author) do nothing`, &w.insert),
+		w.prepare(ctx, `select seq, mark, at, type = ? and data = ?, target, gone from events
 			where tag = ? and room = ? and author = ?`, &w.stored),
 		w.prepare(ctx, `insert or replace into rewrites (tag, room, author, sent) values (?, ?, ?, ?)`, &w.rewritten),
 		w.prepare(ctx, `select e.type, e.data, w.sent from events e
@@ -54,6 +58,10 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 			where e.tag = ? and e.room = ? and e.author = ?`, &w.asSent),
 		w.prepareRooms(ctx),
 		w.prepareRetention(ctx),
+		w.prepareChanges(ctx),
+		w.prepareReceipts(ctx),
+		w.prepareSeen(ctx),
+		w.prepareSearch(ctx),
 	)
 }
 
@@ -181,7 +189,7 @@ func (a *appending) run(batch []room.Send) (room.Appended, error) {
 		}
 		if g.Head.Seq > g.Before {
 			g.Head.Mark = g.mark
-			if _, err := a.bump.ExecContext(background, g.Head.Seq, int64(g.mark), g.id); err != nil {
+			if _, err := a.bump.ExecContext(background, g.Head.Seq, int64(g.mark), g.messages, g.id); err != nil {
 				return out, fmt.Errorf("bump %s: %w", g.Head.Room, err)
 			}
 		}
@@ -213,6 +221,16 @@ func (a *appending) judge(g *growing, s *room.Send) (room.Verdict, error) {
 	if s.Repeat {
 		return a.first(g, s)
 	}
+	v := room.Verdict{Seq: g.Head.Seq + 1, Mark: g.mark, At: a.at}
+	if s.Change != nil {
+		told, err := a.first(g, s) // before its target is looked at, which may be gone since
+		if err != nil || !told.NotStored {
+			return told, err
+		}
+		if v.Target, told.Refused, err = a.targetOf(g, s); err != nil || told.Refused != nil {
+			return room.Verdict{Refused: told.Refused}, err
+		}
+	}
 	if g.createdAt == 0 {
 		r, created, err := a.create(s.Room, g.row, s.Author, s.RoomLimit, a.at)
 		if err != nil {
@@ -224,14 +242,17 @@ func (a *appending) judge(g *growing, s *room.Send) (room.Verdict, error) {
 		g.row = r
 	}
 	if g.Head.Floor > 1 { // some were pruned
-		if v, found, err := a.remembered(g.id, s); found || err != nil {
-			return v, err
+		if told, found, err := a.remembered(g.id, s); found || err != nil {
+			return told, err
 		}
 	}
-	seq := g.Head.Seq + 1
-	res, err := a.insert.ExecContext(background, g.id, seq, int64(g.mark), a.at.UnixMicro(), s.Type, s.Author, s.Tag[:], string(s.Data))
+	messages := g.messages
+	if s.Type == room.TypeMessage {
+		messages++
+	}
+	res, err := a.insert.ExecContext(background, g.id, v.Seq, int64(g.mark), a.at.UnixMicro(), s.Type, s.Author, s.Tag[:], string(s.Data), messages)
 	if err != nil {
-		return room.Verdict{}, fmt.Errorf("insert %s/%d: %w", s.Room, seq, err)
+		return room.Verdict{}, fmt.Errorf("insert %s/%d: %w", s.Room, v.Seq, err)
 	}
 	stored, err := res.RowsAffected()
 	if err != nil {
@@ -242,19 +263,23 @@ func (a *appending) judge(g *growing, s *room.Send) (room.Verdict, error) {
 	}
 	if s.Rewritten() {
 		if err := a.remember(g.id, s); err != nil {
-			return room.Verdict{}, fmt.Errorf("remember what was sent for %s/%d: %w", s.Room, seq, err)
+			return room.Verdict{}, fmt.Errorf("remember what was sent for %s/%d: %w", s.Room, v.Seq, err)
 		}
 	}
-	g.Head.Seq = seq
-	return room.Verdict{Seq: seq, Mark: g.mark, At: a.at}, nil
+	g.Head.Seq, g.messages = v.Seq, messages
+	if err := a.effect(g, s, v.Seq, v.Target); err != nil {
+		return room.Verdict{}, fmt.Errorf("keep what %s/%d does: %w", s.Room, v.Seq, err)
+	}
+	return v, nil
 }
 
 // first answers a repeat with the first result of its tag, or refuses it where the event is another.
 func (a *appending) first(g *growing, s *room.Send) (room.Verdict, error) {
 	var at int64
 	var same bool
+	var target, gone optional
 	v := room.Verdict{Duplicate: true}
-	err := a.stored.QueryRowContext(background, s.Type, string(s.Data), s.Tag[:], g.id, s.Author).Scan(&v.Seq, &v.Mark, &at, &same)
+	err := a.stored.QueryRowContext(background, s.Type, string(s.Data), s.Tag[:], g.id, s.Author).Scan(&v.Seq, &v.Mark, &at, &same, &target, &gone)
 	if errors.Is(err, sql.ErrNoRows) {
 		v, found, err := a.remembered(g.id, s)
 		v.NotStored = !found && err == nil
@@ -263,7 +288,12 @@ func (a *appending) first(g *growing, s *room.Send) (room.Verdict, error) {
 	if err != nil {
 		return room.Verdict{}, fmt.Errorf("find tag %s in %s: %w", s.Tag, s.Room, err)
 	}
-	if !same {
+	switch {
+	case gone != 0:
+		if v.Gone, same, err = a.tombstone(g.id, v.Seq, s); err != nil {
+			return room.Verdict{}, err
+		}
+	case !same:
 		if same, err = a.resent(g.id, s); err != nil {
 			return room.Verdict{}, fmt.Errorf("compare what was sent as %s in %s: %w", s.Tag, s.Room, err)
 		}
@@ -271,6 +301,6 @@ func (a *appending) first(g *growing, s *room.Send) (room.Verdict, error) {
 	if !same {
 		return room.Verdict{Refused: room.TagConflict()}, nil
 	}
-	v.At = time.UnixMicro(at).UTC()
+	v.At, v.Target = time.UnixMicro(at).UTC(), room.Seq(target)
 	return v, nil
 }

@@ -77,7 +77,7 @@ func (s *Store) MoveHookCursor(ctx context.Context, hook string, id room.ID, fro
 // its seq.
 const hooksBehind = `select r.name, (r.head > 0 or coalesce(c.seq, 0) > 0) and (c.room is null or c.seq <> r.head
 		or c.epoch <> ` + epochOf + ` or c.mark <> 0 and c.mark <> r.head_mark)
-	from (select * from rooms where name > max(?3, ?2 || ':') and name < ?2 || ';' order by name limit ?4) r
+	from (select * from rooms where name > max(?3, ?2 || ':') and name < ?2 || ';' order by name limit ?4 + 0) r
 	cross join meta m left join hook_cursors c on c.hook = ?1 and c.room = r.id order by r.name`
 
 // HooksBehind is [room.HookStore.HooksBehind].

@@ -7,29 +7,30 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"roomlog/server/room"
 )
 
 // headColumns are a room's head and row, of r beside the store's meta m; without a room, those of an empty one.
 const headColumns = `m.epoch, coalesce(r.generation, 0), coalesce(r.floor, 1), coalesce(r.floor_mark, 0),
-	coalesce(r.head, 0), coalesce(r.head_mark, 0), coalesce(r.id, 0), coalesce(r.created_at, 0), coalesce(r.created_by, '')`
+	coalesce(r.head, 0), coalesce(r.head_mark, 0), coalesce(r.id, 0), coalesce(r.created_at, 0), coalesce(r.created_by, ''),
+	coalesce(r.messages, 0)`
 
 // selectHead joins a room by name to the store's epoch.
 const selectHead = `select ` + headColumns + ` from meta m left join rooms r on r.name = ?`
 
-// selectEvents reads the events in (prev, last]. The order puts those first that stay when bytes run short.
-const selectEvents = `select seq, mark, at, type, author, tag, data from events
-	where room = ?1 and seq > ?2 and seq <= ?3 order by `
-
 // reader is a connection that reads. Whoever holds it is alone.
 type reader struct {
 	session
-	begin, commit            *sql.Stmt
-	head, heads, mark        *sql.Stmt
-	upward, downward, around *sql.Stmt
-	list, overdue            *sql.Stmt
+	glancing
+	begin, commit                *sql.Stmt
+	head, heads, mark            *sql.Stmt
+	list, overdue                *sql.Stmt
+	sent, now                    events
+	gone, reactions              *sql.Stmt
+	member, members, memberships *sql.Stmt
+	recounting
+	lastSeen *sql.Stmt
 }
 
 // newReader makes a reader. Its cache is a small one: what it reads once, the hub keeps, and the system has the
@@ -52,9 +53,14 @@ func newReader(ctx context.Context, db *sql.DB) (*reader, error) {
 		r.prepare(ctx, selectList, &r.list),
 		r.prepare(ctx, selectOverdue, &r.overdue),
 		r.prepare(ctx, `select mark from events where room = ? and seq = ?`, &r.mark),
-		r.prepare(ctx, selectEvents+`seq`, &r.upward),
-		r.prepare(ctx, selectEvents+`seq desc`, &r.downward),
-		r.prepare(ctx, selectEvents+`abs(seq - ?4), seq`, &r.around),
+		r.sent.prepare(ctx, r, selectSent),
+		r.now.prepare(ctx, r, selectNow),
+		r.prepare(ctx, selectGone, &r.gone),
+		r.prepare(ctx, selectReactions, &r.reactions),
+		r.prepareMembers(ctx),
+		r.prepareReceipts(ctx),
+		r.prepareOverviews(ctx),
+		r.prepareSeen(ctx),
 	)
 }
 
@@ -144,12 +150,16 @@ func (r *reader) page(q room.Query) (room.Page, error) {
 
 // events reads (prev, last], nearest to center first, and stops where the bytes run short.
 func (r *reader) events(q room.Query, id int64, prev, last, center room.Seq) ([]room.Event, error) {
-	stmt, args := r.upward, []any{id, prev, last}
+	in := r.sent
+	if q.Present {
+		in = r.now
+	}
+	stmt, args := in.upward, []any{id, prev, last}
 	switch {
 	case center > last:
-		stmt = r.downward
+		stmt = in.downward
 	case center > prev:
-		stmt, args = r.around, append(args, center)
+		stmt, args = in.around, append(args, center)
 	}
 	rows, err := stmt.QueryContext(background, args...)
 	if err != nil {
@@ -157,19 +167,18 @@ func (r *reader) events(q room.Query, id int64, prev, last, center room.Seq) ([]
 	}
 	defer rows.Close()
 	events := make([]room.Event, 0, last-prev)
+	redacted := false
+	from := newEventRow(q.Present)
 	for size := 0; rows.Next(); {
-		var e room.Event
-		var at int64
-		var tag sql.RawBytes
-		if err := rows.Scan(&e.Seq, &e.Mark, &at, &e.Type, &e.Author, &tag, &e.Data); err != nil {
+		e, gone, err := from.scan(rows)
+		if err != nil {
 			return nil, err
 		}
 		size += len(e.Data)
 		if q.MaxBytes > 0 && size > q.MaxBytes && len(events) > 0 {
 			break
 		}
-		copy(e.Tag[:], tag)
-		e.At = time.UnixMicro(at).UTC()
+		redacted = redacted || gone
 		events = append(events, e)
 	}
 	if err := rows.Err(); err != nil {
@@ -178,10 +187,16 @@ func (r *reader) events(q room.Query, id int64, prev, last, center room.Seq) ([]
 	if len(events) == 0 {
 		return nil, fmt.Errorf("the log has no event in (%d, %d] although its head says so", prev, last)
 	}
-	if stmt != r.upward {
+	if stmt != in.upward {
 		slices.SortFunc(events, func(a, b room.Event) int { return int(a.Seq - b.Seq) })
 	}
-	return events, nil
+	if redacted {
+		err = r.fillGone(id, events)
+	}
+	if err == nil && q.Present {
+		err = r.fillReactions(id, events, q.As)
+	}
+	return events, err
 }
 
 // markAt is the mark of seq: none before the first event, the room's own where the event is pruned.
@@ -206,7 +221,7 @@ func scanHead(from interface{ Scan(...any) error }, name room.ID) (room.Head, ro
 	var generation int64
 	var r row
 	h := room.Head{Room: name}
-	err := from.Scan(&epoch, &generation, &h.Floor, &h.FloorMark, &h.Seq, &h.Mark, &r.id, &r.createdAt, &r.createdBy)
+	err := from.Scan(&epoch, &generation, &h.Floor, &h.FloorMark, &h.Seq, &h.Mark, &r.id, &r.createdAt, &r.createdBy, &r.messages)
 	h.Epoch = room.Epoch(epoch)
 	if generation > 0 {
 		h.Epoch = room.Epoch(fmt.Sprintf("%s-%d", epoch, generation))

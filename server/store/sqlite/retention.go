@@ -14,37 +14,59 @@ import (
 
 // retaining are the writer's statements for events that go.
 type retaining struct {
-	secret                           []byte
-	tag                              *sql.Stmt
-	young, doomed                    *sql.Stmt
-	raise, keepTag, drop             *sql.Stmt
-	dropSent, sweepSent              *sql.Stmt
-	leftover, sweepEvents, sweepTags *sql.Stmt
-	sweepCursors, swept, forget      *sql.Stmt
+	secret                      []byte
+	tag                         *sql.Stmt
+	young, doomed               *sql.Stmt
+	raise, keepTag, drop        *sql.Stmt
+	dropSent, sweepSent         *sql.Stmt
+	dropBeside                  []*sql.Stmt // of the events that are pruned
+	leftover                    *sql.Stmt
+	sweepRows                   []*sql.Stmt // of a deleted room
+	sweepCursors, swept, forget *sql.Stmt
 }
 
 func (w *writer) prepareRetention(ctx context.Context) error {
 	r := &w.retaining
-	return errors.Join(
+	err := errors.Join(
 		w.conn.QueryRowContext(ctx, `select secret from meta`).Scan(&r.secret),
-		w.prepare(ctx, `select seq, mark, at, sum from tags where tag = ? and room = ? and author = ?`, &r.tag),
+		w.prepare(ctx, `select t.seq, t.mark, t.at, t.sum, t.target, t.gone is not null, coalesce(x.seq, max(t.gone, 0)), t.gone_who, coalesce(x.at, t.gone_at)
+			from tags t left join erased x on x.room = t.room and x.number = -t.gone where t.tag = ? and t.room = ? and t.author = ?`, &r.tag),
 		w.prepare(ctx, `select seq from events where room = ? and seq >= ? and seq < ? and at >= ? order by seq limit 1`, &r.young),
-		w.prepare(ctx, `select seq, mark, at, tag, author, type, data, (select sent from rewrites w where w.tag = e.tag and w.room = e.room and w.author = e.author)
-			from events e where room = ? and seq >= ? and seq < ? and at > ?`, &r.doomed),
+		w.prepare(ctx, `select e.seq, e.mark, e.at, e.tag, e.author, e.type, e.data, (select sent from rewrites w where w.tag = e.tag and w.room = e.room and w.author = e.author),
+			e.target, e.gone, d.who, d.at, d.sum from events e left join redactions d on d.room = e.room and d.seq = e.seq
+			where e.room = ? and e.seq >= ? and e.seq < ? and e.at > ?`, &r.doomed),
 		w.prepare(ctx, `update rooms set floor = ?2, floor_mark = (select mark from events where room = ?1 and seq = ?2 - 1) where id = ?1`, &r.raise),
-		w.prepare(ctx, `insert into tags (room, seq, mark, at, tag, author, sum) values (?, ?, ?, ?, ?, ?, ?)`, &r.keepTag),
+		w.prepare(ctx, `insert into tags (room, seq, mark, at, tag, author, sum, target, gone, gone_who, gone_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, &r.keepTag),
 		w.prepare(ctx, `delete from rewrites where (tag, room, author) in
 			(select tag, room, author from events where room = ? and seq >= ? and seq < ?)`, &r.dropSent),
 		w.prepare(ctx, `delete from events where room = ? and seq >= ? and seq < ?`, &r.drop),
 		w.prepare(ctx, `select room from leftovers order by room limit 1`, &r.leftover),
 		w.prepare(ctx, `delete from rewrites where (tag, room, author) in
-			(select tag, room, author from events where room = ? order by seq limit ?)`, &r.sweepSent),
-		w.prepare(ctx, `delete from events where room = ?1 and seq in (select seq from events where room = ?1 order by seq limit ?2)`, &r.sweepEvents),
-		w.prepare(ctx, `delete from tags where room = ?1 and seq in (select seq from tags where room = ?1 order by seq limit ?2)`, &r.sweepTags),
+			(select tag, room, author from events where room = ? order by seq limit ? + 0)`, &r.sweepSent),
 		w.prepare(ctx, `delete from hook_cursors where hook in (select hook from hooks) and room = ?`, &r.sweepCursors),
 		w.prepare(ctx, `delete from leftovers where room = ?`, &r.swept),
-		w.prepare(ctx, `delete from tags where (room, seq) in (select room, seq from tags where at < ? order by at limit ?)`, &r.forget),
+		w.prepare(ctx, `delete from tags where (room, seq) in (select room, seq from tags where at < ? order by at limit ? + 0)`, &r.forget),
 	)
+	r.dropBeside = make([]*sql.Stmt, len(besideEvents))
+	for i, table := range besideEvents {
+		err = errors.Join(err, w.prepare(ctx, `delete from `+table+` where room = ? and seq >= ? and seq < ?`, &r.dropBeside[i]))
+	}
+	r.sweepRows = make([]*sql.Stmt, len(ofRooms))
+	for i, t := range ofRooms {
+		err = errors.Join(err, w.prepare(ctx, fmt.Sprintf(`delete from %[1]s where room = ?1 and (%[2]s) in
+			(select %[2]s from %[1]s where room = ?1 order by %[2]s limit ?2 + 0)`, t.table, t.key), &r.sweepRows[i]))
+	}
+	return err
+}
+
+// besideEvents are the tables with rows of an event that go when it does, each by room and seq.
+var besideEvents = []string{"edits", "reactions", "redactions", "mentions"}
+
+// ofRooms are the tables with rows of a room, by its id, and what tells them apart: a deleted room is swept out of each. What was sent of
+// rewritten events and the cursors of webhooks are beside them.
+var ofRooms = []struct{ table, key string }{
+	{"events", "seq"}, {"tags", "seq"}, {"edits", "seq"}, {"reactions", "seq, emoji, who"}, {"redactions", "seq"}, {"mentions", "who, seq"}, {"members", "who"},
+	{"receipts", "who"}, {"reports", "number"}, {"receipt_versions", "room"}, {"erased", "number"},
 }
 
 // sum tells whether a repeat is the event that was pruned, by the fingerprint of what was sent. It is keyed, so
@@ -59,7 +81,10 @@ func (r *retaining) sum(sent room.Fingerprint) []byte {
 func (w *writer) remembered(id int64, s *room.Send) (v room.Verdict, found bool, err error) {
 	var at int64
 	var sum []byte
-	err = w.tag.QueryRowContext(background, s.Tag[:], id, s.Author).Scan(&v.Seq, &v.Mark, &at, &sum)
+	var target, goneSeq, goneAt optional
+	var gone bool
+	var goneBy sql.NullString
+	err = w.tag.QueryRowContext(background, s.Tag[:], id, s.Author).Scan(&v.Seq, &v.Mark, &at, &sum, &target, &gone, &goneSeq, &goneBy, &goneAt)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return room.Verdict{}, false, nil
@@ -68,7 +93,10 @@ func (w *writer) remembered(id int64, s *room.Send) (v room.Verdict, found bool,
 	case !hmac.Equal(sum, w.sum(s.AsSent())):
 		return room.Verdict{Refused: room.TagConflict()}, true, nil
 	}
-	v.At, v.Duplicate = time.UnixMicro(at).UTC(), true
+	v.At, v.Duplicate, v.Target = time.UnixMicro(at).UTC(), true, room.Seq(target)
+	if gone {
+		v.Gone = &room.Gone{Seq: room.Seq(goneSeq), By: goneBy.String, At: time.UnixMicro(int64(goneAt)).UTC()}
+	}
 	return v, true, nil
 }
 
@@ -127,16 +155,16 @@ func (w *writer) prune(id int64, floor, upto room.Seq, since time.Time) error {
 	defer rows.Close()
 	for rows.Next() {
 		var seq, mark, at int64
-		var tag, data, rewritten []byte
+		var tag, data, rewritten, sum []byte
 		var author, typ string
-		if err := rows.Scan(&seq, &mark, &at, &tag, &author, &typ, &data, &rewritten); err != nil {
+		var target, gone, goneBy, goneAt any
+		if err := rows.Scan(&seq, &mark, &at, &tag, &author, &typ, &data, &rewritten, &target, &gone, &goneBy, &goneAt, &sum); err != nil {
 			return err
 		}
-		sent := room.FingerprintOf(typ, data)
-		if rewritten != nil {
-			sent = room.Fingerprint(rewritten)
+		if sum == nil {
+			sum = w.sum(sentOf(typ, data, rewritten))
 		}
-		if _, err := w.keepTag.ExecContext(background, id, seq, mark, at, tag, author, w.sum(sent)); err != nil {
+		if _, err := w.keepTag.ExecContext(background, id, seq, mark, at, tag, author, sum, target, gone, goneBy, goneAt); err != nil {
 			return fmt.Errorf("keep the tag of %d: %w", seq, err)
 		}
 	}
@@ -145,6 +173,11 @@ func (w *writer) prune(id int64, floor, upto room.Seq, since time.Time) error {
 	}
 	if _, err := w.dropSent.ExecContext(background, id, floor, upto); err != nil {
 		return err
+	}
+	for _, stmt := range w.dropBeside {
+		if _, err := stmt.ExecContext(background, id, floor, upto); err != nil {
+			return err
+		}
 	}
 	_, err = w.drop.ExecContext(background, id, floor, upto)
 	return err
@@ -183,7 +216,7 @@ func (s *Store) Overdue(ctx context.Context, kind string, keep room.Retention, a
 
 const selectOverdue = `select name, ?4 > 0 and head - floor >= ?4
 		or exists (select 1 from events where room = rooms.id and seq = rooms.floor and at < ?5)
-	from rooms where name >= ?1 and name < ?2 and name > ?3 order by name limit ?6`
+	from rooms where name >= ?1 and name < ?2 and name > ?3 order by name limit ?6 + 0`
 
 // Sweep is [room.Pruner.Sweep]: the rows of one deleted room, and when there is none, tags. ctx bounds the
 // wait for a turn.
@@ -202,20 +235,18 @@ func (s *Store) Sweep(ctx context.Context, tags time.Duration, limit int) (out r
 		if _, err := w.sweepSent.ExecContext(background, id, limit); err != nil {
 			return err
 		}
-		events, err := affected(w.sweepEvents.ExecContext(background, id, limit))
-		if err != nil {
-			return err
-		}
-		known, err := affected(w.sweepTags.ExecContext(background, id, limit))
-		if err != nil {
-			return err
-		}
-		out.Rows, out.More = events+known, true
-		if events < limit && known < limit {
-			_, err = w.sweepCursors.ExecContext(background, id)
-			if err == nil {
-				_, err = w.swept.ExecContext(background, id)
+		out.More = true
+		for _, stmt := range w.sweepRows {
+			n, err := affected(stmt.ExecContext(background, id, limit-out.Rows))
+			if err != nil {
+				return err
 			}
+			if out.Rows += n; out.Rows == limit {
+				return nil
+			}
+		}
+		if _, err = w.sweepCursors.ExecContext(background, id); err == nil {
+			_, err = w.swept.ExecContext(background, id)
 		}
 		return err
 	})

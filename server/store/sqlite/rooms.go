@@ -24,7 +24,7 @@ func (w *writer) prepareRooms(ctx context.Context) error {
 		w.prepare(ctx, `insert into creators (author, kind, rooms) values (?1, ?2, 1)
 			on conflict do update set rooms = rooms + 1 where ?3 = 0 or rooms < ?3`, &c.count),
 		w.prepare(ctx, `update rooms set id = (select max(id) from rooms) + 1, generation = generation + 1, head = 0, head_mark = 0,
-			floor = 1, floor_mark = 0, created_at = 0, created_by = '' where id = ?`, &c.newRow),
+			floor = 1, floor_mark = 0, messages = 0, created_at = 0, created_by = '' where id = ?`, &c.newRow),
 		w.prepare(ctx, `insert into leftovers (room) values (?)`, &c.leave),
 		// The next generation has the cursors of webhooks, which stand in another epoch: each is told of it (rule HOOK-14).
 		w.prepare(ctx, `update hook_cursors set room = (select id from rooms where name = ?)
@@ -148,7 +148,7 @@ func (s *Store) List(ctx context.Context, prefix string, after room.ID, scan int
 
 // selectList looks at rooms that do not exist, too: they count for the bound.
 const selectList = `select r.name, ` + headColumns + ` from meta m, rooms r
-	where r.name >= ?1 and r.name < ?2 and r.name > ?3 order by r.name limit ?4`
+	where r.name >= ?1 and r.name < ?2 and r.name > ?3 order by r.name limit ?4 + 0`
 
 // named is a row that begins with its room's id.
 type named struct {
@@ -164,6 +164,7 @@ type row struct {
 	id        int64 // 0: there is none
 	createdAt int64 // microseconds; 0: the room does not exist
 	createdBy string
+	messages  int64 // how many the room had up to its head
 }
 
 func (r row) record(h room.Head) room.Record {

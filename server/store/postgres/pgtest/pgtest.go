@@ -14,9 +14,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"roomlog/child"
 )
 
 // Options say how a server is run. The zero Options are right for a test.
@@ -39,7 +42,7 @@ type Server struct {
 	settings map[string]string
 	plain    bool // fsync is left to the file
 	as       *owner
-	process  *process // nil while stopped
+	process  *child.Process // nil while stopped
 }
 
 // The ways to stop a server.
@@ -155,7 +158,7 @@ func (s *Server) launch(ctx context.Context) error {
 	cmd.Dir = s.dir
 	s.as.run(cmd)
 	var err error
-	if s.process, err = begin(cmd, s.log()); err != nil {
+	if s.process, err = child.Start(cmd, s.log(), syscall.SIGQUIT); err != nil {
 		return fmt.Errorf("start postgres: %w", err)
 	}
 	retry := time.NewTicker(20 * time.Millisecond)
@@ -167,8 +170,8 @@ func (s *Server) launch(ctx context.Context) error {
 		}
 		select {
 		case <-retry.C:
-		case <-s.process.done:
-			return fmt.Errorf("postgres ended at once: %w\n%s", s.process.err, s.tail())
+		case <-s.process.Done():
+			return fmt.Errorf("postgres ended at once: %w\n%s", s.process.Err(), s.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("postgres does not answer: %w\n%s", err, s.tail())
 		}
@@ -182,6 +185,9 @@ func (s *Server) ping(ctx context.Context) error {
 	}
 	return errors.Join(conn.Ping(ctx), conn.Close(ctx))
 }
+
+// Process is what runs, to see whether it ends; nil while the server is stopped. A Restart makes another.
+func (s *Server) Process() *child.Process { return s.process }
 
 // tail is the end of the server's log.
 func (s *Server) tail() string {
@@ -197,13 +203,13 @@ func (s *Server) Stop(mode string) error {
 	if s.process == nil {
 		return nil
 	}
-	sig := os.Interrupt
+	sig := syscall.SIGINT
 	if mode == Immediate {
-		sig = quit
+		sig = syscall.SIGQUIT
 	}
 	p := s.process
 	s.process = nil
-	if err := p.end(sig, stopTimeout); err != nil {
+	if err := p.End(sig, stopTimeout); err != nil {
 		return fmt.Errorf("stop postgres (%s): %w\n%s", mode, err, s.tail())
 	}
 	return nil
