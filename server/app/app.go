@@ -13,9 +13,14 @@ import (
 	"syscall"
 	"time"
 
+	"roomlog/server/cluster"
+	"roomlog/server/erasure"
 	"roomlog/server/hub"
+	"roomlog/server/receipts"
 	"roomlog/server/retention"
 	"roomlog/server/room"
+	"roomlog/server/search"
+	"roomlog/server/streams"
 	"roomlog/server/transport"
 	"roomlog/server/transport/auth"
 	"roomlog/server/webhook"
@@ -26,20 +31,30 @@ type App struct {
 	cfg      Config
 	about    About
 	hub      *hub.Hub
+	node     *cluster.Node // nil: the store is this process's alone
 	keeper   *retention.Keeper
 	kinds    *room.Kinds
+	terms    room.KindStore // nil: the store takes no events from elsewhere
 	engine   *webhook.Engine
+	indexer  *search.Indexer
+	eraser   *erasure.Eraser
 	hooks    atomic.Pointer[hooks]
 	api      *transport.Server
 	keySets  []*auth.KeySet
 	tunnels  *tunnels // nil unless Dev
 	http     *http.Server
+	desk     *receipts.Desk     // nil: the store keeps no receipts
+	streams  *streams.Desk      // nil: the store keeps no streams
+	receipts transport.Receipts // nil likewise
+	people   people
 	metrics  *metrics
 	pressure *pressure
+	pauses   *pauses
 	admin    *http.Server // nil without an admin listener
 	undo     undo
 	failed   chan struct{}
 	fail     func() // closes failed, once
+	after    func(time.Duration) <-chan time.Time
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -69,7 +84,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, kinds: room.NewKinds(cfg.policies()), failed: make(chan struct{})}
+	a := &App{cfg: cfg, kinds: room.NewKinds(cfg.policies()), failed: make(chan struct{}), after: time.After}
 	a.fail = sync.OnceFunc(func() { close(a.failed) })
 	defer func() {
 		if err != nil {
@@ -86,20 +101,35 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	}
 	a.about = describe(cfg, store.Info(), where)
 	a.about.Notes = append(a.about.Notes, doors.notes...)
+	a.terms, _ = store.(room.KindStore)
 	if err := a.buildEngine(store); err != nil {
 		return nil, err
 	}
 	if err := a.useHooks(ctx, cfg); err != nil {
 		return nil, err
 	}
+	a.buildIndexer(store)
+	a.buildReceipts(store)
+	a.buildStreams(store)
+	if err := a.buildPeople(store); err != nil {
+		return nil, err
+	}
+	link, err := a.joinCluster(store)
+	if err != nil {
+		return nil, err
+	}
 	a.hub = hub.New(hub.Config{
-		Store: store, Grown: a.engine.Grew, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
-		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin,
+		Store: store, Link: link, Grown: a.grew, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
+		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin, Beside: a.beside(), Company: &a.people,
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
+	a.undo.push("stop keeping receipts", a.stopReceipts)
+	a.undo.push("stop keeping streams", a.stopStreams)
 	a.buildKeeper(store)
+	a.buildEraser(store)
 	a.watch(store)
 	a.pressure = newPressure(cfg, a.hub)
+	a.pauses = newPauses(cfg, a.woken)
 	if err := a.buildHTTP(doors, store); err != nil {
 		return nil, err
 	}
@@ -115,6 +145,9 @@ func describe(cfg Config, info room.Info, where string) About {
 	}
 	if info.Durability != room.Full {
 		about.Durability = fmt.Sprintf("%s: an acknowledged event may be lost in a crash of the machine (%s)", info.Durability, info.Relaxed)
+	}
+	if cfg.Bus != noBus && cfg.Bus != "" {
+		about.Notes = append(about.Notes, fmt.Sprintf("this is node %s of the cluster %s, joined by %s", cfg.Node, cfg.Cluster, cfg.busPlace()))
 	}
 	if !cfg.Dev && len(cfg.Kinds) == 0 {
 		about.Notes = append(about.Notes, "no kinds are declared, so every room is unknown: --kinds chat declares one")
@@ -156,9 +189,22 @@ func (a *App) Start() error {
 	a.undo.push("stop watching memory", a.pressure.start())
 	a.started, a.listener = true, listener
 	a.about.URL = "http://" + browsable(listener.Addr().(*net.TCPAddr)).String()
+	if a.node != nil {
+		a.node.Start(a.hub)
+	}
+	if a.desk != nil {
+		a.desk.Start(a.hub)
+	}
+	if a.streams != nil {
+		a.streams.Start(streamLog{a.hub})
+	}
 	a.hub.Start()
+	a.startPeople()
 	a.engine.Start()
+	a.indexer.Start()
+	a.eraser.Start()
 	a.keeper.Start()
+	a.undo.push("stop watching for pauses", a.pauses.start())
 	a.followKeys()
 	if a.tunnels != nil {
 		a.tunnels.open(browsable(listener.Addr().(*net.TCPAddr)).String())
@@ -189,39 +235,6 @@ func listenError(address, flag string, err error) error {
 		return fmt.Errorf("%s may not be listened on by this user; take a port above 1023 with %s", address, flag)
 	}
 	return fmt.Errorf("listen: %w", err)
-}
-
-// requestGrace is how long a request may still take once the hub has stopped and answered all sends. One
-// that is not done by then waits for its own client, and what it asked for has not begun.
-const requestGrace = time.Second
-
-// drain stops accepting, ends the hub's connections and waiting polls, and waits for requests in
-// flight: at the same time, since each waits for something of the other.
-func (a *App) drain(ctx context.Context) error {
-	waiting, cancel := context.WithCancel(ctx)
-	defer cancel()
-	hubStopped := make(chan error, 1)
-	a.http.RegisterOnShutdown(func() {
-		hubStopped <- a.hub.Stop(ctx)
-		time.AfterFunc(requestGrace, cancel)
-	})
-	err := a.http.Shutdown(waiting)
-	if err != nil && ctx.Err() == nil {
-		a.cfg.Log.Warn("requests that did not end were cut")
-		err = nil
-	}
-	return errors.Join(err, a.http.Close(), <-hubStopped)
-}
-
-// Stop ends the server: no new connections, queued sends finished and answered, every connection told
-// to come back, the store closed. It takes at most StopWithin, or until ctx ends. It is idempotent.
-func (a *App) Stop(ctx context.Context) error {
-	a.mu.Lock()
-	a.stopped = true
-	a.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.StopWithin)
-	defer cancel()
-	return a.undo.run(ctx)
 }
 
 // Failed is closed when the server can no longer serve without having been asked to stop: its listener

@@ -33,6 +33,12 @@ type Config struct {
 	Data                 string   `default:"./data" env:"ROOMLOG_DATA" help:"Folder for what the server keeps; it is made when it is missing."`
 	Store                string   `default:"sqlite:roomlog.db" env:"ROOMLOG_STORE" help:"sqlite:PATH, where a plain relative PATH lies in the data folder and ./PATH in the working folder, or postgres://USER:PASSWORD@HOST/DATABASE."`
 
+	Node           string `env:"ROOMLOG_NODE" placeholder:"NAME" help:"What this node of a cluster is called in /healthz, logs and metrics, and to clients (the name of the host and a few random digits, which clients of an only node are not told)."`
+	Bus            string `default:"none" env:"ROOMLOG_BUS" help:"What carries hints between the nodes that serve one database: redis://HOST:PORT or nats://HOST:PORT; none: this is the only node. It needs --store postgres://."`
+	Cluster        string `default:"roomlog" env:"ROOMLOG_CLUSTER" help:"Name of the cluster, part of every name on the bus, so that two of them may share a server."`
+	ClusterKey     string `env:"ROOMLOG_CLUSTER_KEY" placeholder:"TEXT" help:"Key that all nodes of the cluster have and that signs what they tell each other, at least 32 bytes. Prefer the environment or --cluster-key-file."`
+	ClusterKeyFile string `env:"ROOMLOG_CLUSTER_KEY_FILE" placeholder:"FILE" help:"File that holds the key of the cluster; surrounding white space is dropped."`
+
 	AcceptRelaxedDurability bool `env:"ROOMLOG_ACCEPT_RELAXED_DURABILITY" help:"Serve although the database may lose acknowledged events in a crash (fsync, full_page_writes or synchronous_commit is off). dev only warns."`
 
 	Kinds        Kinds    `env:"ROOMLOG_KINDS" placeholder:"KIND,..." help:"Kinds of rooms that exist, such as chat; in the file also their policies. Rooms of any other kind are unknown; dev without this knows every kind."`
@@ -55,6 +61,8 @@ type Config struct {
 	Connections           int           `env:"ROOMLOG_CONNECTIONS" placeholder:"N" help:"Connections the server may hold in all (what its open files allow, less a reserve)."`
 	ConnectionsPerUser    int           `env:"ROOMLOG_CONNECTIONS_PER_USER" placeholder:"N" help:"Connections one user may hold (50; dev: 20000)."`
 	ConnectionsPerAddress int           `env:"ROOMLOG_CONNECTIONS_PER_ADDRESS" placeholder:"N" help:"Connections one address may hold (1000; dev: 20000)."`
+	AcceptsPerSecond      int           `env:"ROOMLOG_ACCEPTS_PER_SECOND" placeholder:"N" help:"New WebSockets and streams the server takes per second, lasting; one more is told when it is its turn (1000; dev: 100000)."`
+	AcceptBurst           int           `env:"ROOMLOG_ACCEPT_BURST" placeholder:"N" help:"The same at once (2000; dev: 200000)."`
 	SendsPerSecond        int           `env:"ROOMLOG_SENDS_PER_SECOND" placeholder:"N" help:"Sends one user may make per second, lasting (50; dev: 2000)."`
 	SendBurst             int           `env:"ROOMLOG_SEND_BURST" placeholder:"N" help:"Sends one user may make at once (200; dev: 4000)."`
 	RoomSendsPerSecond    int           `env:"ROOMLOG_ROOM_SENDS_PER_SECOND" placeholder:"N" help:"Sends one room may have per second, lasting, of all users (10000; dev: 100000)."`
@@ -77,12 +85,19 @@ type Config struct {
 	PongWithin            time.Duration `default:"10s" env:"ROOMLOG_PONG_WITHIN" help:"How long a peer may take to answer a ping before it is cut."`
 	WriteDeadline         time.Duration `default:"20s" env:"ROOMLOG_WRITE_DEADLINE" help:"How long a connection with bytes waiting may make no progress before it is cut."`
 	RetentionEvery        time.Duration `default:"1m" env:"ROOMLOG_RETENTION_EVERY" help:"How often rooms are looked through for what their kind no longer keeps."`
+	PresenceGrace         time.Duration `default:"5s" env:"ROOMLOG_PRESENCE_GRACE" help:"How long a user may be without a connection before a room shows that they have gone."`
+	PresenceLease         time.Duration `default:"10s" env:"ROOMLOG_PRESENCE_LEASE" help:"For how long the other nodes take a node to be alive that gives no sign of life; then who is connected to it is given the grace. It gives one three times as often."`
+	PresenceCoalesce      time.Duration `default:"250ms" env:"ROOMLOG_PRESENCE_COALESCE" help:"How long at least is between two updates of who is in a room."`
+	PresenceNames         int           `default:"200" env:"ROOMLOG_PRESENCE_NAMES" help:"Users of a room above which it shows how many there are, in place of names."`
 	TagWindow             time.Duration `default:"720h" env:"ROOMLOG_TAG_WINDOW" help:"How long after it was stored a tag is remembered at least, though its event was pruned. Clients give a send up sooner: after 7 days."`
 	RevocationsKept       time.Duration `default:"9600h" env:"ROOMLOG_REVOCATIONS_KEPT" help:"How long a revocation is remembered; no token may live longer."`
 	HelloWithin           time.Duration `default:"10s" env:"ROOMLOG_HELLO_WITHIN" help:"How long a WebSocket may take to say hello."`
 	BodyWithin            time.Duration `default:"30s" env:"ROOMLOG_BODY_WITHIN" help:"How long the body of a request may take to come."`
 	AnswerWithin          time.Duration `default:"1m" env:"ROOMLOG_ANSWER_WITHIN" help:"How long a client may take to receive the answer to a request."`
-	StopWithin            time.Duration `default:"10s" env:"ROOMLOG_STOP_WITHIN" help:"How long a graceful stop may take."`
+	PauseLimit            time.Duration `default:"5s" env:"ROOMLOG_PAUSE_LIMIT" help:"How long this process may not run (stopped, its machine frozen or suspended) before it takes itself for out of date: it tells its clients to come back and reads everything anew. At least 1s."`
+	StopWithin            time.Duration `default:"10s" env:"ROOMLOG_STOP_WITHIN" help:"How long a graceful stop may take, beside drain-wait."`
+	DrainWait             time.Duration `env:"ROOMLOG_DRAIN_WAIT" placeholder:"TIME" help:"How long a server that is asked to stop says that it is not ready (/readyz is 503) and serves on, so that a balancer takes it out first (not at all)."`
+	DrainOver             time.Duration `env:"ROOMLOG_DRAIN_OVER" placeholder:"TIME" help:"Over how long the clients of a server that stops are told to come back (1s for each thousand connections, from 1s to 30s)."`
 }
 
 // noOrigins is the value of Origins that says that no browser may connect.
@@ -92,6 +107,9 @@ const noOrigins = "none"
 // no timeout.
 const leastTime = time.Millisecond
 
+// leastPause is the least of PauseLimit: several looks at the clock.
+const leastPause = 4 * pauseTick
+
 // withDefaults returns c with the defaults this package needs; the parts it is built from have their own.
 func (c Config) withDefaults() Config {
 	if c.Log == nil {
@@ -100,9 +118,15 @@ func (c Config) withDefaults() Config {
 	orString(&c.Listen, "127.0.0.1:8080")
 	orString(&c.Data, "./data")
 	orString(&c.Store, "sqlite:roomlog.db")
+	orString(&c.Bus, noBus)
+	orString(&c.Cluster, "roomlog")
+	if c.Node == "" {
+		c.Node = nodeName()
+	}
 	orNumber(&c.MaxEventBytes, room.MaxData)
 	orNumber(&c.MaxFrameBytes, 1<<20)
 	orNumber(&c.StopWithin, 10*time.Second)
+	orNumber(&c.PauseLimit, 5*time.Second)
 	return c
 }
 
@@ -130,6 +154,12 @@ func (c Config) validate() error {
 		return err
 	}
 	if err := c.Kinds.validate(); err != nil {
+		return err
+	}
+	if err := c.validatePresence(); err != nil {
+		return err
+	}
+	if err := c.validateCluster(); err != nil {
 		return err
 	}
 	for _, o := range c.allowedOrigins() {
@@ -181,6 +211,8 @@ func (c Config) validateLimits() error {
 		{"rooms-per-stream", int64(c.RoomsPerStream)},
 		{"connections-per-user", int64(c.ConnectionsPerUser)},
 		{"connections-per-address", int64(c.ConnectionsPerAddress)},
+		{"accepts-per-second", int64(c.AcceptsPerSecond)},
+		{"accept-burst", int64(c.AcceptBurst)},
 		{"sends-per-second", int64(c.SendsPerSecond)},
 		{"send-burst", int64(c.SendBurst)},
 		{"connections", int64(c.Connections)},
@@ -216,6 +248,8 @@ func (c Config) validateLimits() error {
 		{"body-within", c.BodyWithin},
 		{"answer-within", c.AnswerWithin},
 		{"stop-within", c.StopWithin},
+		{"drain-wait", c.DrainWait},
+		{"drain-over", c.DrainOver},
 		{"retention-every", c.RetentionEvery},
 		{"tag-window", c.TagWindow},
 		{"revocations-kept", c.RevocationsKept},
@@ -223,6 +257,9 @@ func (c Config) validateLimits() error {
 		if f.value != 0 && f.value < leastTime {
 			return configErrorf("--%s is at least %v", f.flag, leastTime)
 		}
+	}
+	if c.PauseLimit < leastPause {
+		return configErrorf("--pause-limit is at least %v, below which a busy machine looks like one that was stopped", leastPause)
 	}
 	if c.MemoryLimit != 0 && c.MemoryLimit < 2*c.TailBytes {
 		return configErrorf("--memory-limit is at least twice --tail-bytes (%d), since rooms are not all that is in memory", c.TailBytes)
@@ -253,6 +290,8 @@ func (c Config) limits() transport.Limits {
 	take(&l.RoomsPerStream, c.RoomsPerStream)
 	take(&l.ConnectionsPerUser, c.ConnectionsPerUser)
 	take(&l.ConnectionsPerAddress, c.ConnectionsPerAddress)
+	take(&l.AcceptsPerSecond, float64(c.AcceptsPerSecond))
+	take(&l.AcceptBurst, c.AcceptBurst)
 	take(&l.SendsPerSecond, float64(c.SendsPerSecond))
 	take(&l.SendBurst, c.SendBurst)
 	take(&l.WriteDeadline, c.WriteDeadline)

@@ -37,6 +37,14 @@ type AfterConfig struct {
 	From       string        `yaml:"from,omitempty"`    // head (the default) or beginning
 }
 
+// ReportsConfig is the webhook of a kind that is told what users report; without a URL there is none.
+type ReportsConfig struct {
+	URL        string        `yaml:"url,omitempty"`
+	Secret     string        `yaml:"secret,omitempty"`
+	SecretFile string        `yaml:"secret_file,omitempty"`
+	Timeout    time.Duration `yaml:"timeout,omitempty"` // 10 s
+}
+
 const (
 	askWithin     = 2 * time.Second
 	deliverWithin = 10 * time.Second
@@ -50,7 +58,7 @@ const (
 type hooks struct {
 	policies map[string]room.Policy
 	gates    []*webhook.Gate
-	after    []webhook.Hook
+	after    []webhook.Hook // those of reports too
 }
 
 var hookName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
@@ -98,6 +106,14 @@ func (c Config) hooks(log *slog.Logger) (h hooks, err error) {
 			if err := c.addAfter(&h, named, fmt.Sprintf("%s.after_append[%d]", at, i), kind, a, guard); err != nil {
 				return h, err
 			}
+		}
+		if k.Reports != (ReportsConfig{}) {
+			e, err := c.endpoint(at+".reports", "reports:"+kind, k.Reports.URL, k.Reports.Secret, k.Reports.SecretFile, k.Reports.Timeout, deliverWithin, guard)
+			if err != nil {
+				return h, err
+			}
+			e.Conns = deliveries
+			h.after = append(h.after, webhook.Hook{Endpoint: e, Kinds: []string{kind}, Reports: true})
 		}
 		h.policies[kind] = p
 	}
@@ -222,6 +238,10 @@ func (a *App) useHooks(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if err := a.putKinds(ctx, cfg, next.policies); err != nil {
+		next.close()
+		return err
+	}
 	if err := a.engine.Use(ctx, next.after); err != nil {
 		next.close()
 		return fmt.Errorf("use webhooks: %w", err)
@@ -239,7 +259,7 @@ func (a *App) buildEngine(store wholeStore) error {
 	if err != nil {
 		return err
 	}
-	a.engine = webhook.NewEngine(webhook.EngineConfig{Store: store, Guard: guard, Log: a.cfg.Log})
+	a.engine = webhook.NewEngine(webhook.EngineConfig{Store: store, Reports: store, Guard: guard, Log: a.cfg.Log})
 	a.undo.push("stop the webhooks", func(ctx context.Context) error {
 		if h := a.hooks.Load(); h != nil {
 			h.close()
@@ -269,6 +289,7 @@ func (k Kinds) Redacted() Kinds {
 	shown := make(Kinds, len(k))
 	for name, c := range k {
 		hide(&c.BeforeAppend.Secret, &c.BeforeAppend.URL)
+		hide(&c.Reports.Secret, &c.Reports.URL)
 		c.AfterAppend = slices.Clone(c.AfterAppend)
 		for i := range c.AfterAppend {
 			hide(&c.AfterAppend[i].Secret, &c.AfterAppend[i].URL)

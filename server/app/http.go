@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"roomlog/server/cluster"
 	"roomlog/server/room"
 	"roomlog/server/transport"
 	"roomlog/spec"
@@ -22,10 +23,30 @@ func (a *App) buildHTTP(d *doors, store wholeStore) error {
 	cfg := transport.Config{
 		Hub: a.hub, Verifier: d.verifier, Services: d.services, DevSigner: d.devSigner, TokenInURL: a.cfg.Dev || a.cfg.TokenInURL,
 		TrustedProxies: proxies, Admit: a.pressure.admit,
-		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Rooms: store, Access: store, Webhooks: a.engine, Limits: a.cfg.limits(),
-		Version: a.cfg.Version, Store: store.Info, PingEvery: a.cfg.PingEvery,
+		Origins: a.cfg.allowedOrigins(), Kinds: a.kinds, Rooms: store, Search: store, Erasures: a.eraser, Reports: store, Access: store, Webhooks: a.engine, Poke: a.poke(store), Limits: a.cfg.limits(),
+		Node: a.cfg.toldNode(), Version: a.cfg.Version, Store: store.Info, PingEvery: a.cfg.PingEvery, DrainOver: a.cfg.DrainOver,
 		RevocationsKept: a.cfg.RevocationsKept, Ready: answers(store), Errors: spec.Errors, Log: a.cfg.Log,
 		Look: transport.Look{Style: web.Style(a.cfg.Dev), Script: web.FirstScript, Icon: web.Icon},
+	}
+	if cfg.ClusterKey, err = a.cfg.clusterKey(); err != nil {
+		return err
+	}
+	cfg.Seen = a.people.seen
+	cfg.Members, _ = store.(room.Members)
+	cfg.Overviews, _ = store.(room.Overviews)
+	cfg.Receipts, cfg.Presence, cfg.Signals = a.receipts, a.people.presence, a.people.signals
+	if a.streams != nil {
+		cfg.Streams = a.streams
+	}
+	if tickets, can := store.(room.TicketStore); can { // one that nodes share
+		cfg.Tickets = tickets
+	}
+	if a.node != nil {
+		cfg.AccessChanged = a.node.AccessChanged
+		cfg.SayMe = func(body []byte) { a.node.SayAll(cluster.PartMe, body) }
+	}
+	if a.cfg.Bus != noBus {
+		cfg.Self, cfg.SayTo = peerName(a.node.Self()), a.sayTo
 	}
 	if a.cfg.Dev {
 		cfg.Pages = web.Handler()
@@ -36,7 +57,7 @@ func (a *App) buildHTTP(d *doors, store wholeStore) error {
 	}
 	a.api = server
 	a.undo.push("close the connections", server.Close)
-	a.metrics = &metrics{hub: a.hub, transport: server, store: store, pressure: a.pressure, keeper: a.keeper, engine: a.engine, calls: a.calls}
+	a.metrics = &metrics{hub: a.hub, node: a.node, transport: server, store: store, pressure: a.pressure, pauses: a.pauses, keeper: a.keeper, engine: a.engine, calls: a.calls, besides: a.besides()}
 	shown := newMetrics(a.cfg.Version, a.metrics)
 	if err := a.buildAdmin(shown); err != nil {
 		return err

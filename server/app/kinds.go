@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -22,7 +24,39 @@ type KindConfig struct {
 	Types        map[string]string `yaml:"types,omitempty"`
 	BeforeAppend BeforeConfig      `yaml:"before_append,omitempty"`
 	AfterAppend  []AfterConfig     `yaml:"after_append,omitempty"`
+	// Reports is told what users report of the rooms.
+	Reports ReportsConfig `yaml:"reports,omitempty"`
+	// Access is `grants` (the default) or `members`.
+	Access string `yaml:"access,omitempty"`
+	// Roles are what members may do by role; without it, room.DefaultRoles.
+	Roles map[string][]string `yaml:"roles,omitempty"`
+	// Creator is the role of who creates a room; without it, owner.
+	Creator string `yaml:"creator,omitempty"`
+	// History is `all` (the default) or `joined`: members read nothing from before they joined.
+	History string `yaml:"history,omitempty"`
+	// Receipts is how much of how far users have read a room shows: on, counts, private or off.
+	Receipts string `yaml:"receipts,omitempty"`
+	// Presence is how much a room shows of who is there: on, counts or off. Signals is on or off.
+	Presence string `yaml:"presence,omitempty"`
+	Signals  string `yaml:"signals,omitempty"`
+	// Streams is off where no message may stream; `on` (the default) or `off`.
+	Streams string `yaml:"streams,omitempty"`
+	// SQL is `allow` to take events from SQL although they pass neither the schemas nor the before_append webhook.
+	SQL string `yaml:"sql,omitempty"`
+	// Search is `off` where messages are not to be indexed; `on` (the default) or `off`.
+	Search string `yaml:"search,omitempty"`
+	// Changes says who may change messages.
+	Changes ChangesConfig `yaml:"changes,omitempty"`
 }
+
+// The values of KindConfig.Access and KindConfig.History.
+const (
+	accessGrants, accessMembers = "grants", "members"
+	historyAll, historyJoined   = "all", "joined"
+)
+
+// allowSQL is the one value of KindConfig.SQL.
+const allowSQL = "allow"
 
 // RetentionConfig bounds what is kept of the log of a room.
 type RetentionConfig struct {
@@ -52,6 +86,21 @@ func (k Kinds) validate() error {
 			return configErrorf("kinds.%s.retention.events cannot be negative", name)
 		case c.RoomsPerUser < 0:
 			return configErrorf("kinds.%s.rooms_per_user cannot be negative", name)
+		case !knownReceipts(c.Receipts):
+			return configErrorf("kinds.%s.receipts is on, counts, private or off, not %q", name, c.Receipts)
+		case c.SQL != "" && c.SQL != allowSQL:
+			return configErrorf("kinds.%s.sql is allow or left out, not %q", name, c.SQL)
+		case c.Search != "" && c.Search != "on" && c.Search != "off":
+			return configErrorf("kinds.%s.search is on or off, not %q", name, c.Search)
+		}
+		if err := k[name].Changes.validate("kinds." + name + ".changes"); err != nil {
+			return err
+		}
+		if err := k[name].validatePeople("kinds." + name); err != nil {
+			return err
+		}
+		if err := k[name].validateMembers("kinds." + name); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -70,7 +119,47 @@ func (c Config) policies() map[string]room.Policy {
 		policies[name] = room.Policy{
 			Retention:    room.Retention{Age: k.Retention.Age, Events: k.Retention.Events},
 			RoomsPerUser: k.RoomsPerUser,
+			NoSearch:     k.Search == "off",
+			Receipts:     receiptsShown[k.Receipts],
+			Presence:     presenceShown[k.Presence], NoSignals: signalsOff[k.Signals], NoStreams: k.Streams == "off",
+			Changes: k.Changes.policy(),
+			Members: k.Access == accessMembers, Roles: k.Roles, Creator: k.Creator, HistorySince: k.History == historyJoined,
 		}
 	}
 	return policies
+}
+
+// putKinds tells a store that takes events from SQL what the kinds take.
+func (a *App) putKinds(ctx context.Context, cfg Config, policies map[string]room.Policy) error {
+	if a.terms == nil {
+		return nil
+	}
+	if err := a.terms.PutKinds(ctx, cfg.terms(policies)); err != nil {
+		return fmt.Errorf("tell the store what the kinds take: %w", err)
+	}
+	return nil
+}
+
+// terms are what the kinds take from SQL. Schemas and webhooks are not asked there, so a kind that has either takes
+// nothing, unless its policy says so.
+func (c Config) terms(policies map[string]room.Policy) []room.KindTerms {
+	if policies == nil {
+		return []room.KindTerms{{EventBytes: c.MaxEventBytes, FrameBytes: c.MaxFrameBytes}}
+	}
+	terms := make([]room.KindTerms, 0, len(policies))
+	for name, p := range policies {
+		k := room.KindTerms{Kind: name, EventBytes: c.MaxEventBytes, FrameBytes: c.MaxFrameBytes, RoomsPerUser: p.RoomsPerUser}
+		judged := p.Before != nil
+		if p.Types != nil {
+			k.Types = slices.Sorted(maps.Keys(p.Types))
+			for _, s := range p.Types {
+				judged = judged || s != nil
+			}
+		}
+		if judged && c.Kinds[name].SQL != allowSQL {
+			k.Closed = "Events of this kind pass a schema or a webhook, which SQL cannot ask; its policy says sql: allow where that does not matter."
+		}
+		terms = append(terms, k)
+	}
+	return terms
 }

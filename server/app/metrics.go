@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"roomlog/server/cluster"
 	"roomlog/server/hub"
 	"roomlog/server/retention"
 	"roomlog/server/room"
@@ -26,7 +28,10 @@ type metrics struct {
 	engine    *webhook.Engine
 	calls     func() map[string]webhook.Calls
 	keeper    *retention.Keeper
+	node      *cluster.Node // nil: the store is this process's alone
 	pressure  *pressure
+	pauses    *pauses
+	besides   besides
 	gate      atomic.Pointer[transport.Gate] // nil before Start
 }
 
@@ -61,6 +66,8 @@ var (
 	metricLimit     = metric("memory_limit_bytes", "Memory that the server should stay within; 0: any.")
 	metricStage     = metric("memory_stage", "0: enough memory; 1: that of rooms is given back; 2: no new connections; 3: slow ones are cut.")
 	metricShed      = metric("memory_shed_total", "Slow connections that were cut for want of memory.")
+	metricSlots     = metric("slots_waiting", "Places that are kept for clients who came when too many did and were told when to come back.")
+	metricPauses    = metric("pauses_total", "Times that this process did not run for longer than it may, and began anew.")
 	metricErrors    = metric("errors_total", "Errors that clients were told.", "code")
 
 	metricPruned    = metric("pruned_events_total", "Events that their rooms no longer keep.")
@@ -69,7 +76,19 @@ var (
 	metricRounds    = metric("retention_rounds_total", "Rounds through the rooms that came to their end.")
 	metricFailures  = metric("retention_failures_total", "Steps of a round that the store did not carry out; the next round tries again.")
 	metricLastRound = metric("retention_last_round_timestamp_seconds", "When the last round came to its end; 0: none has.")
-	metricRelaxed   = metric("durability_relaxed", "1 while the store may lose what it has acknowledged, else 0.")
+	metricHinted    = metric("hinted_appends_total", "Appends of other nodes that rooms took without a read of the store.")
+	metricHints     = metric("cluster_hints_total", "Hints told to other nodes, and heard from them.", "direction")
+	metricForeign   = metric("cluster_refused_total", "Messages on the bus that were not of this cluster, or not understood.")
+	metricGaps      = metric("cluster_gaps_total", "Times that something another node said was missed, and all rooms were checked.")
+	metricChecks    = metric("cluster_checks_total", "Comparisons of all rooms in memory with the store, for what may have been missed.")
+	metricPokes     = metric("cluster_pokes_total", "Rooms told of by the store, and pokes read from it.", "direction")
+	metricPeers     = metric("cluster_peers", "Other nodes that were heard of lately.")
+	metricFollowed  = metric("cluster_rooms", "Rooms whose hints are heard.")
+	metricBusDrops  = metric("bus_dropped_total", "Messages that were not sent, or arrived and were dropped, for want of a bus or of room.", "direction")
+	metricBusLosses = metric("bus_losses_total", "Times that the bus was lost.")
+
+	metricDegraded = metric("degraded", "1 while the server does without this part, else 0.", "part")
+	metricRelaxed  = metric("durability_relaxed", "1 while the store may lose what it has acknowledged, else 0.")
 
 	metricHookCalls  = metric("webhook_calls_total", "Calls of webhooks.", "hook", "result")
 	metricHookTime   = metric("webhook_call_seconds", "Time of calls of webhooks, the wait for their turn included.", "hook")
@@ -113,24 +132,25 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(metricQueued, float64(s.Queued))
 	gauge(metricCursors, float64(all))
 	gauge(metricBehind, float64(behind))
+	gauge(metricSlots, float64(m.transport.SlotsWaiting()))
 	if age, ok := m.oldestSnapshot(); ok {
 		gauge(metricSnapshot, age.Seconds())
 	}
-	relaxed := 0.0
-	if m.store.Info().Durability != room.Full {
-		relaxed = 1
-	}
-	gauge(metricRelaxed, relaxed)
+	gauge(metricRelaxed, oneIf(m.store.Info().Durability != room.Full))
+	m.collectDegraded(out)
 	count(metricSends, s.Sends)
 	count(metricBatches, s.Batches)
 	count(metricReruns, s.Reruns)
 	count(metricBusy, s.Held)
 	count(metricOverloads, s.Overloads)
 	count(metricForks, s.Forks)
+	count(metricHinted, s.Hinted)
+	count(metricPauses, m.pauses.count.Load())
 	count(metricStalls, s.Stalls)
 	count(metricWrites, s.Writes)
 	count(metricWritten, s.Written)
 	m.collectRetention(gauge, count)
+	m.besides.collect(gauge, count)
 	for cause, n := range s.StoreReads {
 		count(metricReads, n, cause.String())
 	}
@@ -148,6 +168,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	for _, h := range m.engine.States() {
 		out <- prometheus.MustNewConstMetric(metricHookBehind, prometheus.GaugeValue, float64(h.Behind), h.Name)
 	}
+	if m.node != nil {
+		m.collectCluster(gauge, count)
+	}
 	for limit, n := range m.transport.Refused() {
 		count(metricRefused, n, limit.String())
 	}
@@ -164,6 +187,17 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	out <- histogram(metricDelivery, s.Delivery)
 }
 
+// degradable are the parts that a server can do without, each of them a series from the start: one that appears with
+// the first trouble is one that no alarm knew.
+var degradable = []string{"bus"}
+
+func (m *metrics) collectDegraded(out chan<- prometheus.Metric) {
+	degraded := m.transport.Degraded()
+	for _, part := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(degradable, degraded)))) {
+		out <- prometheus.MustNewConstMetric(metricDegraded, prometheus.GaugeValue, oneIf(slices.Contains(degraded, part)), part)
+	}
+}
+
 func (m *metrics) collectRetention(gauge func(*prometheus.Desc, float64), count func(*prometheus.Desc, int64, ...string)) {
 	kept := m.keeper.Stats()
 	count(metricPruned, kept.Pruned)
@@ -176,6 +210,22 @@ func (m *metrics) collectRetention(gauge func(*prometheus.Desc, float64), count 
 		last = float64(kept.Last.UnixMilli()) / 1000
 	}
 	gauge(metricLastRound, last)
+}
+
+func (m *metrics) collectCluster(gauge func(*prometheus.Desc, float64), count func(*prometheus.Desc, int64, ...string)) {
+	s := m.node.Stats()
+	count(metricHints, s.Told, "out")
+	count(metricHints, s.Heard, "in")
+	count(metricForeign, s.Refused)
+	count(metricGaps, s.Gaps)
+	count(metricChecks, s.Checks)
+	count(metricPokes, s.Pokes, "out")
+	count(metricPokes, s.Poked, "in")
+	gauge(metricPeers, float64(s.Peers))
+	gauge(metricFollowed, float64(s.Followed))
+	count(metricBusDrops, int64(s.Bus.Dropped), "out")
+	count(metricBusDrops, int64(s.Bus.Missed), "in")
+	count(metricBusLosses, int64(s.Bus.Lost))
 }
 
 // snapshotWithin bounds the question for the oldest snapshot: a scrape does not wait for a database.

@@ -95,8 +95,15 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 			t.Errorf("%s is not counted", code)
 		}
 	}
+	a.api.SetDegraded([]string{"bus", "other"})
 	if errs := lint(a); errs != nil {
 		t.Error(errs)
+	}
+	if v, there := got[`roomlog_degraded{part="bus"}`]; !there || v != 0 {
+		t.Errorf("roomlog_degraded is %v (there: %t) while all is well", v, there)
+	}
+	if got, _ = scrape(t, url+"/metrics", ""); got[`roomlog_degraded{part="bus"}`] != 1 || got[`roomlog_degraded{part="other"}`] != 1 {
+		t.Errorf("roomlog_degraded is %v and %v", got[`roomlog_degraded{part="bus"}`], got[`roomlog_degraded{part="other"}`])
 	}
 }
 

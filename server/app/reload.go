@@ -34,6 +34,12 @@ func (a *App) Reload(cfg Config) (waiting []string, err error) {
 		return nil, configErrorf("--origins: %v", err)
 	}
 	a.keeper.Now()
+	a.api.Rejudge(ctx)
+	a.people.presence.Again()
+	if a.desk != nil {
+		a.desk.Again()
+	}
+	a.api.Missed() // of other rooms may be told now
 	return a.cfg.differs(cfg), nil
 }
 

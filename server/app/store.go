@@ -28,6 +28,9 @@ type wholeStore interface {
 	room.HookStore
 	room.Pruner
 	room.Rooms
+	room.SearchStore
+	room.ErasureStore
+	room.ReportStore
 }
 
 // openStore opens what the DSN names. where says it to operators, without a password.

@@ -57,7 +57,7 @@ func TestTokenConfigIsRefusedInOneSentence(t *testing.T) {
 		}, "can be guessed"},
 		{"a service with a bad grant", func(c *Config) {
 			c.ServiceKeysFile = file("grant", "a: {key: CANARY"+testKey+", grants: [{rooms: '*', can: [fly]}]}")
-		}, "none of read, send and admin"},
+		}, "none of read, send, moderate and admin"},
 		{"one key for two", func(c *Config) {
 			c.ServiceKeysFile = file("two", "a: {key: CANARY"+testKey+"}\nb: {key: CANARY"+testKey+"}")
 		}, "the key of another"},

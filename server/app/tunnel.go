@@ -28,7 +28,9 @@ const (
 // tunnels are the fault proxies in front of this server's own listener, one per pane of a page that
 // wants to be cut off. All methods may be called concurrently.
 //
-//	POST   /v1/dev/tunnels       201 {"id":…,"url":"http://127.0.0.1:PORT","open":false,…}
+//	POST   /v1/dev/tunnels       201 {"id":…,"url":"http://127.0.0.1:PORT","control":…,"open":false,…}; control is
+//	                             the address of the next three at this very node: behind a load balancer it alone
+//	                             knows the tunnel
 //	GET    /v1/dev/tunnels/{id}  200 the same
 //	POST   /v1/dev/tunnels/{id}  {"open":true} drives into the tunnel: nothing passes in either direction
 //	                             while both ends stay open; {"open":false} drives out, healthy again; or
@@ -45,9 +47,10 @@ type tunnels struct {
 }
 
 type tunnel struct {
-	id    string
-	proxy *chaos.Proxy
-	used  time.Time
+	id      string
+	control string
+	proxy   *chaos.Proxy
+	used    time.Time
 }
 
 // inTunnel is what {"open":true} means.
@@ -57,6 +60,7 @@ var inTunnel = chaos.Fault{Kind: chaos.Blackhole}
 type tunnelState struct {
 	ID          string        `json:"id"`
 	URL         string        `json:"url"`
+	Control     string        `json:"control"`
 	Open        bool          `json:"open"` // nothing passes
 	Faults      []chaos.Fault `json:"faults"`
 	Connections int           `json:"connections"`
@@ -151,6 +155,7 @@ func (ts *tunnels) add() (*tunnel, error) {
 		return nil, fmt.Errorf("open a tunnel: %w", err)
 	}
 	t := &tunnel{id: rand.Text(), proxy: proxy, used: time.Now()}
+	t.control = "http://" + ts.to + "/v1/dev/tunnels/" + t.id
 	ts.byName[t.id] = t
 	return t, nil
 }
@@ -251,7 +256,7 @@ func (t *tunnel) answer(w http.ResponseWriter, status int) error {
 		faults = []chaos.Fault{}
 	}
 	body, err := json.Marshal(tunnelState{
-		ID: t.id, URL: "http://" + t.proxy.Addr().String(), Open: slices.Contains(faults, inTunnel),
+		ID: t.id, URL: "http://" + t.proxy.Addr().String(), Control: t.control, Open: slices.Contains(faults, inTunnel),
 		Faults: faults, Connections: len(t.proxy.Conns()),
 	})
 	if err != nil {

@@ -49,6 +49,9 @@ func TestTunnelHoldsEverythingUntilItIsLeft(t *testing.T) {
 
 	var state tunnelState
 	at := a.About().URL + "/v1/dev/tunnels/" + made.ID
+	if made.Control != at {
+		t.Errorf("it is controlled at %s, not at %s", made.Control, at)
+	}
 	ask(t, "POST", at, "", `{"open":true}`, &state)
 	if !state.Open || state.Connections != 1 {
 		t.Fatalf("in the tunnel: %+v", state)

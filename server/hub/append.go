@@ -76,7 +76,7 @@ func (a *appender) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if futile && a.within == 0 { // else they have waited
+		if futile && a.within == 0 && !a.justHeld() { // else they have waited, or do next
 			a.restWhileHeld(ctx)
 		}
 	}
@@ -151,6 +151,7 @@ func (a *appender) commit(ctx context.Context, batch []*pending, at attempt) (he
 				a.refuse(batch, e)
 				return nil
 			}
+			a.refuseWaiting(e)
 		default:
 			a.bisect(ctx, batch, at, err)
 			return nil
@@ -182,7 +183,7 @@ func (a *appender) append(ctx context.Context, sends []room.Send, at attempt) (r
 	began := time.Now()
 	defer func() { a.hub.counts.append.add(time.Since(began)) }()
 	if shared, ok := a.hub.cfg.Store.(room.Shared); ok && !at.unknown && !at.halved {
-		a.within = a.patience()
+		a.within = a.patience(sends)
 		return shared.AppendWithin(ctx, sends, a.within)
 	}
 	return a.hub.cfg.Store.Append(ctx, sends)
@@ -191,12 +192,16 @@ func (a *appender) append(ctx context.Context, sends []room.Send, at attempt) (r
 // tellGrown says which rooms have grown. After a lost attempt (all) those that it may have made grow are told
 // too: what it stored is only repeated by the one that was answered.
 func (a *appender) tellGrown(out room.Appended, all bool) {
-	if a.hub.cfg.Grown == nil {
-		return
-	}
 	for _, g := range out.Rooms {
-		if all || g.Head.Seq > g.Before {
-			a.hub.cfg.Grown(g.Head.Room)
+		grew := all || g.Head.Seq > g.Before
+		if grown := a.hub.cfg.Grown; grown != nil && grew {
+			grown(g.Head.Room)
+		}
+		if m := a.hub.members.Load(); m != nil && grew {
+			(*m).Grown(g.Head.Room)
+		}
+		if link := a.hub.cfg.Link; link != nil && all {
+			link.Changed(g.Head)
 		}
 	}
 }
@@ -239,13 +244,20 @@ func (a *appender) settle(batch []*pending, out room.Appended) (held []*pending)
 		}
 		p := batch[i]
 		events[p.Room] = append(events[p.Room], room.Event{
-			Seq: v.Seq, Mark: v.Mark, Type: p.Type, Author: p.Author, Tag: p.Tag, At: v.At, Data: p.Data,
+			Seq: v.Seq, Mark: v.Mark, Type: p.Type, Author: p.Author, Tag: p.Tag, At: v.At, Data: p.Data, Target: v.Target,
 		})
+	}
+	for id := range events { // what was stored and deleted by one batch is given to nobody
+		events[id] = room.RedactAll(events[id])
 	}
 	epochs := make(map[room.ID]room.Epoch, len(out.Rooms))
 	for _, g := range out.Rooms {
 		epochs[g.Head.Room] = g.Head.Epoch
+		a.hub.tellMembers(g.Head.Room, events[g.Head.Room], true) // also where nobody reads the room here
 		a.hub.publish(g, events[g.Head.Room])
+		if link := a.hub.cfg.Link; link != nil && g.Head.Seq > g.Before {
+			link.Appended(g, events[g.Head.Room])
+		}
 	}
 	now := time.Now()
 	for i, v := range out.Verdicts {

@@ -291,6 +291,36 @@ func TestUnknownIsNotRefused(t *testing.T) {
 	})
 }
 
+// What waits behind an unknown outcome is refused as soon as the store says that it cannot be used, not when it has
+// waited for 2 s: none of it was given to the store.
+func TestWhatWaitsIsRefusedWithTheStore(t *testing.T) {
+	bubble(t, Config{UnknownAfter: time.Hour}, func(t *testing.T, h *Hub, m *model, g gate) {
+		out := newOutcomes(t)
+		h.Submit(Submit{Send: send("chat:a")}, out.done("1"))
+		g.faults <- lostAfter
+		h.Submit(Submit{Send: send("chat:a")}, out.done("2"))
+		h.Submit(Submit{Send: send("chat:b")}, out.done("3"))
+		g.faults <- unavailably
+		synctest.Wait()
+		out.none("1")
+		out.want("2", room.CodeUnavailable)
+		out.want("3", room.CodeUnavailable)
+		h.Submit(Submit{Send: send("chat:b")}, out.done("4"))
+		g.faults <- unavailably
+		synctest.Wait()
+		out.want("4", room.CodeUnavailable)
+		h.Submit(Submit{Send: send("chat:b")}, out.done("5"))
+		g.faults <- fault{}
+		g.faults <- fault{}
+		synctest.Wait()
+		out.want("1", "")
+		out.want("5", "")
+		if a, b := m.headOf("chat:a").Seq, m.headOf("chat:b").Seq; a != 1 || b != 1 {
+			t.Errorf("heads %d and %d", a, b)
+		}
+	})
+}
+
 // A tag that is used for another event is refused for good, alone (TAG-4).
 func TestTagConflict(t *testing.T) {
 	h := newHub(t, Config{Store: newModel()})
@@ -354,13 +384,13 @@ func TestPublishAfterCommit(t *testing.T) {
 func TestAckedIsSeen(t *testing.T) {
 	m := newModel()
 	h := newHub(t, Config{Store: m})
-	if _, err := h.Poll(t.Context(), "chat:a", room.Position{}, 0, 0); err != nil {
+	if _, err := h.Poll(t.Context(), Join{Room: "chat:a"}, 0); err != nil {
 		t.Fatal(err)
 	}
 	for range 20 {
 		m.grow("chat:a", 3) // another node's: the next append of this one does not adjoin
 		o := submit(h, Submit{Send: send("chat:a")})
-		p, err := h.Poll(t.Context(), "chat:a", room.Position{Seq: o.Verdict.Seq - 1}, 0, 0)
+		p, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: room.Position{Seq: o.Verdict.Seq - 1}}, 0)
 		if err != nil || p.Count == 0 {
 			t.Fatalf("acked %d, then polled %+v, %v", o.Verdict.Seq, p, err)
 		}

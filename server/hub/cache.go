@@ -10,11 +10,13 @@ import (
 // read since the hand last passed gets a second chance, which is nearly least recently used without
 // a lock on the reading path.
 //
-// Its lock is a leaf: nothing else is locked while it is held.
+// Its lock mu is a leaf: nothing else is locked while it is held.
 type cache struct {
 	budget atomic.Int64
 	bytes  atomic.Int64
 	stuck  atomic.Int64 // what the last trim could not go below, and a little more; 0: it could
+
+	walks sync.Mutex // held by who moves the hand around
 
 	mu   sync.Mutex
 	ring *list.List // of *segment; the hand is at the front
@@ -42,11 +44,38 @@ func (c *cache) over() bool { return c.bytes.Load() > max(c.budget.Load(), c.stu
 const slack = 16
 
 // trim evicts until the budget holds, or every segment had its chances. The caller holds no room's
-// lock: eviction takes that of the victim.
+// lock: eviction takes that of the victim. One walks at a time: with many rooms read at once each would walk past what the others
+// have just passed.
 func (c *cache) trim() {
-	if !c.over() {
-		return
+	if c.over() && c.walks.TryLock() {
+		defer c.walks.Unlock()
+		c.walk()
 	}
+}
+
+// hold waits for a walk where memory grows faster than the one who walks: who reads more into it then waits for place.
+func (c *cache) hold() {
+	if limit := max(c.budget.Load(), c.stuck.Load()); c.bytes.Load() > limit+limit/slack {
+		c.walks.Lock()
+		defer c.walks.Unlock()
+		if c.over() {
+			c.walk()
+		}
+	}
+}
+
+// shrink sets the budget and trims, whoever does so.
+func (c *cache) shrink(budget int64) {
+	c.walks.Lock()
+	defer c.walks.Unlock()
+	c.budget.Store(budget)
+	if c.over() {
+		c.walk()
+	}
+}
+
+// walk moves the hand around. The caller holds c.walks.
+func (c *cache) walk() {
 	c.stuck.Store(0)
 	c.mu.Lock()
 	chances := 2 * c.ring.Len()

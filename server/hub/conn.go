@@ -57,6 +57,7 @@ type Conn struct {
 	cursors   []*cursor
 	dirty     []*cursor
 	replies   []byte // framed, not yet written: the one queue
+	latest    []byte // framed, shared, not yet written; the next takes its place
 	rest      []byte // what a partial write left
 	senders   map[room.ID]*sender
 	drained   chan struct{} // closed when replies were written; nil when no reader waits
@@ -68,6 +69,9 @@ type cursor struct {
 	room  *liveRoom
 	limit int // of the latest page, should a stream have to start anew
 
+	permit Permit
+	base   room.Seq // the least seq that it may be given; 0: any (Join.Floor)
+
 	// Guarded by the room's lock.
 	index  int   // among the room's subscribers; -1 when not there
 	awaits *load // the last read it waited for
@@ -77,10 +81,12 @@ type cursor struct {
 	mark    room.Mark
 	epoch   room.Epoch
 	forks   int   // of the room when the cursor was placed
+	judged  int   // and of its judgings when the permit was asked last
 	since   int64 // when the oldest event it has to be given live came, on the hub's clock; 0: none
 	started bool  // the joined frame is queued: pages may follow
 	gone    bool
-	marked  bool // on the dirty list
+	marked  bool    // on the dirty list
+	beside  *beside // nil where nothing was asked for but the log
 }
 
 // Attach registers a connection. Errors: going_away after Stop.
@@ -103,9 +109,10 @@ func (c *Conn) Detach() {
 	}
 	c.closed = true
 	cursors := c.cursors
-	c.cursors, c.dirty, c.replies, c.senders = nil, nil, nil, nil
+	c.cursors, c.dirty, c.replies, c.latest, c.senders = nil, nil, nil, nil, nil
 	for _, cur := range cursors {
 		cur.gone = true
+		cur.part()
 	}
 	c.release()
 	c.mu.Unlock()
@@ -113,6 +120,13 @@ func (c *Conn) Detach() {
 		cur.room.unsubscribe(cur)
 	}
 	c.hub.drop(c)
+}
+
+// Detached reports whether the connection was forgotten.
+func (c *Conn) Detached() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
 }
 
 // Heard says that the peer is alive.
@@ -152,6 +166,26 @@ func (c *Conn) Reply(frame []byte) {
 	}
 	c.replies = append(c.replies, frame...)
 	c.enqueue()
+}
+
+// ReplyLatest queues a framed reply of which only the latest matters: it takes the place of the one before where that
+// is not written yet, so that a peer that takes nothing costs no more than one. It goes after the other replies. The
+// frame is not copied, and must not be changed.
+func (c *Conn) ReplyLatest(frame []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.failed {
+		return
+	}
+	c.latest = frame
+	c.enqueue()
+}
+
+// Full reports whether too much is unsent for anything that can wait. It does not block.
+func (c *Conn) Full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.replies)+len(c.rest) > maxReplies
 }
 
 // WaitWritable blocks while too much is unsent, and reports whether the connection can still be written to.
@@ -270,11 +304,20 @@ func (c *Conn) start(r *liveRoom, from room.Seq, why room.ResetReason, j Join, e
 	out := Joined{Head: r.headValue(), Reset: why, Prev: from}
 	out.Events, out.Seq, _ = r.collect(events, from, c.hub.cfg.MaxPage, joinBytes)
 	out.Mark, _ = r.markAt(out.Seq)
-	cur := &cursor{conn: c, room: r, seq: out.Seq, mark: out.Mark, epoch: r.epoch, limit: j.Limit, forks: r.forks}
+	out.Head.Floor = r.floorFor(j.Floor)
+	cur := newCursor(c, r, j, out.Seq, out.Mark)
 	cur.mutateJoin() // mutant join_gap
 	r.subscribe(cur)
 	r.mu.Unlock()
 	return c.begin([]*cursor{cur}, []Join{j}, encode(out))
+}
+
+// newCursor is a cursor where a join was placed. The caller holds the room's lock.
+func newCursor(c *Conn, r *liveRoom, j Join, seq room.Seq, mark room.Mark) *cursor {
+	return &cursor{
+		conn: c, room: r, seq: seq, mark: mark, epoch: r.epoch, limit: j.Limit, forks: r.forks,
+		permit: j.Permit, base: floorBy(j.Permit, j.Room, j.Floor), judged: r.judgings,
+	}
 }
 
 // begin lets placed cursors deliver, after the reply. Permits are asked under the lock that Leave takes: a
@@ -290,7 +333,8 @@ func (c *Conn) begin(cursors []*cursor, joins []Join, reply []byte) error {
 	}
 	c.replies = slices.Insert(reply, 0, c.replies...) // nobody else has the reply, which is the larger one
 	var old []*cursor
-	for _, cur := range cursors {
+	for i, cur := range cursors {
+		cur.accompany(&joins[i])                    // before the one that was there parts: who stays does not go
 		if at := c.cursorOf(cur.room.id); at >= 0 { // of a join at the same time
 			old = append(old, c.cursors[at])
 			c.remove(c.cursors[at])
@@ -344,6 +388,7 @@ func (c *Conn) Leave(id room.ID) bool {
 // remove takes a cursor off the connection's lists. The caller holds c.mu.
 func (c *Conn) remove(cur *cursor) {
 	cur.gone = true
+	cur.part()
 	same := func(other *cursor) bool { return other == cur }
 	c.cursors = slices.DeleteFunc(c.cursors, same)
 	c.dirty = slices.DeleteFunc(c.dirty, same)

@@ -130,6 +130,9 @@ func (c *Conn) flushLocked(w *worker) {
 	if len(c.replies) > 0 {
 		bufs, size = append(bufs, c.replies), len(c.replies)
 	}
+	if c.latest != nil {
+		bufs, size = append(bufs, c.latest), size+len(c.latest)
+	}
 	bufs, size = c.gather(bufs, size)
 	if size > 0 {
 		c.write(bufs, size)
@@ -171,7 +174,7 @@ func (c *Conn) write(bufs [][]byte, size int) {
 	n, err := c.sink.TryWrite(bufs)
 	c.hub.counts.writes.Add(1)
 	c.hub.counts.written.Add(int64(n))
-	c.replies = nil
+	c.replies, c.latest = nil, nil
 	if err != nil {
 		c.fail(nil)
 		return
@@ -199,7 +202,7 @@ func (c *Conn) write(bufs [][]byte, size int) {
 // fail ends a connection that cannot be written to. The caller holds c.mu.
 func (c *Conn) fail(why *room.Error) {
 	c.failed, c.stalled = true, true
-	c.replies, c.rest = nil, nil
+	c.replies, c.latest, c.rest = nil, nil, nil
 	c.release()
 	c.sink.Close(why)
 }
@@ -222,7 +225,7 @@ func (c *Conn) drain() {
 	}
 	c.rest, c.stalled = nil, false
 	c.release()
-	if len(c.replies) > 0 || len(c.dirty) > 0 {
+	if len(c.replies) > 0 || c.latest != nil || len(c.dirty) > 0 {
 		c.enqueue()
 	}
 }
@@ -263,6 +266,9 @@ func (cur *cursor) pull(bufs [][]byte, limit int, paged bool) (_ [][]byte, more 
 		cur.await(r.fetch(first))
 		return bufs, false
 	}
+	if bufs, out := cur.expelled(bufs); out {
+		return bufs, false
+	}
 	if why := cur.broken(); why != "" {
 		return cur.reset(bufs, why), !cur.gone
 	}
@@ -301,7 +307,10 @@ func (cur *cursor) pull(bufs [][]byte, limit int, paged bool) (_ [][]byte, more 
 		c.worker.delivery.add(time.Duration(c.hub.now() - cur.since))
 		cur.since = 0
 	}
-	return bufs, cur.seq < r.head
+	if cur.seq == r.head {
+		return cur.pullSides(bufs, limit-size, paged)
+	}
+	return bufs, true
 }
 
 func (cur *cursor) await(l *load) {
@@ -316,7 +325,7 @@ func (cur *cursor) broken() room.ResetReason {
 	switch r := cur.room; {
 	case cur.forks != r.forks:
 		return r.fork
-	case cur.seq < r.floor-1:
+	case cur.seq < r.floorFor(cur.base)-1:
 		return room.ResetPruned
 	}
 	return ""
@@ -327,7 +336,7 @@ func (cur *cursor) broken() room.ResetReason {
 func (cur *cursor) reset(bufs [][]byte, why room.ResetReason) [][]byte {
 	r, c := cur.room, cur.conn
 	c.hub.counts.reset(why)
-	frame := wire.Reset{Room: r.id, Reason: why, Epoch: r.epoch, Floor: r.floor, Head: r.head}
+	frame := wire.Reset{Room: r.id, Reason: why, Epoch: r.epoch, Floor: r.floorFor(cur.base), Head: r.head}
 	if c.framing == wire.WebSocket {
 		r.leave(cur)
 		c.remove(cur)
@@ -342,6 +351,6 @@ func (cur *cursor) reset(bufs [][]byte, why room.ResetReason) [][]byte {
 func (cur *cursor) restart() {
 	r := cur.room
 	cur.epoch, cur.forks = r.epoch, r.forks
-	cur.seq = max(r.head-room.Seq(cur.conn.hub.pageLimit(cur.limit)), r.floor-1)
+	cur.seq = max(r.head-room.Seq(cur.conn.hub.pageLimit(cur.limit)), r.floorFor(cur.base)-1)
 	cur.mark, _ = r.markAt(cur.seq)
 }

@@ -97,7 +97,7 @@ func TestForkSeenByARead(t *testing.T) {
 	readers := forked(t, h, m)
 	m.restore("chat:a", 100)
 	m.grow("chat:a", 200)
-	if _, err := h.Poll(t.Context(), "chat:a", room.Position{Seq: 130}, 0, 0); err != nil {
+	if _, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: room.Position{Seq: 130}}, 0); err != nil {
 		t.Fatal(err) // a position without mark continues either history
 	}
 	for _, r := range readers {
@@ -120,13 +120,13 @@ func TestAhead(t *testing.T) {
 	}
 	r.waitFor(t, "chat:a", 10)
 	m.grow("chat:a", 1000) // another node's, which this one did not hear of
-	p, err := h.Poll(t.Context(), "chat:a", m.at("chat:a", 1009), 0, 0)
+	p, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: m.at("chat:a", 1009)}, 0)
 	if err != nil || p.Seq != 1010 {
 		t.Fatalf("poll: %+v, %v, want the last event", p, err)
 	}
 	r.waitFor(t, "chat:a", 1010)
 	before := m.heads.Load()
-	_, err = h.Poll(t.Context(), "chat:a", room.Position{Epoch: "e1", Seq: 1011, Mark: 7}, 0, 0)
+	_, err = h.Poll(t.Context(), Join{Room: "chat:a", Position: room.Position{Epoch: "e1", Seq: 1011, Mark: 7}}, 0)
 	var reset *ResetError
 	if !errors.As(err, &reset) || reset.Reason != room.ResetAhead || reset.Head.Seq != 1010 {
 		t.Errorf("poll beyond the head: %v, want a reset, ahead", err)
@@ -182,7 +182,7 @@ func TestResetReasons(t *testing.T) {
 			if test.replay >= 0 {
 				return
 			}
-			_, err := h.Poll(t.Context(), "chat:a", test.p, 0, 0)
+			_, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: test.p}, 0)
 			var reset *ResetError
 			if errors.As(err, &reset) != (test.want != "") || reset != nil && reset.Reason != test.want {
 				t.Errorf("poll: %v, want %q", err, test.want)
@@ -289,7 +289,7 @@ func TestAheadOfARestoredStore(t *testing.T) {
 	readers := forked(t, h, m)
 	m.restore("chat:a", 200)
 	p := room.Position{Epoch: "e1", Seq: 310, Mark: 7}
-	_, err := h.Poll(t.Context(), "chat:a", p, 0, 0)
+	_, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: p}, 0)
 	var reset *ResetError
 	if !errors.As(err, &reset) || reset.Reason != room.ResetAhead || reset.Head != m.headOf("chat:a") {
 		t.Errorf("a poll beyond both heads: %v, want a reset, ahead of %v", err, m.headOf("chat:a"))
@@ -307,7 +307,7 @@ func TestForkSeenByHistory(t *testing.T) {
 	readers := forked(t, h, m)
 	m.restore("chat:a", 200)
 	m.grow("chat:a", 150)
-	if _, err := h.History(t.Context(), room.Query{Room: "chat:a", Anchor: room.Before, Seq: 300}); err != nil {
+	if _, err := h.History(t.Context(), room.Query{Room: "chat:a", Anchor: room.Before, Seq: 300}, 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range readers {

@@ -105,12 +105,34 @@ func (a *appender) stillHeld(held []*pending) (back []*pending) {
 	return back
 }
 
-// patience is how long the next attempt waits for its rooms: not at all, unless one has been held for long; and
-// then now and again.
-func (a *appender) patience() time.Duration {
+// justHeld reports whether rooms were found held that were not before, and none that was. Most are free again in a moment:
+// another node has a batch of them under way.
+func (a *appender) justHeld() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.allJustHeld(time.Now())
+}
+
+// allJustHeld is justHeld for who holds a.mu.
+func (a *appender) allJustHeld(now time.Time) bool {
+	for _, since := range a.held {
+		if now.Sub(since) >= heldWait {
+			return false
+		}
+	}
+	return len(a.held) > 0
+}
+
+// patience is how long the next attempt waits for its rooms: not at all, unless it is of rooms that were just found held alone, so that nobody
+// else waits; once, since then they are not just held any more. And where one has been held for long, now and again.
+func (a *appender) patience(sends []room.Send) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
+	free := func(s room.Send) bool { _, held := a.held[s.Room]; return !held }
+	if a.allJustHeld(now) && !slices.ContainsFunc(sends, free) {
+		return heldWait
+	}
 	for _, since := range a.held {
 		if now.Sub(since) > heldLong && now.Sub(a.waited) > heldLong {
 			a.waited = now

@@ -249,3 +249,33 @@ func TestRefusedBehindAHeldSend(t *testing.T) {
 		}
 	})
 }
+
+// A batch that found its rooms held, and has no other, waits for them once and at once: most are another node's for a moment.
+func TestJustHeldIsWaitedFor(t *testing.T) {
+	s := newShared("chat:a")
+	heldBubble(t, s, func(t *testing.T, h *Hub) {
+		o := newOrdered(t, h)
+		began := time.Now()
+		o.send("first", 1)
+		synctest.Wait()
+		s.mu.Lock()
+		waits := len(s.waits)
+		s.mu.Unlock()
+		if waits != 1 || !time.Now().Equal(began) {
+			t.Errorf("%d attempts have waited, after %s", waits, time.Since(began))
+		}
+		time.Sleep(heldLong - heldRetry)
+		synctest.Wait()
+		s.mu.Lock()
+		waits = len(s.waits)
+		s.mu.Unlock()
+		if waits != 1 {
+			t.Errorf("%d attempts have waited for a room that was found held once", waits)
+		}
+		o.out.none("first")
+		s.release("chat:a")
+		time.Sleep(heldWait)
+		synctest.Wait()
+		o.out.want("first", "")
+	})
+}

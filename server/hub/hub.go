@@ -31,10 +31,17 @@ type Config struct {
 	MaxPage      int           // events of one page; default 500
 	Reads        int           // store reads at a time; default 16
 	CheckEvery   time.Duration // between comparisons of the rooms in memory with the store; default 15 s
+	Linger       time.Duration // with a Link: how long a room stays in memory that nobody reads any more; default 30 s
 
 	// Grown is told the rooms that an append of this node made grow, after their commit. It must not block.
 	// nil: nobody is.
 	Grown func(room.ID)
+
+	// Link joins the hub to the other nodes that serve the rooms of the store; nil: there are none.
+	Link Link
+
+	Beside  [Sides]SideSource // fill what rooms show beside their logs; nil: that side stays empty
+	Company Company           // is told who reads which rooms; nil: nobody is
 }
 
 func (c *Config) withDefaults() {
@@ -50,6 +57,7 @@ func (c *Config) withDefaults() {
 	or(&c.MaxPage, 500)
 	or(&c.Reads, 16)
 	or(&c.CheckEvery, 15*time.Second)
+	or(&c.Linger, 30*time.Second)
 }
 
 func or[T int | int64 | time.Duration](v *T, def T) {
@@ -66,17 +74,24 @@ type Hub struct {
 	workers  []*worker
 	appender *appender
 	asks     *asks
+	mender   *mender
+	fresh    *fresh
+	sides    *sides
 	reads    chan struct{} // a place for each read of the store at a time
 	origin   time.Time     // of the hub's clock
 	counts   counts
+	accounts atomic.Uint64 // of rooms, see Account
+	members  atomic.Pointer[Members]
 	trouble  atomic.Pointer[trouble] // nil while the store keeps what it is given
 
-	stopping chan struct{} // closed when Stop begins
-	stopOnce sync.Once
-	stopped  chan struct{} // closed when every goroutine has ended
-	ctx      context.Context
-	cancel   context.CancelFunc
-	appends  sync.WaitGroup // the appender alone: it is stopped first
+	recheck   chan struct{} // holds one: see checkSoon
+	unchecked atomic.Bool   // the last head check failed, and the log says so
+	stopping  chan struct{} // closed when Stop begins
+	stopOnce  sync.Once
+	stopped   chan struct{} // closed when every goroutine has ended
+	ctx       context.Context
+	cancel    context.CancelFunc
+	appends   sync.WaitGroup // the appender alone: it is stopped first
 
 	mu      sync.Mutex
 	started bool
@@ -92,7 +107,7 @@ func New(cfg Config) *Hub {
 	h := &Hub{
 		cfg: cfg, log: cfg.Log, cache: newCache(cfg.TailBytes),
 		reads: make(chan struct{}, cfg.Reads), origin: time.Now(),
-		stopping: make(chan struct{}), stopped: make(chan struct{}),
+		recheck: make(chan struct{}, 1), stopping: make(chan struct{}), stopped: make(chan struct{}),
 		rooms: make(map[room.ID]*liveRoom),
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
@@ -104,6 +119,9 @@ func New(cfg Config) *Hub {
 	}
 	h.appender = newAppender(h)
 	h.asks = newAsks(h)
+	h.mender = newMender()
+	h.fresh = newFresh(h)
+	h.sides = newSides()
 	return h
 }
 
@@ -120,6 +138,11 @@ func (h *Hub) Start() {
 	}
 	h.tasks.Go(func() { h.keepalive(h.ctx) })
 	h.tasks.Go(func() { h.checkHeads(h.ctx) })
+	h.tasks.Go(func() { h.tickSides(h.ctx) })
+	if h.cfg.Link != nil {
+		h.tasks.Go(func() { h.mender.run(h.ctx) })
+		h.tasks.Go(func() { h.letGo(h.ctx) })
+	}
 	h.appends.Go(func() { h.appender.run(h.ctx) })
 }
 
@@ -172,7 +195,7 @@ func (h *Hub) shutdown(ctx context.Context) {
 // partWithin is how long a peer that is full is given for the last acks when the hub stops.
 const partWithin = time.Second
 
-// stops reports whether Stop has begun. The caller holds h.mu.
+// stops reports whether Stop has begun. While the caller holds h.mu it does not begin.
 func (h *Hub) stops() bool {
 	select {
 	case <-h.stopping:
@@ -233,15 +256,6 @@ func dense(p room.Page) error {
 	return nil
 }
 
-// head reads a room's head from the store, in turn.
-func (h *Hub) head(ctx context.Context, id room.ID) (room.Head, error) {
-	heads, err := h.heads(ctx, []room.ID{id})
-	if err != nil {
-		return room.Head{}, err
-	}
-	return heads[0], nil
-}
-
 // heads reads the heads of rooms from the store, in turn.
 func (h *Hub) heads(ctx context.Context, ids []room.ID) ([]room.Head, error) {
 	select {
@@ -271,17 +285,24 @@ func (h *Hub) forget(r *liveRoom) {
 	defer h.mu.Unlock()
 	if h.rooms[r.id] == r {
 		delete(h.rooms, r.id)
+		if h.cfg.Link != nil { // under the lock: whoever makes the room anew follows it after this
+			h.cfg.Link.Unfollow(r.id)
+		}
 	}
 }
 
 // publish gives an append's growth to the room, if anybody reads it here.
 func (h *Hub) publish(g room.Growth, events []room.Event) {
-	h.mu.Lock()
-	r := h.rooms[g.Head.Room]
-	h.mu.Unlock()
-	if r != nil {
+	if r := h.inMemory(g.Head.Room); r != nil {
 		r.publish(g, events)
 	}
+}
+
+// inMemory returns the room, if it is in memory; nil: nobody reads it here, nor did lately.
+func (h *Hub) inMemory(id room.ID) *liveRoom {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.rooms[id]
 }
 
 // now is the hub's clock: nanoseconds since it was made, monotonic, never 0.

@@ -137,30 +137,30 @@ func TestPollWaits(t *testing.T) {
 		h := New(Config{Store: m})
 		h.Start()
 		from := time.Now()
-		p, err := h.Poll(t.Context(), "chat:a", m.at("chat:a", 3), 0, 25*time.Second)
+		p, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: m.at("chat:a", 3)}, 25*time.Second)
 		if took := time.Since(from); err != nil || p.Count != 0 || p.Seq != 3 || took != 25*time.Second {
 			t.Errorf("%+v, %v after %v", p, err, took)
 		}
 		from = time.Now()
-		p, err = h.Poll(t.Context(), "chat:a", m.at("chat:a", 3), 0, 0)
+		p, err = h.Poll(t.Context(), Join{Room: "chat:a", Position: m.at("chat:a", 3)}, 0)
 		if err != nil || p.Count != 0 || time.Since(from) != 0 {
 			t.Errorf("without wait: %+v, %v after %v", p, err, time.Since(from))
 		}
 		time.AfterFunc(7*time.Second, func() { h.Submit(Submit{Send: send("chat:a")}, func(Outcome) {}) })
 		from = time.Now()
-		p, err = h.Poll(t.Context(), "chat:a", m.at("chat:a", 3), 0, 25*time.Second)
+		p, err = h.Poll(t.Context(), Join{Room: "chat:a", Position: m.at("chat:a", 3)}, 25*time.Second)
 		if took := time.Since(from); err != nil || p.Count != 1 || p.Seq != 4 || took != 7*time.Second {
 			t.Errorf("%+v, %v after %v, want the event after 7s", p, err, took)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		from = time.Now()
-		if _, err := h.Poll(ctx, "chat:b", room.Position{}, 0, 25*time.Second); err != nil || time.Since(from) != time.Second {
+		if _, err := h.Poll(ctx, Join{Room: "chat:b"}, 25*time.Second); err != nil || time.Since(from) != time.Second {
 			t.Errorf("a poll whose asker left: %v after %v", err, time.Since(from))
 		}
 		parked := make(chan error, 1)
 		go func() {
-			_, err := h.Poll(context.Background(), "chat:b", room.Position{}, 0, time.Hour)
+			_, err := h.Poll(context.Background(), Join{Room: "chat:b"}, time.Hour)
 			parked <- err
 		}()
 		synctest.Wait()
@@ -176,12 +176,12 @@ func TestHistory(t *testing.T) {
 	m := newModel()
 	m.grow("chat:a", 50)
 	h := newHub(t, Config{Store: m})
-	p, err := h.History(t.Context(), room.Query{Room: "chat:a", Anchor: room.Before, Seq: 20, Limit: 5})
+	p, err := h.History(t.Context(), room.Query{Room: "chat:a", Anchor: room.Before, Seq: 20, Limit: 5}, 0)
 	if err != nil || p.Prev != 14 || p.Seq != 19 || p.Count != 5 || p.Mark != m.at("chat:a", 19).Mark {
 		t.Errorf("before 20: %+v, %v", p, err)
 	}
 	m.onRead = func(context.Context, room.Query) error { return errors.New("disk on fire") }
-	_, err = h.History(t.Context(), room.Query{Room: "chat:a", Anchor: room.Before, Seq: 20})
+	_, err = h.History(t.Context(), room.Query{Room: "chat:a", Anchor: room.Before, Seq: 20}, 0)
 	if room.AsError(err).Code != room.CodeUnavailable {
 		t.Errorf("%v, want unavailable", err)
 	}
@@ -314,7 +314,7 @@ func visit(t *testing.T, h *Hub, m *model, f wire.Framing) {
 			t.Error(o.Err)
 		}
 	}
-	_, err = h.Poll(t.Context(), "chat:a", m.at("chat:a", 10), 0, time.Millisecond)
+	_, err = h.Poll(t.Context(), Join{Room: "chat:a", Position: m.at("chat:a", 10)}, time.Millisecond)
 	if err != nil && !room.AsError(err).Retryable() {
 		t.Error(err)
 	}
@@ -366,7 +366,7 @@ func TestReadsUnderWayWhenTheHubStops(t *testing.T) {
 		h.Start()
 		answers := make(chan error, 1)
 		go func() {
-			_, err := h.Poll(t.Context(), "chat:a", room.Position{}, 0, 0)
+			_, err := h.Poll(t.Context(), Join{Room: "chat:a"}, 0)
 			answers <- err
 		}()
 		synctest.Wait()

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"math/rand/v2"
+	"slices"
 	"sort"
 	"sync"
 
@@ -25,8 +27,15 @@ type liveRoom struct {
 	head      room.Seq // the last event the tail has
 	mark      room.Mark
 	known     room.Seq           // a head the store was seen at; the tail is repaired until it gets there
-	later     []growth           // appends that did not adjoin, kept while reads are in flight
-	laterSize int                // events in later
+	later     []growth           // appends that did not adjoin, by where they begin, kept while what is missing may come
+	laterSize int                // of what is in later, in bytes
+	hinted    room.Seq           // a head that another node told of; the store has the last word about it
+	doubted   bool               // what another node told does not agree with the tail: the store is to be asked
+	mending   bool               // it is queued to be read on, unless what is missing comes first
+	missing   room.Seq           // and that is up to here
+	swept     room.Seq           // the head at the last round of the sweep
+	turn      int                // of the rounds of the sweep, which one looks at the room though it does not grow
+	resting   int64              // since when nobody was seen to read it, on the hub's clock; 0: somebody did
 	segments  []*segment         // by prev; the last is the tail and ends at head
 	loads     map[room.Seq]*load // reads in flight, by where they start
 	finer     int                // by how many halves reads are aligned finer than to segmentEvents, because events are large
@@ -36,7 +45,10 @@ type liveRoom struct {
 	waiters   int                // parked polls, and readers between a read and its use
 	fork      room.ResetReason   // why the last fork happened
 	forks     int                // how often the tail was thrown away
+	account   uint64             // see Hub.Account; 0: there is none
+	judgings  int                // how often permits of its cursors had to be asked anew
 	former    room.Epoch         // of the room that was deleted here; what was appended to it may come late
+	deleted   deletions          // of messages, the latest
 }
 
 // growth is an append with its events.
@@ -45,11 +57,23 @@ type growth struct {
 	events []room.Event
 }
 
-// maxLater bounds the events that are kept for a tail that is being read. Past it they are read, too.
-const maxLater = 4096
+// size is about how many bytes of memory it keeps.
+func (g *growth) size() int {
+	size := 0
+	for i := range g.events {
+		size += len(g.events[i].Data) + 256
+	}
+	return size
+}
+
+// maxLater bounds the bytes that are kept for a tail that is being read. Past it they are read, too.
+const maxLater = 4 << 20
 
 func newLiveRoom(h *Hub, id room.ID) *liveRoom {
-	return &liveRoom{hub: h, id: id, subs: make([][]*cursor, len(h.workers)), marked: make([]int64, len(h.workers))}
+	return &liveRoom{
+		hub: h, id: id, subs: make([][]*cursor, len(h.workers)), marked: make([]int64, len(h.workers)),
+		swept: -1, turn: rand.IntN(idleRounds),
+	}
 }
 
 func (r *liveRoom) headValue() room.Head {
@@ -83,6 +107,7 @@ func (r *liveRoom) markAt(seq room.Seq) (room.Mark, bool) {
 // start takes the first page of the room as its tail.
 func (r *liveRoom) start(p room.Page) {
 	r.loaded = true
+	r.account = r.hub.accounts.Add(1)
 	r.epoch, r.floor, r.floorMark = p.Head.Epoch, p.Head.Floor, p.Head.FloorMark
 	r.head, r.mark = p.Prev, p.PrevMark
 	r.segments = nil
@@ -103,6 +128,10 @@ func (r *liveRoom) extend(events []room.Event) {
 	if len(events) == 0 {
 		return
 	}
+	r.redact(events)
+	if r.hub.tellMembers(r.id, events, false) {
+		r.judgings++
+	}
 	tail := r.segments[len(r.segments)-1]
 	tail.touch()
 	var grown int64
@@ -119,73 +148,122 @@ func (r *liveRoom) extend(events []room.Event) {
 	r.wake()
 }
 
-// publish takes what an append did to the room. It is taken only if it adjoins what the tail has
+// publish takes what an append of this node did to the room. It is taken only if it adjoins what the tail has
 // (same epoch, its mark before); anything else is repaired from the store.
 func (r *liveRoom) publish(g room.Growth, events []room.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
+	switch rest, adjoins := r.rest(g, events); {
 	case r.dead || r.former != "" && g.Head.Epoch == r.former:
 	case !r.loaded:
 		r.known = max(r.known, g.Head.Seq)
 		r.keep(g, events)
 	case g.Head.Epoch != r.epoch:
 		r.diverge(room.ResetEpoch)
-	case g.Before == r.head && g.BeforeMark == r.mark && room.Seq(len(events)) == g.Head.Seq-g.Before:
-		r.extend(events)
+	case adjoins:
+		r.extend(rest)
+		r.catchUp()
 	case g.Before == r.head && g.BeforeMark != r.mark:
 		r.diverge(room.ResetDiverged)
 	default:
 		r.keep(g, events)
-		r.see(g.Head)
-		if len(r.loads) == 0 {
-			r.later, r.laterSize = nil, 0 // nothing was missing
+		if r.sight(g.Head) {
+			r.repairSoon()
 		}
+		r.dropLater() // unless something is missing
 	}
 }
 
-// keep holds an append until the reads in flight have brought the tail to where it adjoins. Without it
+// rest is what of a growth follows the tail, and whether it adjoins it.
+func (r *liveRoom) rest(g room.Growth, events []room.Event) ([]room.Event, bool) {
+	had := r.head - g.Before // of the events, the tail has these
+	switch {
+	case !r.loaded || g.Head.Epoch != r.epoch || room.Seq(len(events)) != g.Head.Seq-g.Before:
+		return nil, false
+	case had == 0:
+		return events, g.BeforeMark == r.mark && len(events) > 0
+	case had < 0 || had >= room.Seq(len(events)):
+		return nil, false
+	}
+	return events[had:], events[had-1].Mark == r.mark
+}
+
+// keep holds an append until what is before it has come, by a read in flight or from another node. Without it
 // a room that is written faster than it is read would be read for ever.
 func (r *liveRoom) keep(g room.Growth, events []room.Event) {
-	if r.laterSize+len(events) > maxLater {
+	if len(events) == 0 {
+		return
+	}
+	at := len(r.later)
+	for at > 0 && r.later[at-1].Before > g.Before {
+		at--
+	}
+	if at > 0 && r.later[at-1].Growth == g {
+		return // a hint that came twice
+	}
+	one := growth{g, events}
+	if r.laterSize += one.size(); r.laterSize > maxLater {
 		r.later, r.laterSize = nil, 0
 		return
 	}
-	r.later = append(r.later, growth{g, events})
-	r.laterSize += len(events)
+	r.later = slices.Insert(r.later, at, one)
 }
 
-// catchUp takes what was kept and adjoins by now. What cannot be used any more goes.
+// catchUp takes what was kept and adjoins by now, and lets go of what came otherwise.
 func (r *liveRoom) catchUp() {
+	kept := r.later[:0]
+	r.laterSize = 0
 	for _, g := range r.later {
-		if r.loaded && !r.dead && g.Head.Epoch == r.epoch && g.Before == r.head && g.BeforeMark == r.mark && room.Seq(len(g.events)) == g.Head.Seq-g.Before {
-			r.extend(g.events)
+		if rest, adjoins := r.rest(g.Growth, g.events); adjoins && !r.dead {
+			r.extend(rest)
+		} else if !r.loaded || g.Head.Epoch == r.epoch && g.Head.Seq > r.head {
+			kept = append(kept, g)
+			r.laterSize += g.size()
 		}
 	}
-	if len(r.loads) == 0 || len(r.later) > 0 && r.later[len(r.later)-1].Head.Seq <= r.head {
+	clear(r.later[len(kept):])
+	r.later = kept
+	r.dropLater()
+}
+
+// dropLater lets go of what was kept if nothing is under way that could bring what is before it.
+func (r *liveRoom) dropLater() {
+	if len(r.loads) == 0 && !r.mending {
 		r.later, r.laterSize = nil, 0
 	}
 }
 
-// see compares a head read from the store, which may be older or newer than the tail.
+// see compares a head read from the store, which may be older or newer than the tail, and reads on if it is newer.
 func (r *liveRoom) see(h room.Head) {
-	if !r.loaded || r.dead {
-		return
+	if r.sight(h) {
+		r.repair()
+	}
+}
+
+// sight notes a head that the store had, which may be older or newer than the tail. false: history is not what
+// it was, or the room is not in memory.
+func (r *liveRoom) sight(h room.Head) bool {
+	if r.dead {
+		return false
+	}
+	if !r.loaded {
+		r.known = max(r.known, h.Seq) // a read in flight may have begun before
+		return false
 	}
 	if h.Epoch != r.epoch {
 		r.diverge(room.ResetEpoch)
-		return
+		return false
 	}
 	switch mark, ok := r.markAt(h.Seq); {
 	case ok && mark != h.Mark:
 		r.diverge(room.ResetDiverged)
-		return
+		return false
 	case !ok && h.Seq < r.head:
 		r.fetch(r.head) // an old head, or a store that went back: a read tells
 	}
 	r.known = max(r.known, h.Seq)
 	r.raise(h)
-	r.repair()
+	return r.loaded && !r.dead
 }
 
 // repair reads on from the store while the tail is behind a head that was seen.
@@ -242,6 +320,7 @@ func (r *liveRoom) wait() <-chan struct{} {
 }
 
 func (r *liveRoom) subscribe(c *cursor) {
+	r.resting = 0
 	w := c.conn.worker.index
 	c.index = len(r.subs[w])
 	r.subs[w] = append(r.subs[w], c)
@@ -292,6 +371,10 @@ func (r *liveRoom) evict(s *segment) {
 		return // thrown away by a fork
 	}
 	tail := at == len(r.segments)-1
+	if tail && len(s.marks) == 0 && !r.idle() {
+		r.hub.cache.add(s) // there is nothing to give back
+		return
+	}
 	r.segments = append(r.segments[:at:at], r.segments[at+1:]...)
 	switch {
 	case !tail:

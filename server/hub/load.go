@@ -17,6 +17,7 @@ type load struct {
 	why   ReadCause
 	done  chan struct{} // closed when the read is over
 	err   error         // readable once done is closed
+	more  bool          // the store had more than the read brought
 
 	// What the room knew when the read began: a snapshot that is behind it shows a fork.
 	forks int
@@ -82,6 +83,9 @@ func (r *liveRoom) blockEnd(start room.Seq) room.Seq {
 
 // load runs a read and gives its page to the room. It is one goroutine for as long as the read takes.
 func (r *liveRoom) load(ctx context.Context, l *load) {
+	if link := r.hub.cfg.Link; link != nil && l.start == first {
+		link.Follow(ctx, r.id) // then read: nothing is between
+	}
 	page, err := r.hub.read(ctx, l.why, l.query)
 	if err != nil && ctx.Err() != nil {
 		err = goingAway() // the hub stops: the store is not to blame
@@ -92,7 +96,11 @@ func (r *liveRoom) load(ctx context.Context, l *load) {
 	}
 	// A store that does not give what it says it has is not asked again at once.
 	futile := err != nil || l.start != first && len(page.Events) == 0 && page.Head.Seq > r.head
+	l.more = err == nil && page.Seq() < page.Head.Seq
 	delete(r.loads, l.start)
+	if len(r.later) > 0 && r.loaded && r.hub.cfg.Link != nil {
+		r.repairSoon() // what is between may come yet, and is not let go of meanwhile
+	}
 	r.catchUp()
 	r.mu.Unlock()
 	if err != nil {
@@ -101,26 +109,43 @@ func (r *liveRoom) load(ctx context.Context, l *load) {
 	if err != nil && ctx.Err() == nil {
 		r.hub.log.Warn("read failed", "room", r.id, "after", l.start, "error", err)
 	}
+	r.hub.cache.hold()
 	close(l.done) // whoever waits is told at once
 	if futile {
 		pause(ctx, retryRead) // cursors and repairs, which nobody waits for, try again later
 	}
-	r.resume(l)
+	r.resume(l, ctx.Err() != nil)
 	r.hub.cache.trim()
 }
 
 const retryRead = 250 * time.Millisecond
 
-// resume lets the cursors that waited for a read look again, and reads on if the head has moved on.
-func (r *liveRoom) resume(l *load) {
+// resume lets the cursors that waited for a read look again, and reads on if the head has moved on. stops: nothing can be
+// read any more.
+func (r *liveRoom) resume(l *load, stops bool) {
 	r.mu.Lock()
 	waiting := l.waiting
 	l.waiting = nil
-	r.repair()
+	if !stops {
+		r.readOn(l)
+	}
 	r.retire()
 	r.mu.Unlock()
 	for _, c := range waiting {
 		c.conn.dirtied(c, 0)
+	}
+}
+
+// readOn asks for what a read did not bring.
+func (r *liveRoom) readOn(l *load) {
+	if l.err != nil && l.why == ReadRepair {
+		r.doubted = true // what was told of is still not here
+	}
+	if l.more {
+		r.repair()
+	}
+	if r.loaded && !r.dead && r.behind() { // of what was told of while the room was read; its hint may come
+		r.repairSoon()
 	}
 }
 
@@ -155,7 +180,9 @@ func (r *liveRoom) take(l *load, p room.Page) {
 	if p.Seq() <= r.head {
 		// That the store's head is beyond the tail says nothing here: the append that moved it may be about
 		// to be published.
-		r.insert(p)
+		if r.deleted.from(&p) { // else it is read anew
+			r.insert(p)
+		}
 		return
 	}
 	r.extend(after(p.Events, r.head))

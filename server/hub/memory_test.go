@@ -20,7 +20,7 @@ func TestBudgetForgetsIdleRooms(t *testing.T) {
 	for i := range 10000 {
 		id := room.ID(fmt.Sprintf("chat:r%d", i))
 		m.grow(id, 3)
-		if _, err := h.Poll(t.Context(), id, room.Position{}, 0, 0); err != nil {
+		if _, err := h.Poll(t.Context(), Join{Room: id}, 0); err != nil {
 			t.Fatal(err)
 		}
 		most = max(most, h.Stats().TailBytes)
@@ -243,7 +243,7 @@ func TestIdleConnectionsCostNoGoroutine(t *testing.T) {
 	m := newModel()
 	m.grow("chat:a", 10)
 	h := newHub(t, Config{Store: m})
-	if _, err := h.Poll(t.Context(), "chat:a", room.Position{}, 0, 0); err != nil {
+	if _, err := h.Poll(t.Context(), Join{Room: "chat:a"}, 0); err != nil {
 		t.Fatal(err)
 	}
 	before := runtime.NumGoroutine()
@@ -282,7 +282,7 @@ func TestReadInTheMiddleOfLargeEvents(t *testing.T) {
 	for range events {
 		m.append([]room.Send{sendOf("chat:a", 60<<10)})
 	}
-	p, err := h.Poll(t.Context(), "chat:a", m.at("chat:a", at), 0, 0)
+	p, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: m.at("chat:a", at)}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func TestReadingWithLessMemoryThanARead(t *testing.T) {
 	for i := range readers {
 		all.Go(func() {
 			for at := room.Seq(2 * i); at < events; {
-				p, err := h.Poll(t.Context(), "chat:a", m.at("chat:a", at), 0, 0)
+				p, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: m.at("chat:a", at)}, 0)
 				if err != nil {
 					t.Errorf("reader %d, after %d: %v", i, at, err)
 					return

@@ -12,3 +12,9 @@ func (cur *cursor) mutateBehind() bool      { return false }
 func (cur *cursor) mutateJoin()             {}
 
 func (r *liveRoom) mutateFloor(*room.Position) {}
+
+func mutateBlind() bool { return false }
+
+func (r *liveRoom) mutateTrust(room.Growth, []room.Event) ([]room.Event, bool) { return nil, false }
+
+func mutateJudge() bool { return false }

@@ -10,7 +10,8 @@ import (
 	"roomlog/server/room"
 )
 
-// mutant names the fault of this build: ack_first, publish_first, tail_skip, join_gap or floor_clamp. Each must be
+// mutant names the fault of this build: ack_first, publish_first, tail_skip, join_gap, floor_clamp, bus_blind or
+// hint_trusted. Each must be
 // caught by the test that mutants.txt names, or the test proves nothing.
 var mutant = os.Getenv("ROOMLOG_MUTANT")
 
@@ -65,3 +66,17 @@ func (r *liveRoom) mutateFloor(p *room.Position) {
 		p.Seq, p.Mark = r.floor-1, 0
 	}
 }
+
+// mutateBlind leaves alone what other nodes appended and no hint told: nothing is read on, and no head compared.
+func mutateBlind() bool { return mutant == "bus_blind" }
+
+// mutateTrust takes a hint beyond the tail as if it adjoined it.
+func (r *liveRoom) mutateTrust(g room.Growth, events []room.Event) ([]room.Event, bool) {
+	if mutant != "hint_trusted" || !r.loaded || g.Head.Seq <= r.head || len(events) == 0 {
+		return nil, false
+	}
+	return events[max(0, len(events)-int(g.Head.Seq-r.head)):], true
+}
+
+// mutateJudge gives a cursor what follows a change of members before it is ended.
+func mutateJudge() bool { return mutant == "member_later" }

@@ -7,10 +7,10 @@ import "roomlog/server/room"
 // was, is reset at once; a head check would find out, but later. Whoever stands at the head of a pruned
 // room notices nothing.
 func (h *Hub) Notice(head room.Head) {
-	h.mu.Lock()
-	r := h.rooms[head.Room]
-	h.mu.Unlock()
-	if r != nil {
+	if h.cfg.Link != nil {
+		h.cfg.Link.Changed(head)
+	}
+	if r := h.inMemory(head.Room); r != nil {
 		r.notice(head)
 	}
 }
@@ -23,12 +23,17 @@ func (r *liveRoom) notice(h room.Head) {
 	case !r.loaded:
 		r.forks++ // a read in flight may bring the room as it was: it is read again
 	case h.Epoch != r.epoch:
-		former := r.epoch
-		r.startOver(room.ResetEpoch)
-		r.former = former
+		r.begins()
 	default:
 		r.see(h)
 	}
+}
+
+// begins begins the room anew: it was deleted. What was appended to it as it was may still come.
+func (r *liveRoom) begins() {
+	former := r.epoch
+	r.startOver(room.ResetEpoch)
+	r.former = former
 }
 
 // raise takes a floor that is higher than the one so far: what is below is let go of, and those who stand
@@ -60,9 +65,10 @@ func (r *liveRoom) raise(h room.Head) {
 // startOver throws the tail away. Every cursor gets a reset, told when the room has been read anew.
 func (r *liveRoom) startOver(why room.ResetReason) {
 	r.drop()
-	r.loaded, r.known = false, 0
+	r.restarted()
+	r.loaded, r.known, r.hinted, r.doubted = false, 0, 0, false
 	r.later, r.laterSize = nil, 0
-	r.fork, r.former = why, ""
+	r.fork, r.former, r.deleted = why, "", deletions{}
 	r.forks++
 	r.wake()
 	r.retire()

@@ -85,7 +85,7 @@ func (c *churn) poll(rng *rand.Rand) {
 			return
 		default:
 		}
-		p, err := c.hub.Poll(c.t.Context(), id, at, 1+rng.IntN(50), time.Duration(rng.IntN(3))*time.Millisecond)
+		p, err := c.hub.Poll(c.t.Context(), Join{Room: id, Position: at, Limit: 1 + rng.IntN(50)}, time.Duration(rng.IntN(3))*time.Millisecond)
 		var reset *ResetError
 		switch {
 		case errors.As(err, &reset):
@@ -137,7 +137,7 @@ func TestNoticeOfAPrune(t *testing.T) {
 	}
 	r.mu.Unlock()
 	for after, why := range map[room.Seq]room.ResetReason{0: room.ResetPruned, 500: room.ResetPruned, 999: room.ResetPruned, 1000: ""} {
-		_, err := h.Poll(t.Context(), "chat:a", m.at("chat:a", after), 0, 0)
+		_, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: m.at("chat:a", after)}, 0)
 		var reset *ResetError
 		if errors.As(err, &reset) != (why != "") || reset != nil && (reset.Reason != why || reset.Head != m.headOf("chat:a")) {
 			t.Errorf("I12: a poll after %d of a room whose floor is 1001: %v", after, err)
@@ -153,7 +153,7 @@ func TestNoticeOfAPrune(t *testing.T) {
 	live.waitFor(t, "chat:a", 1003)
 	m.prune("chat:a", 1003)
 	h.Notice(m.headOf("chat:a"))
-	p, err := h.Poll(t.Context(), "chat:a", m.at("chat:a", 1002), 0, 0)
+	p, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: m.at("chat:a", 1002)}, 0)
 	if err != nil || p.Count != 1 || p.Head.Floor != 1003 {
 		t.Errorf("the page at the floor: %+v, %v", p, err)
 	}
@@ -177,7 +177,7 @@ func TestNoticeOfADeletion(t *testing.T) {
 	late.Head.Seq, late.Head.Mark = 301, 7
 	parked := make(chan error, 1)
 	go func() {
-		_, err := h.Poll(t.Context(), "chat:a", old.Position(), 0, time.Minute)
+		_, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: old.Position()}, time.Minute)
 		parked <- err
 	}()
 	m.recreate("chat:a")
@@ -229,7 +229,7 @@ func TestNoticeDuringOpen(t *testing.T) {
 				defer stop(t, h)
 				got := make(chan Page, 1)
 				go func() {
-					p, err := h.Poll(t.Context(), "chat:a", room.Position{Seq: m.headOf("chat:a").Seq}, 0, 0)
+					p, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: room.Position{Seq: m.headOf("chat:a").Seq}}, 0)
 					var reset *ResetError
 					if errors.As(err, &reset) {
 						p.Head = reset.Head

@@ -34,6 +34,9 @@ type sender struct {
 // whether the n is used (SEND-4, SEND-5).
 func (s *sender) take(a *appender, p *pending, refuse *room.Error) *room.Error {
 	s.mu.Lock()
+	if p.gaps && p.n > s.turn && len(s.under) == 0 {
+		s.turn = p.n
+	}
 	asked := p.ask != nil && p.n == s.turn && refuse == nil
 	refuse = s.takeTurn(a, p, refuse)
 	s.mu.Unlock()

@@ -15,6 +15,20 @@ type Permit interface {
 	Permits(id room.ID) *room.Error
 }
 
+// Floored is a [Permit] that says from where on a room may be given by now: it may rise, where somebody began anew (rule MEM-6).
+type Floored interface {
+	// Floor is the least seq; 0: any. As Permits, it must not block.
+	Floor(id room.ID) room.Seq
+}
+
+// floorBy is the least seq by now that who joined from base on may be given.
+func floorBy(p Permit, id room.ID, base room.Seq) room.Seq {
+	if f, is := p.(Floored); is {
+		return max(base, f.Floor(id))
+	}
+	return base
+}
+
 // refused is what a permit says by now; without one everything is permitted.
 func refused(p Permit, id room.ID) *room.Error {
 	if p == nil {

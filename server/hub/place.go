@@ -10,10 +10,15 @@ import (
 type Join struct {
 	Room        room.ID
 	Position    room.Position
-	HasPosition bool   // false: from the latest page on
-	Limit       int    // events of the latest page; 0 is 100, more than 500 means 500
-	Replay      int64  // the most events to catch up on, more is a reset; negative is no limit
-	Permit      Permit // asked when the cursor begins; nil: it is permitted
+	HasPosition bool             // false: from the latest page on
+	Limit       int              // events of the latest page; 0 is 100, more than 500 means 500
+	Replay      int64            // the most events to catch up on, more is a reset; negative is no limit
+	Seen        room.Seq         // the highest seq that was acked to this client: where the tail is behind it, the store is asked
+	Floor       room.Seq         // what is below is given to nobody who joins so, as if it were pruned (rule MEM-6); 0: nothing is
+	Permit      Permit           // asked when the cursor begins; nil: it is permitted
+	With        SideSet          // what the reader is given beside the log
+	Parts       map[room.Seq]int // of messages that stream, how many bytes of text the reader has; else none
+	Guest       *Guest           // who the reader is, for others; nil: nobody is told
 }
 
 const (
@@ -34,25 +39,33 @@ func (h *Hub) pageLimit(n int) int {
 // latest page with the reason why. It returns the room locked, with what follows the place in
 // memory, so that the caller can put a cursor there and miss nothing.
 func (h *Hub) place(ctx context.Context, j Join) (*liveRoom, room.Seq, room.ResetReason, error) {
-	at := first
+	at, asked := first, false
+	if !j.HasPosition && h.cfg.Link != nil { // else what lacks follows as pages
+		if err := h.freshen(ctx, j.Room); err != nil {
+			h.log.Debug("room joined without a look at its head", "room", j.Room, "error", err)
+		}
+		asked = true
+	}
 	for range maxPlacing {
 		r, err := h.lockAt(ctx, j.Room, at)
 		if err != nil {
 			return nil, 0, "", err
 		}
+		j.Floor = floorBy(j.Permit, j.Room, j.Floor)
 		from, why, needs := r.judge(j)
-		if why == room.ResetAhead {
+		// The client may know more than this node, which may be behind, or on a history that is no more (rules RESET-4 and
+		// NODE-4). The store decides, asked once after the client came.
+		elsewhere := h.cfg.Link != nil && (why == room.ResetEpoch || why == room.ResetDiverged)
+		if !asked && (why == room.ResetAhead || j.Seen > r.head || elsewhere) {
 			r.mu.Unlock()
-			if again, err := h.confirmAhead(ctx, r, j.Position); err != nil {
+			if err := h.freshen(ctx, j.Room); err != nil {
 				return nil, 0, "", err
-			} else if again {
-				at = first
-				continue
 			}
-			r.mu.Lock()
+			at, asked = first, true
+			continue
 		}
 		if why != "" || !j.HasPosition {
-			from, needs = r.latest(h.pageLimit(j.Limit))
+			from, needs = r.latest(h.pageLimit(j.Limit), j.Floor)
 		}
 		if !needs && !r.dead && r.loaded {
 			if why != "" {
@@ -69,17 +82,16 @@ func (h *Hub) place(ctx context.Context, j Join) (*liveRoom, room.Seq, room.Rese
 // placeAtOnce is place for a room of which memory has all that is needed, and about which the store need not
 // be asked; nil: this is none.
 func (h *Hub) placeAtOnce(j Join) (*liveRoom, room.Seq) {
-	h.mu.Lock()
-	r := h.rooms[j.Room]
-	h.mu.Unlock()
-	if r == nil {
+	r := h.inMemory(j.Room)
+	if r == nil || h.cfg.Link != nil && !j.HasPosition { // which is to have what is acked anywhere (NODE-4)
 		return nil, 0
 	}
 	r.mu.Lock()
-	if !r.dead && r.loaded && r.known <= r.head {
+	if !r.dead && r.loaded && r.known <= r.head && j.Seen <= r.head {
+		j.Floor = floorBy(j.Permit, j.Room, j.Floor)
 		from, why, needs := r.judge(j)
 		if why == "" && !j.HasPosition {
-			from, needs = r.latest(h.pageLimit(j.Limit))
+			from, needs = r.latest(h.pageLimit(j.Limit), j.Floor)
 		}
 		if why == "" && !needs { // a reset is not at once: it is rare, and what is told of it may have to be read
 			return r, from
@@ -89,9 +101,12 @@ func (h *Hub) placeAtOnce(j Join) (*liveRoom, room.Seq) {
 	return nil, 0
 }
 
+// floorFor is the floor for who may be given nothing below base.
+func (r *liveRoom) floorFor(base room.Seq) room.Seq { return max(r.floor, min(base, r.head+1)) }
+
 // latest is where the latest page of a room begins. needs: memory must hold what follows first.
-func (r *liveRoom) latest(limit int) (from room.Seq, needs bool) {
-	from = max(r.head-room.Seq(limit), r.floor-1)
+func (r *liveRoom) latest(limit int, base room.Seq) (from room.Seq, needs bool) {
+	from = max(r.head-room.Seq(limit), r.floorFor(base)-1)
 	return from, from < r.head && r.find(from) == nil
 }
 
@@ -106,7 +121,7 @@ func (r *liveRoom) judge(j Join) (from room.Seq, why room.ResetReason, needs boo
 		return 0, room.ResetEpoch, false
 	case p.Seq > r.head:
 		return 0, room.ResetAhead, false
-	case p.Seq < r.floor-1:
+	case p.Seq < r.floorFor(j.Floor)-1:
 		return 0, room.ResetPruned, false
 	case j.Replay >= 0 && r.head-p.Seq > j.Replay:
 		return 0, room.ResetTooFar, false
@@ -123,28 +138,12 @@ func (r *liveRoom) judge(j Join) (from room.Seq, why room.ResetReason, needs boo
 	return p.Seq, "", p.Seq < r.head && r.find(p.Seq) == nil
 }
 
-// confirmAhead reads the head from the store before a client is told that it is ahead of it
-// (rule RESET-4): this node may be the one that is behind, or on a history that is no more.
-// again: judge the position anew.
-func (h *Hub) confirmAhead(ctx context.Context, r *liveRoom, p room.Position) (again bool, err error) {
-	r.mu.Lock()
-	before := r.stands()
-	r.mu.Unlock()
-	head, err := h.head(ctx, r.id)
-	if err != nil {
-		return false, unavailable(err)
-	}
-	before.compare(head)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.forks != before.forks || head.Seq >= p.Seq || head.Epoch != r.epoch, nil
-}
-
 // lockAt returns the room, live and locked, with what follows seq in memory (first: anything).
 func (h *Hub) lockAt(ctx context.Context, id room.ID, seq room.Seq) (*liveRoom, error) {
 	for range maxPlacing {
 		r := h.live(id)
 		r.mu.Lock()
+		r.resting = 0
 		r.waiters++ // it must not be forgotten between a read and its use
 		var err error
 		for try := 0; !r.dead && err == nil && try < maxPlacing; try++ {

@@ -31,30 +31,49 @@ type ResetError struct {
 // Error names the reason.
 func (e *ResetError) Error() string { return fmt.Sprintf("reset: %s", e.Reason) }
 
-// Poll returns what follows a position, at most limit events (0 is 100). Where there is nothing yet, it
-// waits for the first event for as long as wait, then answers with an empty page.
-// Errors: *ResetError; unavailable, overloaded (retryable).
-func (h *Hub) Poll(ctx context.Context, id room.ID, pos room.Position, limit int, wait time.Duration) (Page, error) {
+// Poll returns what follows j.Position, at most j.Limit events (0 is 100), from j.Floor on, and where j.Seen was acked as far as that
+// (see [Join]); nothing else of j counts. Where there is nothing yet, it waits for the first event for as long as wait, then answers with
+// an empty page.
+// Errors: *ResetError; unavailable, overloaded, and going_away where it would wait and the hub stops (retryable).
+func (h *Hub) Poll(ctx context.Context, j Join, wait time.Duration) (Page, error) {
+	id, seen, limit := j.Room, j.Seen, j.Limit
+	j.HasPosition, j.Replay = true, -1
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	for {
-		r, from, why, err := h.place(ctx, Join{Room: id, Position: pos, HasPosition: true, Replay: -1})
+	if seen == 0 && h.cfg.Link != nil {
+		within, cancel := ctx, context.CancelFunc(func() {})
+		if wait > 0 { // who waits is woken by what comes
+			within, cancel = context.WithTimeout(ctx, wait)
+		}
+		err := h.freshen(within, id)
+		if cancel(); err != nil && wait <= 0 {
+			return Page{}, err
+		}
+	}
+	for ; ; seen = 0 { // asked once: a claim that is made up asks the store no more often
+		j.Seen = seen
+		r, from, why, err := h.place(ctx, j)
 		if err != nil {
 			return Page{}, err
 		}
 		if why != "" {
 			head := r.headValue()
+			head.Floor = r.floorFor(j.Floor)
 			r.mu.Unlock()
 			return Page{}, &ResetError{Reason: why, Head: head}
 		}
 		if wait <= 0 || from < r.head {
 			p := Page{Head: r.headValue(), Prev: from}
+			p.Head.Floor = r.floorFor(j.Floor)
 			p.Events, p.Seq, p.Count = r.collect(nil, from, h.pageLimit(limit), pollBytes)
 			p.Mark, _ = r.markAt(p.Seq)
 			r.mu.Unlock()
 			return p, nil
 		}
 		if !h.park(ctx, r, timer) {
+			if h.stops() {
+				return Page{}, goingAway()
+			}
 			wait = 0
 		}
 	}
@@ -81,17 +100,24 @@ func (h *Hub) park(ctx context.Context, r *liveRoom, timer *time.Timer) bool {
 	return false
 }
 
-// History reads a page from the store, for one who looks back (Before, Around) rather than on.
+// History reads a page from the store, for one who looks back (Before, Around) rather than on; with Query.Present it is the
+// present content, which is nobody else's bytes. It has nothing below floor.
 // Errors: unavailable (retryable).
-func (h *Hub) History(ctx context.Context, q room.Query) (Page, error) {
+func (h *Hub) History(ctx context.Context, q room.Query, floor room.Seq) (Page, error) {
 	q.Limit = h.pageLimit(q.Limit)
 	q.MaxBytes = pollBytes
 	before := h.standsAt(q.Room)
-	got, err := h.read(ctx, ReadHistory, q)
+	got, err := h.readNow(ctx, q)
 	if err != nil {
 		return Page{}, unavailable(err)
 	}
 	before.witness(got.Head)
+	if floor = min(floor, got.Head.Seq+1); floor > got.Head.Floor {
+		got.Head.Floor = floor
+		if got, err = h.above(ctx, q, got); err != nil {
+			return Page{}, unavailable(err)
+		}
+	}
 	p := Page{Head: got.Head, Prev: got.Prev, Seq: got.Seq(), Mark: got.Position().Mark, Count: len(got.Events)}
 	for i := range got.Events {
 		if i > 0 {
@@ -102,10 +128,36 @@ func (h *Hub) History(ctx context.Context, q room.Query) (Page, error) {
 	return p, nil
 }
 
+// above is what is left of a page that was read for who may be given nothing below its Head.Floor.
+func (h *Hub) above(ctx context.Context, q room.Query, got room.Page) (room.Page, error) {
+	bottom := got.Head.Floor - 1
+	if got.Prev >= bottom {
+		return got, nil
+	}
+	if q.Anchor == room.Around || got.Seq() <= bottom { // as many as there may be; or none, and the mark of where they are not
+		if q.Anchor != room.Around {
+			q.Limit = 1
+		}
+		again := q
+		again.Anchor, again.Seq = room.After, bottom
+		head := got.Head
+		got, err := h.readNow(ctx, again)
+		if q.Anchor != room.Around {
+			got.Events = nil
+		}
+		got.Head.Floor = max(got.Head.Floor, head.Floor)
+		return got, err
+	}
+	cut := bottom - got.Prev
+	got.PrevMark = got.Events[cut-1].Mark
+	got.Prev, got.Events = bottom, got.Events[cut:]
+	return got, nil
+}
+
 // EventAt reads one event from the store; nil: it is not there.
 // Errors: unavailable (retryable).
 func (h *Hub) EventAt(ctx context.Context, id room.ID, seq room.Seq) (*room.Event, error) {
-	got, err := h.read(ctx, ReadHistory, room.Query{Room: id, Anchor: room.After, Seq: seq - 1, Limit: 1})
+	got, err := h.readNow(ctx, room.Query{Room: id, Anchor: room.After, Seq: seq - 1, Limit: 1})
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -113,4 +165,18 @@ func (h *Hub) EventAt(ctx context.Context, id room.ID, seq room.Seq) (*room.Even
 		return nil, nil
 	}
 	return &got.Events[0], nil
+}
+
+// LastEdit reads the edit that a message has its content of, and the epoch of the room; nil: there is none.
+// Errors: unavailable (retryable).
+func (h *Hub) LastEdit(ctx context.Context, id room.ID, seq room.Seq) (*room.Event, room.Epoch, error) {
+	got, err := h.readNow(ctx, room.Query{Room: id, Anchor: room.After, Seq: seq - 1, Limit: 1, Present: true})
+	if err != nil {
+		return nil, "", unavailable(err)
+	}
+	if len(got.Events) == 0 || got.Events[0].Seq != seq || got.Events[0].Edited == nil {
+		return nil, got.Head.Epoch, nil
+	}
+	edit, err := h.EventAt(ctx, id, got.Events[0].Edited.Seq)
+	return edit, got.Head.Epoch, err
 }

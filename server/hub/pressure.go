@@ -11,8 +11,7 @@ import (
 // Squeeze gives the tails one part of their budget (1: all of it) and forgets what is over it. Readers who
 // were in memory go on from the store. It may be called at any time.
 func (h *Hub) Squeeze(part int64) {
-	h.cache.budget.Store(h.cfg.TailBytes / max(part, 1))
-	h.cache.trim()
+	h.cache.shrink(h.cfg.TailBytes / max(part, 1))
 }
 
 const (

@@ -31,7 +31,7 @@ func TestRejoiningSharesReads(t *testing.T) {
 				}
 				h := newHub(t, Config{Store: m})
 				if how == "warm" {
-					if _, err := h.Poll(t.Context(), "chat:a", m.at("chat:a", head), 0, 0); err != nil {
+					if _, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: m.at("chat:a", head)}, 0); err != nil {
 						t.Fatal(err)
 					}
 					m.reads.Store(0)
@@ -133,7 +133,7 @@ func TestMarkAtTheEndOfMemory(t *testing.T) {
 	m := newModel()
 	m.grow("chat:a", 1000)
 	h := newHub(t, Config{Store: m})
-	p, err := h.Poll(t.Context(), "chat:a", m.at("chat:a", 100), 500, 0)
+	p, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: m.at("chat:a", 100), Limit: 500}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestLargeEvents(t *testing.T) {
 	}
 	var at room.Position
 	for at.Seq < 300 {
-		p, err := h.Poll(t.Context(), "chat:a", at, 500, 0)
+		p, err := h.Poll(t.Context(), Join{Room: "chat:a", Position: at, Limit: 500}, 0)
 		if err != nil || p.Count == 0 {
 			t.Fatalf("after %s: %+v, %v", at, p.Head, err)
 		}
@@ -183,7 +183,7 @@ func TestReadFailure(t *testing.T) {
 	m.onRead = func(context.Context, room.Query) error { return fmt.Errorf("disk on fire") }
 	h := newHub(t, Config{Store: m})
 	for i := range 50 {
-		_, err := h.Poll(t.Context(), room.ID(fmt.Sprintf("chat:r%d", i)), room.Position{}, 0, 0)
+		_, err := h.Poll(t.Context(), Join{Room: room.ID(fmt.Sprintf("chat:r%d", i))}, 0)
 		if e := room.AsError(err); e.Code != room.CodeUnavailable {
 			t.Fatalf("poll: %v, want unavailable", err)
 		}
@@ -216,9 +216,9 @@ func TestHoleIsNotServed(t *testing.T) {
 	m.grow("chat:a", 10)
 	h := newHub(t, Config{Store: holed{m, 5}})
 	for name, read := range map[string]func() (Page, error){
-		"poll": func() (Page, error) { return h.Poll(t.Context(), "chat:a", room.Position{}, 0, 0) },
+		"poll": func() (Page, error) { return h.Poll(t.Context(), Join{Room: "chat:a"}, 0) },
 		"history": func() (Page, error) {
-			return h.History(t.Context(), room.Query{Room: "chat:a", Anchor: room.Before, Seq: 8})
+			return h.History(t.Context(), room.Query{Room: "chat:a", Anchor: room.Before, Seq: 8}, 0)
 		},
 	} {
 		p, err := read()

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"roomlog/server/room"
@@ -122,3 +123,68 @@ func (c *counter) TryWrite(bufs [][]byte) (int, error) {
 
 func (c *counter) WriteAll(p []byte) error { c.bytes += len(p); return nil }
 func (c *counter) Close(*room.Error)       {}
+
+// readRooms makes n rooms live that have a reader each, at seq 0.
+func readRooms(tb testing.TB, h *Hub, n int) []*liveRoom {
+	tb.Helper()
+	rooms := make([]*liveRoom, n)
+	for i := range rooms {
+		r := h.live(room.ID(fmt.Sprintf("chat:%d", i)))
+		c, err := h.Attach(&counter{}, wire.WebSocket)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		cur := &cursor{conn: c, room: r, epoch: "e1", started: true}
+		r.mu.Lock()
+		r.start(room.Page{Head: room.Head{Room: r.id, Epoch: "e1", Floor: 1}})
+		r.subscribe(cur)
+		r.mu.Unlock()
+		c.cursors = []*cursor{cur}
+		rooms[i] = r
+	}
+	return rooms
+}
+
+// TestEmptyTailsStay: the tail of a room that is read and has no events gives nothing back, so it is not made anew.
+func TestEmptyTailsStay(t *testing.T) {
+	h := New(Config{Store: newModel(), Workers: 1, TailBytes: 1})
+	rooms := readRooms(t, h, 10)
+	tails := make([]*segment, len(rooms))
+	for i, r := range rooms {
+		tails[i] = r.segments[0]
+	}
+	for range 3 {
+		h.cache.stuck.Store(0) // as if something had grown
+		h.cache.trim()
+	}
+	for i, r := range rooms {
+		if len(r.segments) != 1 || r.segments[0] != tails[i] || r.dead {
+			t.Errorf("the tail of room %d is another one", i)
+		}
+	}
+	if got, want := h.cache.bytes.Load(), int64(len(rooms)*segmentCost); got != want || h.cache.ring.Len() != len(rooms) {
+		t.Errorf("%d bytes and %d segments are held, not %d and %d", got, h.cache.ring.Len(), want, len(rooms))
+	}
+}
+
+// BenchmarkCrowded has an event come to each of many rooms that are read, by several goroutines, where the budget is less
+// than their empty tails take.
+func BenchmarkCrowded(b *testing.B) {
+	const n = 20_000
+	h := New(Config{Store: newModel(), Workers: 1, TailBytes: n * segmentCost / 2})
+	rooms := readRooms(b, h, n)
+	s := send("chat:a")
+	var next atomic.Int64
+	b.ReportAllocs()
+	b.SetParallelism(8)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			r := rooms[next.Add(1)%n]
+			r.mu.Lock()
+			r.extend([]room.Event{{Seq: r.head + 1, Mark: 1, Type: s.Type, Author: s.Author, Tag: s.Tag, Data: s.Data}})
+			r.mu.Unlock()
+			h.cache.trim()
+		}
+	})
+}

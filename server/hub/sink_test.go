@@ -18,6 +18,7 @@ import (
 // frame is what a peer reads: the fields of every frame that the hub or these tests make.
 type frame struct {
 	Op       string            `json:"op"`
+	Code     room.Code         `json:"code"`
 	Room     room.ID           `json:"room"`
 	Epoch    room.Epoch        `json:"epoch"`
 	Reason   room.ResetReason  `json:"reason"`
@@ -31,6 +32,11 @@ type frame struct {
 	Reset    *frame            `json:"reset"`
 	ID       int64             `json:"id"`
 	Rooms    []frame           `json:"rooms"` // of these tests' ready
+	Full     bool              `json:"full"`  // of a side, as the next four
+	Version  uint64            `json:"version"`
+	Set      []sideValue       `json:"set"`
+	Gone     []string          `json:"gone"`
+	Users    int               `json:"users"`
 
 	StreamID string `json:"-"`
 	size     int    // bytes on the wire
@@ -295,6 +301,7 @@ type reader struct {
 	forked bool                      // resets may come at any time
 	pruned bool                      // resets may come to one who stands below the floor
 	given  map[room.ID]room.Position // of a stream: where it was to begin, until that is answered
+	sides  map[string]*sideCopy      // by name; see sideFrame
 }
 
 func newReader(t testing.TB, h *Hub, m *model, f wire.Framing) *reader {
@@ -314,6 +321,8 @@ func (r *reader) see(f frame) error {
 	switch f.Op {
 	case "ping", "ack":
 		return nil
+	case "presence", "receipts", "signals":
+		return r.sideFrame(f)
 	case "joined":
 		return r.joined(f)
 	case "ready":

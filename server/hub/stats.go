@@ -16,7 +16,7 @@ const (
 	ReadOpen    ReadCause = iota // a room that nobody had in memory
 	ReadReplay                   // a cursor or poll behind the tail
 	ReadRepair                   // a tail behind the log
-	ReadHead                     // a client that says it is ahead
+	ReadHead                     // heads alone: the sweep and other checks, and readers who must not be behind any ack
 	ReadHistory                  // one who looks back
 	readCauses
 )
@@ -40,6 +40,7 @@ type Stats struct {
 	StoreReads  map[ReadCause]int64
 	Resets      map[room.ResetReason]int64 // told to clients: of joins, polls, streams and live cursors
 	Forks       int64
+	Hinted      int64 // appends of other nodes that were taken without a read of the store
 	Stalls      int64 // writes that a peer did not take whole
 	Writes      int64
 	Written     int64 // bytes
@@ -54,6 +55,7 @@ type Stats struct {
 type counts struct {
 	attached, sends, batches, reruns, overloads, held atomic.Int64
 	forks, stalls, writes, written                    atomic.Int64
+	hinted                                            atomic.Int64
 	reads                                             [readCauses]atomic.Int64
 	resets                                            [5]atomic.Int64 // by reasonIndex
 
@@ -85,7 +87,7 @@ func (h *Hub) Stats() Stats {
 	s := Stats{
 		TailBytes: h.cache.bytes.Load(),
 		Sends:     c.sends.Load(), Batches: c.batches.Load(), Reruns: c.reruns.Load(),
-		Overloads: c.overloads.Load(), Held: c.held.Load(), Forks: c.forks.Load(), Stalls: c.stalls.Load(),
+		Overloads: c.overloads.Load(), Held: c.held.Load(), Forks: c.forks.Load(), Hinted: c.hinted.Load(), Stalls: c.stalls.Load(),
 		Writes: c.writes.Load(), Written: c.written.Load(),
 		StoreReads: make(map[ReadCause]int64), Resets: make(map[room.ResetReason]int64),
 		BatchSends: c.batchSends.histogram(), Append: c.append.histogram(), Answer: c.answer.histogram(),

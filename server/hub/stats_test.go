@@ -51,8 +51,8 @@ func TestStatsOfCursors(t *testing.T) {
 	if all, behind := h.Cursors(); all != 1 || behind != 1 {
 		t.Errorf("stalled: %d cursors, %d behind; want 1 and 1", all, behind)
 	}
-	_, _ = h.Poll(context.Background(), "chat:a", room.Position{Epoch: "other", Seq: 1}, 0, 0)
-	_, _ = h.Poll(context.Background(), "chat:a", room.Position{Seq: 99}, 0, 0)
+	_, _ = h.Poll(context.Background(), Join{Room: "chat:a", Position: room.Position{Epoch: "other", Seq: 1}}, 0)
+	_, _ = h.Poll(context.Background(), Join{Room: "chat:a", Position: room.Position{Seq: 99}}, 0)
 	s = h.Stats()
 	if s.Resets[room.ResetEpoch] != 1 || s.Resets[room.ResetAhead] != 1 || s.Resets[room.ResetPruned] != 0 {
 		t.Errorf("resets %v", s.Resets)

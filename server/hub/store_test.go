@@ -260,6 +260,7 @@ func sendOf(id room.ID, size int) room.Send {
 // newHub starts a hub over a store and stops it with the test.
 func newHub(t testing.TB, cfg Config) *Hub {
 	t.Helper()
+	or(&cfg.CheckEvery, time.Hour) // reads are counted
 	h := New(cfg)
 	h.Start()
 	t.Cleanup(func() { stop(t, h) })

@@ -46,10 +46,12 @@ func (c *Conn) follow(ctx context.Context, j Join) (*cursor, Followed, error) {
 		from = r.head
 	}
 	mark, _ := r.markAt(from)
-	cur := &cursor{conn: c, room: r, seq: from, mark: mark, epoch: r.epoch, limit: j.Limit, forks: r.forks}
+	cur := newCursor(c, r, j, from, mark)
 	r.subscribe(cur)
+	head := r.headValue()
+	head.Floor = r.floorFor(j.Floor)
 	return cur, Followed{
-		Head: r.headValue(), Reset: why,
+		Head: head, Reset: why,
 		Position: room.Position{Epoch: r.epoch, Seq: from, Mark: mark},
 	}, nil
 }

@@ -15,6 +15,9 @@ type Submit struct {
 	// has no order to keep.
 	Conn *Conn
 	N    int64
+	// Gaps lets N leave some out while nothing of its sender is under way: those went to other nodes, and are
+	// answered (rule SESS-8).
+	Gaps bool
 	// Refuse is why the transport already refuses the send. It is not stored, but takes part in the
 	// order: a permanent refusal uses up its N, a retryable one holds it.
 	Refuse *room.Error
@@ -40,6 +43,7 @@ type pending struct {
 	permit Permit
 	sender *sender // nil without order
 	n      int64
+	gaps   bool
 	since  time.Time
 	done   func(Outcome) // nil once answered; guarded by the appender's lock
 	conn   *Conn         // nil without order
@@ -56,7 +60,7 @@ type pending struct {
 
 // Submit queues a send. done is called exactly once, maybe before Submit returns, and must not block.
 func (h *Hub) Submit(s Submit, done func(Outcome)) {
-	p := &pending{Send: s.Send, permit: s.Permit, n: s.N, done: done, since: time.Now(), conn: s.Conn, ask: s.Ask}
+	p := &pending{Send: s.Send, permit: s.Permit, n: s.N, gaps: s.Gaps, done: done, since: time.Now(), conn: s.Conn, ask: s.Ask}
 	refuse := s.Refuse
 	switch {
 	case s.Conn != nil:
@@ -183,6 +187,15 @@ func (a *appender) expire(t time.Time) []*pending {
 	expired := slices.Clone(a.queue[:n])
 	a.queue = slices.Delete(a.queue, 0, n)
 	return expired
+}
+
+// refuseWaiting refuses all that waits behind a batch of unknown outcome when the store says that it cannot be used: none
+// of it was given to the store, and to wait on would not change that. It is called between two attempts of the batch.
+func (a *appender) refuseWaiting(why *room.Error) {
+	a.mu.Lock()
+	waiting := a.expire(time.Now().Add(time.Hour)) // all that is there
+	a.mu.Unlock()
+	a.refuse(waiting, why)
 }
 
 // close lets what is queued be committed, and nothing more.

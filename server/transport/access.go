@@ -2,6 +2,7 @@ package transport
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"roomlog/server/room"
@@ -14,9 +15,12 @@ import (
 type access struct {
 	mu     sync.RWMutex
 	bans   map[banKey]room.Ban
+	mutes  map[banKey]room.Ban
 	tokens map[tokenKey]room.Revocation
 
 	changing chan struct{} // full over a change of the store and of the maps, so that both agree
+	wakes    atomic.Int64  // how often the maps may have become long out of date
+	fresh    atomic.Int64  // the wakes that a read of them began after: while it is less, nobody is let in
 }
 
 // banKey is a user in a room; room "" is every room.
@@ -29,12 +33,16 @@ type banKey struct {
 type tokenKey struct{ user, token string }
 
 func newAccess() *access {
-	return &access{bans: make(map[banKey]room.Ban), tokens: make(map[tokenKey]room.Revocation), changing: make(chan struct{}, 1)}
+	return &access{bans: make(map[banKey]room.Ban), mutes: make(map[banKey]room.Ban), tokens: make(map[tokenKey]room.Revocation), changing: make(chan struct{}, 1)}
 }
 
 // refuses says why an identity is kept out of a room, or, where id is "", out of everything: `revoked` where
-// its token is dead or its user blocked, `unknown_room` for a ban. nil: it is not.
+// its token is dead or its user blocked, `unknown_room` for a ban, `overloaded` where that has to be read again first.
+// nil: it is not.
 func (a *access) refuses(who *auth.Identity, id room.ID) *room.Error {
+	if a.fresh.Load() != a.wakes.Load() {
+		return waking()
+	}
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	if len(a.bans) == 0 && len(a.tokens) == 0 {
@@ -68,7 +76,11 @@ func (a *access) banned(id room.ID, user string) bool {
 // pointers and not for all that is kept.
 func (a *access) set(all room.Access) (concerned []string) {
 	bans := make(map[banKey]room.Ban, len(all.Bans))
+	mutes := make(map[banKey]room.Ban, len(all.Mutes))
 	tokens := make(map[tokenKey]room.Revocation, len(all.Revocations))
+	for _, b := range all.Mutes { // it ends nothing that a user has: their sends are judged each
+		mutes[banKey{b.Room, b.User}] = b
+	}
 	for _, b := range all.Bans {
 		k := banKey{b.Room, b.User}
 		if bans[k] = b; a.bans[k] != b {
@@ -83,7 +95,7 @@ func (a *access) set(all room.Access) (concerned []string) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.bans, a.tokens = bans, tokens
+	a.bans, a.mutes, a.tokens = bans, mutes, tokens
 	return concerned
 }
 
@@ -114,8 +126,13 @@ func (a *access) revoke(r room.Revocation) {
 func (a *access) bansOf(id room.ID, after string, limit int) (bans []room.Ban, more bool) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
+	return inForce(a.bans, id, after, limit)
+}
+
+// inForce are those of a room that hold. The caller holds a.mu of their access.
+func inForce(all map[banKey]room.Ban, id room.ID, after string, limit int) (bans []room.Ban, more bool) {
 	now := time.Now()
-	for k, b := range a.bans {
+	for k, b := range all {
 		if k.room == id && k.user > after && b.InForce(now) {
 			bans = append(bans, b)
 		}
@@ -151,15 +168,35 @@ func (s *Server) admitted(who *auth.Identity) error {
 	return nil
 }
 
-// permit is a [hub.Permit] of an identity: what it may not any more is refused before it is stored or
+// permit is a [hub.Permit] of an identity for one action: what it may not any more is refused before it is stored or
 // delivered.
 type permit struct {
-	access *access
-	who    *auth.Identity
+	access  *access
+	members *members
+	who     *auth.Identity
+	action  auth.Action
 }
 
 // Permits implements [hub.Permit].
-func (p *permit) Permits(id room.ID) *room.Error { return p.access.refuses(p.who, id) }
+func (p *permit) Permits(id room.ID) *room.Error {
+	if err := p.access.refuses(p.who, id); err != nil {
+		return err
+	}
+	if _, known := p.members.kinds.Policy(id.Kind()); !known { // any more
+		return unknownRoom()
+	}
+	if p.action != auth.Read { // of whatever type it is
+		if err := p.access.silences(p.who, id); err != nil {
+			return err
+		}
+	}
+	return p.members.refuses(p.who, id, p.action)
+}
+
+// Floor implements [hub.Floored].
+func (p *permit) Floor(id room.ID) room.Seq { return p.members.floor(p.who, id) }
 
 // permitOf makes the permit of an identity, for as long as that is in use.
-func (s *Server) permitOf(who *auth.Identity) *permit { return &permit{s.access, who} }
+func (s *Server) permitOf(who *auth.Identity, a auth.Action) *permit {
+	return &permit{s.access, s.members, who, a}
+}

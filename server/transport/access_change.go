@@ -37,6 +37,9 @@ func (s *Server) takeBack(ctx context.Context, user string, changes ...change) e
 	defer cancel()
 	kept := s.makeChanges(ctx, changes...)
 	s.enforce(user) // whatever was changed before an error
+	if s.cfg.AccessChanged != nil {
+		s.cfg.AccessChanged()
+	}
 	if kept != nil && room.AsError(kept).Code != room.CodeOutcomeUnknown {
 		return kept
 	}
@@ -69,19 +72,26 @@ func (s *Server) makeChanges(ctx context.Context, changes ...change) error {
 	return nil
 }
 
-// readAccess takes over what the store says, and ends what is over.
-func (s *Server) readAccess(ctx context.Context) error {
+// ReadAccess takes over what the store says of who is kept out, and ends what is over: for when another node is known to
+// have changed it. Calls come one after the other. Errors are those of [room.AccessStore.Access]; what was known
+// holds then. It does nothing where there is no Config.Access.
+func (s *Server) ReadAccess(ctx context.Context) error {
+	if s.cfg.Access == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.changeWithin)
 	defer cancel()
 	if err := s.access.lock(ctx); err != nil {
 		return err
 	}
+	wakes := s.access.wakes.Load()
 	all, err := s.cfg.Access.Access(ctx, time.Now())
 	if err != nil {
 		s.access.unlock()
 		return err
 	}
 	concerned := s.access.set(all)
+	s.access.fresh.Store(wakes)
 	s.access.unlock()
 	for _, user := range concerned {
 		s.enforce(user)
@@ -101,12 +111,15 @@ func (s *Server) watchAccess(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-read.C:
-			err = s.readAccess(ctx)
+			err = s.ReadAccess(ctx)
 		case <-forget.C:
 			_, err = s.cfg.Access.ForgetAccess(ctx, time.Now())
+			if _, lost := s.tickets.used.ForgetTickets(ctx, time.Now().Add(-room.TicketSlack)); err == nil {
+				err = lost
+			}
 		}
 		if err != nil && ctx.Err() == nil {
-			s.log.Warn("access could not be read again; what is known holds", "error", err)
+			s.log.Warn("access could not be read again, or what is over not forgotten; what is known holds", "error", err)
 		}
 	}
 }

@@ -26,6 +26,8 @@ func (s *Server) accessRoutes(mux *http.ServeMux) {
 	}
 	mux.Handle("/v1/rooms/{room}/bans", s.api(methods{http.MethodGet: s.getBans}))
 	mux.Handle("/v1/rooms/{room}/bans/{user}", s.api(methods{http.MethodPut: s.putBan, http.MethodDelete: s.deleteBan}))
+	mux.Handle("/v1/rooms/{room}/mutes", s.api(methods{http.MethodGet: s.getMutes}))
+	mux.Handle("/v1/rooms/{room}/mutes/{user}", s.api(methods{http.MethodPut: s.putMute, http.MethodDelete: s.deleteMute}))
 	mux.Handle("/v1/users/{user}/revoke", s.api(methods{
 		http.MethodPost: s.postRevoke, http.MethodGet: s.getRevoke, http.MethodDelete: s.deleteRevoke,
 	}))
@@ -44,6 +46,11 @@ func (s *Server) connectionMethods() methods {
 // adminOf is who asks for something that concerns a room: a room that one may neither read nor administer
 // is unknown, whether it exists or not. One's own ban is no hindrance to lifting it.
 func (s *Server) adminOf(r *http.Request) (*auth.Identity, room.ID, error) {
+	return s.mayOf(r, auth.Admin)
+}
+
+// mayOf is adminOf for any action. Who is banned moderates nothing.
+func (s *Server) mayOf(r *http.Request, a auth.Action) (*auth.Identity, room.ID, error) {
 	who, err := s.identify(r)
 	if err != nil {
 		return nil, "", err
@@ -53,11 +60,19 @@ func (s *Server) adminOf(r *http.Request) (*auth.Identity, room.ID, error) {
 		return nil, "", err
 	}
 	_, known := s.cfg.Kinds.Policy(id.Kind())
-	switch {
-	case known && who.Grants.Allow(auth.Admin, id):
+	if err := s.know(r.Context(), who, id, auth.Read); err != nil {
+		return nil, "", err
+	}
+	if a != auth.Admin {
+		if refused := s.access.refuses(who, id); refused != nil {
+			return nil, "", refused
+		}
+	}
+	switch role := s.members.refuses(who, id, a); {
+	case known && who.Grants.Allow(a, id) && role == nil:
 		return who, id, nil
 	case known && who.Grants.Allow(auth.Read, id) && s.allowed(who, id, auth.Read) == nil:
-		return nil, "", noAdmin()
+		return nil, "", notGranted(a)
 	}
 	return nil, "", unknownRoom()
 }
@@ -74,8 +89,10 @@ func (s *Server) admin(r *http.Request) (*auth.Identity, error) {
 	return who, nil
 }
 
-func noAdmin() *room.Error {
-	return &room.Error{Code: room.CodeForbidden, Title: "The token does not grant admin for this.", Field: "token"}
+func noAdmin() *room.Error { return notGranted(auth.Admin) }
+
+func notGranted(a auth.Action) *room.Error {
+	return &room.Error{Code: room.CodeForbidden, Title: "The token does not grant " + string(a) + " for this.", Field: "token"}
 }
 
 // banJSON is a ban on the wire.
@@ -185,6 +202,7 @@ func (s *Server) lift(w http.ResponseWriter, r *http.Request, who *auth.Identity
 	if err := s.makeChanges(ctx, lifting(id, user)); err != nil {
 		return err
 	}
+	s.feed.again(user)
 	s.log.Info("ban lifted", "room", id, "user", user, "by", who.User)
 	w.WriteHeader(http.StatusNoContent)
 	return nil

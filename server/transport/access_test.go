@@ -400,7 +400,7 @@ func TestStoreThatDoesNotKeepAccess(t *testing.T) {
 	}})
 	path, token := "/v1/rooms/chat:a/bans/u1", f.token("u1")
 	refuses := &room.Error{Code: room.CodeUnavailable, Title: "Not now."}
-	read := func() { must(t, f.srv.readAccess(t.Context())) }
+	read := func() { must(t, f.srv.ReadAccess(t.Context())) }
 
 	store.err = refuses
 	if a := f.order("PUT", path, "", 503); a.code() != string(room.CodeUnavailable) {

@@ -5,24 +5,38 @@ import (
 
 	"roomlog/server/hub"
 	"roomlog/server/room"
+	"roomlog/server/transport/auth"
 )
 
 // asking is what becomes of a send where its kind has a gate (rule HOOK-1): a function for hub.Submit.Ask, nil
 // where there is none. as is then the send as it was stored; it is set before the hub answers.
-func (s *Server) asking(send room.Send, as *room.Send) func(context.Context) (room.Send, *room.Error) {
+func (s *Server) asking(who *auth.Identity, send room.Send, as *room.Send) func(context.Context) (room.Send, *room.Error) {
 	policy, _ := s.cfg.Kinds.Policy(send.Room.Kind())
 	if policy.Before == nil {
 		return nil
 	}
 	return func(ctx context.Context) (room.Send, *room.Error) {
 		out, err := policy.Before.Ask(ctx, send, func(typ string, data []byte) ([]byte, error) {
-			return s.judgeEvent(send.Room, typ, data)
+			return s.judgeRewritten(who, send, typ, data)
 		})
-		if err == nil {
+		if err == nil { // what is stored means what it says now, whatever was sent
+			if refused := s.mean(who, &out); refused != nil {
+				return out, room.AsError(refused)
+			}
 			*as = out
 		}
 		return out, err
 	}
+}
+
+// judgeRewritten judges what a gate puts in place of what was sent, as if its author had sent that.
+func (s *Server) judgeRewritten(who *auth.Identity, send room.Send, typ string, data []byte) ([]byte, error) {
+	compacted, err := s.judgeEvent(send.Room, typ, data)
+	if err != nil {
+		return nil, err
+	}
+	send.Type, send.Data = typ, compacted
+	return compacted, s.mean(who, &send)
 }
 
 // judgeEvent judges the type and data of an event, whoever wrote them: by the protocol, then by what the kind of
@@ -43,12 +57,17 @@ func (s *Server) judgeEvent(id room.ID, typ string, data []byte) ([]byte, error)
 // stored (rule HOOK-6), and the hook that did so may be gone from the policy.
 func (s *Server) stored(ctx context.Context, send room.Send, o hub.Outcome) (room.Event, error) {
 	v := o.Verdict
-	e := room.Event{Seq: v.Seq, Mark: v.Mark, Type: send.Type, Author: send.Author, Tag: send.Tag, At: v.At, Data: send.Data}
+	e := room.Event{
+		Seq: v.Seq, Mark: v.Mark, Type: send.Type, Author: send.Author, Tag: send.Tag, At: v.At, Data: send.Data, Target: v.Target, Gone: v.Gone,
+	}
+	if e.Gone != nil { // it is not said again (rule CHG-7)
+		e.Data = room.NoData
+	}
 	if !v.Duplicate {
 		return e, nil
 	}
 	found, err := s.cfg.Hub.EventAt(ctx, send.Room, v.Seq)
-	if err != nil || found == nil || found.Mark != v.Mark { // pruned or deleted: what was sent is the best that is known
+	if err != nil || found == nil || found.Mark != v.Mark { // pruned, or gone with its room: what was sent is the best that is known
 		return e, err
 	}
 	return *found, nil

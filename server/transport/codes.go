@@ -40,6 +40,7 @@ var meanings = map[room.Code]meaning{
 	room.CodeMessageTooLarge:      {status: http.StatusRequestEntityTooLarge, close: closeTooLarge},
 	room.CodeUnknownOp:            {status: http.StatusBadRequest},
 	room.CodeUnknownRoom:          {status: http.StatusNotFound},
+	room.CodeUnknownTarget:        {status: http.StatusNotFound},
 	room.CodeForbidden:            {status: http.StatusForbidden},
 	room.CodeRefused:              {status: http.StatusUnprocessableEntity},
 	room.CodeUnauthenticated:      {status: http.StatusUnauthorized, close: closeUnauthenticated},

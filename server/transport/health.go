@@ -16,6 +16,7 @@ func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) error {
 	body, err := json.Marshal(struct {
 		Status       string `json:"status"`
 		Version      string `json:"version"`
+		Node         string `json:"node,omitempty"`
 		Store        string `json:"store"`
 		StoreVersion string `json:"store_version"`
 		Durability   string `json:"durability"`
@@ -25,7 +26,7 @@ func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) error {
 		TailBytes    int64  `json:"tail_bytes"`
 		Queued       int    `json:"queued"`
 	}{
-		"ok", s.cfg.Version, store.Name, store.Version, store.Durability, store.Relaxed,
+		"ok", s.cfg.Version, s.cfg.Node, store.Name, store.Version, store.Durability, store.Relaxed,
 		stats.Connections, stats.Rooms, stats.TailBytes, stats.Queued,
 	})
 	if err != nil {
@@ -53,12 +54,12 @@ func unready(ctx context.Context, err error) *room.Error {
 }
 
 // getReady is GET /readyz: whether requests should come here, which needs a store that answers and
-// that has not just failed to keep a send.
+// that has not just failed to keep a send. What else it does without is named, and no reason to go elsewhere.
 func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
 	s.mu.Lock()
 	closed := s.closed
 	s.mu.Unlock()
-	if closed {
+	if closed || s.draining.Load() {
 		return goingAway()
 	}
 	if err := s.quotas.admit(); err != nil {
@@ -72,6 +73,13 @@ func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
 	if trouble := s.cfg.Hub.Trouble(); trouble != nil {
 		return trouble
 	}
-	writeJSON(w, http.StatusOK, []byte(`{"status":"ready"}`))
+	body, err := json.Marshal(struct {
+		Status   string   `json:"status"`
+		Degraded []string `json:"degraded,omitempty"`
+	}{"ready", s.Degraded()})
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, body)
 	return nil
 }

@@ -14,14 +14,14 @@ import (
 	"roomlog/server/wire"
 )
 
-// postEvent is POST /v1/rooms/{room}/events: a send without order. It answers once the event is on
+// postEvent is POST /v1/rooms/{room}/events: a send without order, or several. It answers once the event is on
 // durable storage, or refused.
 func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 	who, err := s.identify(r)
 	if err != nil {
 		return err
 	}
-	id, err := s.judge(who, r.PathValue("room"), auth.Send)
+	id, err := s.judge(r.Context(), who, r.PathValue("room"), auth.Send)
 	if err != nil {
 		return err
 	}
@@ -32,62 +32,86 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	tag, typ, data, err := wire.ParsePost(body)
+	posts, several, err := wire.ParsePost(body)
 	if err != nil {
 		return err
 	}
-	send, err := s.parseSend(id, who.User, tag, typ, data)
+	if several {
+		return s.postEvents(w, r, who, id, posts)
+	}
+	f, err := s.launch(r.Context(), who, id, posts[0])
 	if err != nil {
 		return err
 	}
-	if err := s.quotas.rates.sendTo(id); err != nil {
-		return err
-	}
-	out, err := s.submit(r.Context(), &send, s.permitOf(who))
+	answer, duplicate, err := s.land(r.Context(), f, nil)
 	if err != nil {
 		return err
 	}
-	status, duplicate := http.StatusCreated, out.Verdict.Duplicate
+	status := http.StatusCreated
 	if duplicate {
 		status = http.StatusOK
 	}
-	e, err := s.stored(r.Context(), send, out)
-	if err != nil {
-		return err
-	}
-	writeJSON(w, status, wire.AppendStored(nil, id, out.Epoch, &e, duplicate))
+	writeJSON(w, status, answer)
 	return nil
 }
 
-// parseSend judges what a send carries, in this order: tag, type, data. The first fault is told.
-func (s *Server) parseSend(id room.ID, author, tag, typ string, data []byte) (room.Send, error) {
+// parseSend judges what a send carries, in this order: tag, type, data, what it does. The first fault is told.
+func (s *Server) parseSend(id room.ID, who *auth.Identity, tag, typ string, data []byte) (room.Send, error) {
 	policy, _ := s.cfg.Kinds.Policy(id.Kind())
-	send := room.Send{Room: id, Author: author, Type: typ, RoomLimit: policy.RoomsPerUser}
+	send := room.Send{Room: id, Author: who.User, Type: typ, RoomLimit: policy.RoomsPerUser}
 	var err error
 	if send.Tag, err = room.ParseTag(tag); err != nil {
 		return send, err
 	}
-	send.Data, err = s.judgeEvent(id, typ, data)
-	return send, err
+	if send.Data, err = s.judgeEvent(id, typ, data); err != nil {
+		return send, err
+	}
+	return send, s.mean(who, &send)
 }
 
-// submit waits for the outcome of a send. The hub answers in bounded time: what it does not know by
-// then is outcome_unknown. A client that goes away meanwhile has an event that may be stored. send becomes what
-// was stored, where it was rewritten.
-func (s *Server) submit(ctx context.Context, send *room.Send, p hub.Permit) (hub.Outcome, error) {
-	answered := make(chan hub.Outcome, 1)
-	as := *send
-	s.cfg.Hub.Submit(hub.Submit{Send: *send, Permit: p, Ask: s.asking(*send, &as)}, func(o hub.Outcome) { answered <- o })
-	select {
-	case o := <-answered:
-		if o.Err != nil {
-			return o, o.Err
-		}
-		*send = as
-		return o, nil
-	case <-ctx.Done():
-		return hub.Outcome{}, &room.Error{Code: room.CodeOutcomeUnknown, Title: "The client went away before the outcome was known."}
+// flight is a send that the hub has.
+type flight struct {
+	send     room.Send // what is stored, where it is rewritten, once it is answered
+	asks     bool      // its kind has a webhook that is asked first
+	answered chan hub.Outcome
+}
+
+// launch judges a send and gives it to the hub.
+func (s *Server) launch(ctx context.Context, who *auth.Identity, id room.ID, p wire.Post) (*flight, error) {
+	send, err := s.parseSend(id, who, p.Tag, p.Type, p.Data)
+	if err != nil {
+		return nil, err
 	}
+	if err := s.quotas.rates.sendTo(id); err != nil {
+		return nil, err
+	}
+	if _, err := s.found(ctx, who, id); err != nil {
+		return nil, err
+	}
+	f := &flight{send: send, answered: make(chan hub.Outcome, 1)}
+	ask := s.asking(who, send, &f.send)
+	f.asks = ask != nil
+	s.cfg.Hub.Submit(hub.Submit{Send: send, Permit: s.permitOf(who, needs(&send)), Ask: ask}, func(o hub.Outcome) { f.answered <- o })
+	return f, nil
+}
+
+// land waits for the outcome of a send and appends the answer to dst. The hub answers in bounded time: what it does not
+// know by then is outcome_unknown. A client that goes away meanwhile has an event that may be stored.
+func (s *Server) land(ctx context.Context, f *flight, dst []byte) (answer []byte, duplicate bool, err error) {
+	var o hub.Outcome
+	select {
+	case o = <-f.answered:
+	case <-ctx.Done():
+		return dst, false, &room.Error{Code: room.CodeOutcomeUnknown, Title: "The client went away before the outcome was known."}
+	}
+	if o.Err != nil {
+		return dst, false, o.Err
+	}
+	e, err := s.stored(ctx, f.send, o)
+	if err != nil {
+		return dst, false, err
+	}
+	return wire.AppendStored(dst, f.send.Room, o.Epoch, &e, o.Verdict.Duplicate), o.Verdict.Duplicate, nil
 }
 
 // readJSON reads a body that says it is JSON. Only that content type is taken: a form of a foreign

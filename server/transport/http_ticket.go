@@ -21,6 +21,9 @@ func (s *Server) postTicket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.quotas.rates.read(who.User); err != nil {
+		return err
+	}
 	asked := *who
 	if r.ContentLength != 0 {
 		body, err := s.readJSON(w, r)
@@ -86,7 +89,10 @@ func (s *Server) identifyStream(r *http.Request, q url.Values) (entry, error) {
 		if err := s.barred(s.addressOf(r)); err != nil {
 			return entry{}, err
 		}
-		t, who, resumes := s.tickets.use(q.Get("ticket"), false)
+		t, who, resumes, err := s.tickets.use(r.Context(), q.Get("ticket"), false)
+		if err != nil {
+			return entry{}, err
+		}
 		if t == nil {
 			s.failed(s.addressOf(r))
 			return entry{}, usedTicket()
@@ -120,17 +126,20 @@ func aloneTicket(r *http.Request, q url.Values) error {
 // is answered alike.
 func (s *Server) resume(r *http.Request, e entry, joins []hub.Join, malformed error) error {
 	err := malformed
-	if err == nil && !e.resumes.matches(joins, r.Header.Get("Last-Event-ID"), s.addressOf(r)) {
+	asks := r.URL.Query().Get("me") == "true"
+	if err == nil && (asks && !e.resumes.Me || !e.resumes.matches(joins, r.Header.Get("Last-Event-ID"), s.addressOf(r))) {
 		err = usedTicket()
 	}
 	if err == nil {
 		err = s.continuable(r.Context(), joins)
 	}
+	if err == nil {
+		err = s.tickets.keep(r.Context(), e.ticket, *e.resumes)
+	}
 	if err != nil && room.AsError(err).Retryable() {
 		return err // the store does not answer
 	}
 	if err != nil {
-		s.tickets.missed(e.ticket)
 		return usedTicket()
 	}
 	return nil
@@ -139,26 +148,26 @@ func (s *Server) resume(r *http.Request, e entry, joins []hub.Join, malformed er
 // matches compares what can be compared without the store. A room that nobody wrote to has no mark, and
 // its epoch is no secret: where there are only such rooms, the request has to come from where the first came.
 func (d *ticketed) matches(joins []hub.Join, lastID string, from netip.Prefix) bool {
-	if lastID == "" || len(joins) != len(d.rooms) {
+	if lastID == "" || len(joins) != len(d.Rooms) {
 		return false
 	}
 	secret := false
 	for _, j := range joins {
-		from, followed := d.rooms[j.Room]
+		from, followed := d.Rooms[j.Room]
 		p := j.Position
 		if !followed || !j.HasPosition || p.Epoch == "" || p.Seq < from || p.Seq > 0 && p.Mark == 0 {
 			return false
 		}
 		secret = secret || p.Mark != 0
 	}
-	return secret || from == d.from
+	return secret || from == d.From
 }
 
 // continuable reports whether every position can be continued, its mark included; the error is what
 // the store, or the position, has against it.
 func (s *Server) continuable(ctx context.Context, joins []hub.Join) error {
 	for _, j := range joins {
-		_, err := s.cfg.Hub.Poll(ctx, j.Room, j.Position, 1, 0)
+		_, err := s.cfg.Hub.Poll(ctx, hub.Join{Room: j.Room, Position: j.Position, Limit: 1}, 0)
 		if reset := (*hub.ResetError)(nil); errors.As(err, &reset) {
 			return usedTicket()
 		}
@@ -169,16 +178,37 @@ func (s *Server) continuable(ctx context.Context, joins []hub.Join) error {
 	return nil
 }
 
-// beganBy notes where a stream began that a ticket opened.
-func (s *Server) beganBy(t *ticket, from netip.Prefix, rooms []hub.Followed) {
-	if t == nil {
+// begunBy notes where a stream began that a ticket opened, so that it can be taken up again.
+func (t *stream) begunBy(rooms []hub.Followed) {
+	t.state.Lock()
+	defer t.state.Unlock()
+	if t.ticket == nil || t.begunAs != nil {
 		return
 	}
-	d := &ticketed{from: from, rooms: make(map[room.ID]room.Seq, len(rooms))}
+	d := ticketed{From: t.from, Me: t.me, Rooms: make(map[room.ID]room.Seq, len(rooms))}
 	for _, f := range rooms {
-		d.rooms[f.Head.Room] = f.Position.Seq
+		d.Rooms[f.Head.Room] = f.Position.Seq
 	}
-	s.tickets.began(t, d)
+	t.begunAs = &d
+	t.keepTicket(d)
+}
+
+// renewTicket has its ticket stand for the token of a refresh from now on.
+func (t *stream) renewTicket(who *auth.Identity) {
+	t.state.Lock()
+	defer t.state.Unlock()
+	if t.ticket == nil || t.begunAs == nil {
+		return
+	}
+	t.begunAs.Who = who
+	t.keepTicket(*t.begunAs)
+}
+
+// keepTicket has its ticket take up the stream. Where the store does not answer, it does not: a client that comes back needs a new one.
+func (t *stream) keepTicket(d ticketed) {
+	if err := t.srv.tickets.keep(t.srv.ctx, t.ticket, d); err != nil {
+		t.srv.log.Warn("what a ticket opened is not kept", "connection", t.id, "error", err)
+	}
 }
 
 // socketTicket takes the ticket of a WebSocket's URL; nil: it has none.
@@ -196,7 +226,10 @@ func (s *Server) socketTicket(r *http.Request) (*auth.Identity, error) {
 	if err := s.barred(s.addressOf(r)); err != nil {
 		return nil, err
 	}
-	t, who, _ := s.tickets.use(q.Get("ticket"), true)
+	t, who, _, err := s.tickets.use(r.Context(), q.Get("ticket"), true)
+	if err != nil {
+		return nil, err
+	}
 	if t == nil {
 		s.failed(s.addressOf(r))
 		return nil, usedTicket()

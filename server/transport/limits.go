@@ -20,6 +20,9 @@ type Limits struct {
 	Unauthenticated       int           // WebSockets that have not said hello yet, a quarter of them of one address; 1,000
 	Polls                 int           // requests that wait for an event, of all users; 10,000
 	PollsPerUser          int           // the same, of one user; 50
+	AcceptsPerSecond      float64       // new WebSockets and streams, of all; 1,000
+	AcceptBurst           int           // the same at once; 2,000
+	ReportsPerUser        int           // open at a time, of whatever rooms; 100
 	SendsPerSecond        float64       // per user; 50
 	SendBurst             int           // per user; 200
 	RoomSendsPerSecond    float64       // to one room, of all users; 10,000
@@ -46,7 +49,7 @@ const DefaultConnectionsPerAddress = 1_000
 func DevLimits() Limits {
 	return Limits{
 		ConnectionsPerUser: 20_000, ConnectionsPerAddress: 20_000, Unauthenticated: 20_000,
-		Polls: 20_000, PollsPerUser: 20_000,
+		Polls: 20_000, PollsPerUser: 20_000, AcceptsPerSecond: 100_000, AcceptBurst: 200_000,
 		SendsPerSecond: 2_000, SendBurst: 4_000, RoomSendsPerSecond: 100_000, RoomSendBurst: 200_000,
 		JoinsPerSecond: 10_000, JoinBurst: 40_000, ReadsPerSecond: 5_000, ReadBurst: 20_000,
 		FailuresPerSecond: 1_000, FailureBurst: 10_000,
@@ -63,6 +66,9 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Unauthenticated, 1_000)
 	or(&l.Polls, 10_000)
 	or(&l.PollsPerUser, 50)
+	or(&l.AcceptsPerSecond, 1_000)
+	or(&l.AcceptBurst, 2_000)
+	or(&l.ReportsPerUser, 100)
 	or(&l.SendsPerSecond, 50)
 	or(&l.SendBurst, 200)
 	or(&l.RoomSendsPerSecond, 10_000)
@@ -97,6 +103,7 @@ func (l Limits) validate() error {
 		"Unauthenticated": float64(l.Unauthenticated), "SendsPerSecond": l.SendsPerSecond, "SendBurst": float64(l.SendBurst),
 		"HelloWithin": float64(l.HelloWithin), "WriteDeadline": float64(l.WriteDeadline), "PollWait": float64(l.PollWait),
 		"BodyWithin": float64(l.BodyWithin), "AnswerWithin": float64(l.AnswerWithin),
+		"AcceptsPerSecond": l.AcceptsPerSecond, "AcceptBurst": float64(l.AcceptBurst),
 		"Polls": float64(l.Polls), "PollsPerUser": float64(l.PollsPerUser),
 		"RoomSendsPerSecond": l.RoomSendsPerSecond, "RoomSendBurst": float64(l.RoomSendBurst),
 		"JoinsPerSecond": l.JoinsPerSecond, "JoinBurst": float64(l.JoinBurst),
@@ -124,6 +131,7 @@ func (l Limits) welcome() map[string]int {
 type quotas struct {
 	limits Limits
 	rates  *rates
+	slots  *slots
 	admit  func() *room.Error // why no connection is taken at present; nil: they are
 
 	mu        sync.Mutex
@@ -163,7 +171,7 @@ func newQuotas(l Limits) *quotas {
 	return &quotas{
 		limits: l, users: make(map[string]int), addresses: make(map[netip.Prefix]int),
 		strangers: strangers{of: make(map[netip.Prefix]int)}, polls: polls{of: make(map[string]int)},
-		rates: newRates(l), admit: func() *room.Error { return nil },
+		rates: newRates(l), slots: newSlots(l), admit: func() *room.Error { return nil },
 	}
 }
 

@@ -8,4 +8,6 @@ import "net/http"
 
 func (s *Server) mutateEnforce() bool { return false }
 
+func (s *Server) mutateFeed() bool { return false }
+
 func (s *Server) mutateHistory(*http.Request) bool { return false }

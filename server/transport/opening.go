@@ -154,6 +154,9 @@ func (s *Server) open(a *arrival) (c *socket, early []byte) {
 	}
 	id := nameOf(o)
 	c = newSocketOn(s, a.pipe, newID(), seat)
+	if c.turned = s.quotas.turn(seat.address); c.turned != nil {
+		s.quotas.leave(seat) // it holds no place while it goes
+	}
 	if !s.adopt(&c.sink) {
 		s.quotas.leave(seat)
 		return nil, nil

@@ -52,7 +52,7 @@ func (s *Server) judgeOrigin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.Set("Access-Control-Allow-Origin", origins[0])
-	h.Set("Access-Control-Expose-Headers", requestID+", Retry-After")
+	h.Set("Access-Control-Expose-Headers", requestID+", "+nodeHeader+", Retry-After")
 	return nil
 }
 

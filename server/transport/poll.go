@@ -18,6 +18,7 @@ import (
 type read struct {
 	history *room.Query   // before, around
 	after   room.Position // else
+	seen    room.Seq      // with after: the highest that was acked to this client
 	limit   int           // 0: the default
 	wait    time.Duration
 }
@@ -31,7 +32,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if err := s.quotas.rates.read(who.User); err != nil {
 		return err
 	}
-	id, err := s.judge(who, r.PathValue("room"), auth.Read)
+	id, err := s.judge(r.Context(), who, r.PathValue("room"), auth.Read)
 	if err != nil && !s.mutateHistory(r) { // mutant history_open
 		return err
 	}
@@ -39,7 +40,11 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	floor := s.members.floor(who, id)
 	page, err := s.read(r, who, id, want)
+	if err == nil && want.wait > 0 {
+		err = s.know(r.Context(), who, id, auth.Read)
+	}
 	// Again: what was read may have been stored after access was taken back, and that wakes up who waits.
 	if refused := s.allowed(who, id, auth.Read); refused != nil && !s.mutateHistory(r) {
 		return refused
@@ -47,14 +52,19 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if anew := s.members.floor(who, id); anew > floor && page.Prev < anew-1 { // they ended and began anew meanwhile
+		page.Head.Floor = max(page.Head.Floor, min(anew, page.Head.Seq+1))
+		return &hub.ResetError{Reason: room.ResetPruned, Head: page.Head}
+	}
 	span := wire.Page{Room: id, Epoch: page.Head.Epoch, Prev: page.Prev, Seq: page.Seq, Mark: page.Mark}
-	writeJSON(w, http.StatusOK, wire.AppendPolled(make([]byte, 0, len(page.Events)+512), span, page.Head.Floor, page.Head.Seq, page.Events))
+	writeJSON(w, http.StatusOK, wire.AppendPolled(make([]byte, 0, len(page.Events)+512), span, page.Head.Floor, page.Head.Seq, s.Degraded(), page.Events))
 	return nil
 }
 
 func (s *Server) read(r *http.Request, who *auth.Identity, id room.ID, want read) (hub.Page, error) {
 	if want.history != nil {
-		return s.cfg.Hub.History(r.Context(), *want.history)
+		want.history.As = who.User
+		return s.cfg.Hub.History(r.Context(), *want.history, s.members.floor(who, id))
 	}
 	// Nobody is answered after their token is over.
 	want.wait = min(want.wait, max(0, time.Until(who.Until)))
@@ -84,13 +94,15 @@ func (s *Server) read(r *http.Request, who *auth.Identity, id room.ID, want read
 			return hub.Page{}, err
 		}
 	}
-	return s.cfg.Hub.Poll(ctx, id, want.after, want.limit, want.wait)
+	return s.cfg.Hub.Poll(ctx, hub.Join{
+		Room: id, Position: want.after, Seen: want.seen, Limit: want.limit, Floor: s.members.floor(who, id),
+	}, want.wait)
 }
 
 // parseRead reads the query: one of after, before and around, and after=0 where there is none
 // (rule POLL-1); limit from 1, where more than the most means the most; wait in seconds, likewise.
 func (s *Server) parseRead(id room.ID, raw string) (read, error) {
-	q, err := parseQuery(raw, "after", "before", "around", "limit", "wait")
+	q, err := parseQuery(raw, "after", "before", "around", "limit", "wait", "seen")
 	if err != nil {
 		return read{}, err
 	}
@@ -102,16 +114,21 @@ func (s *Server) parseRead(id room.ID, raw string) (read, error) {
 	if err != nil {
 		return read{}, err
 	}
+	if q.Has("seen") {
+		if want.seen, err = room.ParseSeq(q.Get("seen")); err != nil {
+			return read{}, badQuery("seen", "What was seen is a seq, from 0 to 2^53-1.")
+		}
+	}
 	want.wait = min(time.Duration(seconds)*time.Second, s.cfg.Limits.PollWait)
 	if len(q["after"])+len(q["before"])+len(q["around"]) > 1 {
 		return read{}, badQuery("after", "A read has one of after, before and around.")
 	}
 	switch {
 	case q.Has("before"):
-		want.history = &room.Query{Room: id, Anchor: room.Before, Limit: want.limit}
+		want.history = &room.Query{Room: id, Anchor: room.Before, Limit: want.limit, Present: true}
 		want.history.Seq, err = room.ParseSeq(q.Get("before"))
 	case q.Has("around"):
-		want.history = &room.Query{Room: id, Anchor: room.Around, Limit: want.limit}
+		want.history = &room.Query{Room: id, Anchor: room.Around, Limit: want.limit, Present: true}
 		want.history.Seq, err = room.ParseSeq(q.Get("around"))
 	case q.Has("after"):
 		want.after, err = room.ParsePosition(q.Get("after"))

@@ -15,21 +15,10 @@ import (
 // errorsPath is the page that explains the codes; a problem's type points into it.
 const errorsPath = "/errors"
 
-// problem answers with an error (rule ERR-1). What is ours to mend is logged; what the client did
-// wrong is not.
+// problem answers with an error (rule ERR-1).
 func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) {
-	p, e := problemOf(err)
-	s.tell(p.Code)
-	if p.Code == room.CodeGoingAway && p.RetryAfterMS == 0 {
-		p.RetryAfterMS = wire.Milliseconds(s.comeBack())
-	}
+	p := s.problemFor(w, r, err)
 	h := w.Header()
-	p.RequestID = h.Get(requestID)
-	if p.Status == http.StatusInternalServerError {
-		s.log.Error("request failed", "request", p.RequestID, "method", methodOf(r), "route", r.Pattern, "error", err)
-	} else if e.Cause != nil {
-		s.log.Warn("request refused", "request", p.RequestID, "code", string(e.Code), "error", e.Cause)
-	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Del("Content-Length")
 	if p.Status == http.StatusUnauthorized {
@@ -40,6 +29,22 @@ func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p) // a client that has gone hears nothing
+}
+
+// problemFor is what a request is told of an error. What is ours to mend is logged; what the client did wrong is not.
+func (s *Server) problemFor(w http.ResponseWriter, r *http.Request, err error) wire.Problem {
+	p, e := problemOf(err)
+	s.tell(p.Code)
+	if p.Code == room.CodeGoingAway && p.RetryAfterMS == 0 {
+		p.RetryAfterMS = wire.Milliseconds(s.comeBack())
+	}
+	p.RequestID = w.Header().Get(requestID)
+	if p.Status == http.StatusInternalServerError {
+		s.log.Error("request failed", "request", p.RequestID, "method", methodOf(r), "route", r.Pattern, "error", err)
+	} else if e.Cause != nil {
+		s.log.Warn("request refused", "request", p.RequestID, "code", string(e.Code), "error", e.Cause)
+	}
+	return p
 }
 
 // retryAfter is whole seconds, rounded up.

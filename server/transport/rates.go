@@ -30,6 +30,7 @@ const (
 	limitFailures
 	limitFrames
 	limitMemory
+	limitAccepts
 	limitsCounted
 )
 
@@ -38,7 +39,7 @@ func (l Limit) String() string {
 	return [limitsCounted]string{
 		"connections_per_user", "connections_per_address", "strangers", "silent", "sockets", "polls", "polls_per_user",
 		"sends_per_user", "sends_per_room", "joins_per_user", "reads_per_user", "failures_per_address",
-		"frames_per_connection", "memory",
+		"frames_per_connection", "memory", "accepts",
 	}[l]
 }
 
@@ -239,9 +240,9 @@ func (p *pace) take(now int64, perSecond float64, burst int) bool {
 	return true
 }
 
-// aside counts a frame that neither sends, joins nor leaves: a ping, a pong, a token, or one that makes no
+// filler counts a frame that neither sends, joins nor leaves: a ping, a pong, a token, or one that makes no
 // sense. A connection that sends nothing else for long enough is ended (rule LIM-5).
-func (c *socket) aside() *room.Error {
+func (c *socket) filler() *room.Error {
 	r := c.srv.quotas.rates
 	if c.pace.take(int64(time.Since(r.began)), r.limits.FramesPerSecond, r.limits.FrameBurst) {
 		return nil

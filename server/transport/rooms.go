@@ -53,7 +53,7 @@ func (s *Server) whose(r *http.Request, a auth.Action) (*auth.Identity, room.ID,
 	if err != nil {
 		return nil, "", err
 	}
-	id, err := s.judge(who, r.PathValue("room"), a)
+	id, err := s.judge(r.Context(), who, r.PathValue("room"), a)
 	return who, id, err
 }
 
@@ -75,7 +75,7 @@ func (s *Server) getRoom(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id, err := s.judge(who, r.PathValue("room"), auth.Read)
+	id, err := s.judge(r.Context(), who, r.PathValue("room"), auth.Read)
 	if err != nil {
 		return err
 	}
@@ -86,6 +86,7 @@ func (s *Server) getRoom(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	found.Floor = max(found.Floor, s.members.floor(who, id))
 	return writeRoom(w, http.StatusOK, s.describe(found))
 }
 
@@ -97,6 +98,9 @@ func (s *Server) putRoom(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := s.quotas.rates.send(who.User); err != nil {
 		return err
+	}
+	if found, err := s.found(r.Context(), who, id); err != nil || found {
+		return s.answerFounded(w, r, id, err)
 	}
 	policy, _ := s.cfg.Kinds.Policy(id.Kind())
 	made, created, err := s.cfg.Rooms.Create(r.Context(), id, who.User, policy.RoomsPerUser)
@@ -191,6 +195,9 @@ func (s *Server) list(r *http.Request, who *auth.Identity, prefix string, after 
 		from := after
 		for room.ID(room.PrefixEnd(span.text)) > from {
 			found, next, err := s.look(r, span, from, listMost)
+			if err == nil {
+				err = s.knowThese(r.Context(), who, found)
+			}
 			if err != nil {
 				return out, err
 			}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -37,6 +38,7 @@ type link interface {
 	// expel ends what the connection has of a room, and says why. When it returns, no page of the room
 	// is given to the peer any more, beyond what it has begun to take.
 	expel(id room.ID, why *room.Error)
+	inform(d *degradation)
 	follows() []room.ID // its rooms
 	behind() int        // rooms that it is not at the head of
 	address() string
@@ -119,6 +121,7 @@ func (s *Server) enforce(user string) {
 	if s.mutateEnforce() { // mutant revoke_later
 		return
 	}
+	s.feed.again(user)
 	for _, g := range s.roster.of(user) {
 		who := g.who.Load()
 		if why := s.access.refuses(who, ""); why != nil {
@@ -128,6 +131,23 @@ func (s *Server) enforce(user string) {
 		for _, id := range g.link.follows() {
 			if why := s.access.refuses(who, id); why != nil {
 				g.link.expel(id, why)
+			}
+		}
+	}
+}
+
+// Rejudge ends what anybody has and may not have any more, since the kinds of rooms and what they let users do are others now. Of whom the store does
+// not say in time who they are in a room, that ends too: they come back, and are asked about.
+func (s *Server) Rejudge(ctx context.Context) {
+	for _, g := range s.roster.of("") {
+		who := g.who.Load()
+		for _, id := range g.link.follows() {
+			err := s.know(ctx, who, id, auth.Read)
+			if err == nil {
+				err = s.allowed(who, id, auth.Read)
+			}
+			if err != nil {
+				g.link.expel(id, room.AsError(err))
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -29,6 +30,9 @@ func (m methods) allow() string {
 // requestID is the header that names a request in answers, problems and the log.
 const requestID = "X-Request-Id"
 
+// nodeHeader names the node that answers (rule NODE-1).
+const nodeHeader = "Roomlog-Node"
+
 // maxRequestID is how long a name may be that a client gives its request.
 const maxRequestID = 64
 
@@ -55,6 +59,9 @@ func (s *Server) api(m methods) http.Handler {
 		h.Set(requestID, id)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
+		if s.cfg.Node != "" {
+			h.Set(nodeHeader, s.cfg.Node)
+		}
 		err := s.route(m, w, r)
 		if err != nil {
 			s.problem(w, r, err)
@@ -127,16 +134,19 @@ func bearer(r *http.Request) string {
 
 // judge finds the room that is named and whether the identity may do this to it. Rooms that one may
 // not read are as unknown as those of a kind that does not exist (rule AUTH-5).
-func (s *Server) judge(who *auth.Identity, name string, a auth.Action) (room.ID, error) {
+func (s *Server) judge(ctx context.Context, who *auth.Identity, name string, a auth.Action) (room.ID, error) {
 	id, err := room.ParseID(name)
 	if err != nil {
 		return "", err
+	}
+	if err := s.know(ctx, who, id, a); err != nil {
+		return id, err
 	}
 	return id, s.allowed(who, id, a)
 }
 
 // allowed judges every use of a room: whether the token is still good, whether the room is there for its
-// user, and what the token grants. Every request, join and send comes by here.
+// user, and what the token and the user's role allow. Every request, join and send comes by here, after know.
 func (s *Server) allowed(who *auth.Identity, id room.ID, a auth.Action) error {
 	if err := s.access.refuses(who, id); err != nil {
 		return err
@@ -144,8 +154,20 @@ func (s *Server) allowed(who *auth.Identity, id room.ID, a auth.Action) error {
 	if _, known := s.cfg.Kinds.Policy(id.Kind()); !known || !who.Grants.Allow(auth.Read, id) {
 		return unknownRoom()
 	}
+	role := s.members.refuses(who, id, a)
+	if role != nil && role.Code != room.CodeForbidden {
+		return role
+	}
 	if !who.Grants.Allow(a, id) {
 		return &room.Error{Code: room.CodeForbidden, Title: "The token does not grant this in this room.", Field: "room"}
+	}
+	if role != nil {
+		return role
+	}
+	if a == auth.Send {
+		if err := s.access.silences(who, id); err != nil {
+			return err
+		}
 	}
 	return nil
 }

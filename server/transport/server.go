@@ -24,9 +24,12 @@ import (
 	"time"
 
 	"roomlog/server/hub"
+	"roomlog/server/presence"
 	"roomlog/server/room"
+	"roomlog/server/signals"
 	"roomlog/server/transport/auth"
 	"roomlog/server/webhook"
+	"roomlog/server/wire"
 )
 
 // Config is what a server needs.
@@ -46,6 +49,24 @@ type Config struct {
 	Webhooks *webhook.Engine
 	// Rooms says which rooms exist, creates and deletes them; nil: there are no routes for that.
 	Rooms room.Rooms
+	// Erasures removes what users said; nil: there is no route for that.
+	Erasures Erasures
+	// Reports keeps what users report; nil: there are no routes for that.
+	Reports room.ReportStore
+	// Search keeps the index of words; nil: there are no routes for that.
+	Search room.SearchStore
+	// Receipts takes marks; nil: the op read and the routes of receipts are not there.
+	Receipts Receipts
+	// Streams takes the parts of messages that stream; nil: the routes of streams are not there, and nobody is given parts.
+	Streams Streams
+	// Presence knows who is in which room, and Signals passes on what is not stored; nil: their ops and routes are not there.
+	Presence *presence.Presence
+	Signals  *signals.Signals
+	// Seen knows when users were there last; nil: nobody does.
+	Seen room.SeenStore
+	// Poke looks whether a room has grown, and has the other nodes look; nil: there is no route for that. It may be
+	// called concurrently. Errors: *room.Error, `unavailable`.
+	Poke func(context.Context, room.ID) error
 	// TrustedProxies are the addresses of the proxies in front, whose X-Forwarded-For says who the client
 	// is. None: the peer of a connection is the client.
 	TrustedProxies []netip.Prefix
@@ -55,10 +76,28 @@ type Config struct {
 
 	// Access keeps bans and revocations, so that access can be taken back; nil: there are no such routes.
 	Access room.AccessStore
+	// Members says who belongs to which room; nil: there are no routes about them, and rooms of kinds that only members may enter
+	// are unknown to all.
+	Members room.Members
+	// Overviews sums a user's rooms up; nil: there is neither a route for that nor a feed. It needs Members.
+	Overviews room.Overviews
+	// SayMe tells the other nodes something that is for their HearMe; nil: there are none. It must not block.
+	SayMe func([]byte)
+	// AccessChanged is told when this node has changed access, which the store keeps by then; nil: nobody is. It must not block.
+	AccessChanged func()
 	// RevocationsKept is how long a revocation is remembered: no token may live longer. Default 400 days.
 	RevocationsKept time.Duration
 	// AccessEvery is how often Access is read again, for what other nodes were told. Default 10 s.
 	AccessEvery time.Duration
+	// ClusterKey is what all nodes of a cluster have, and nobody else: with it, any of them takes the commands of a
+	// stream and the tickets of all. Nil: this is the only node, with a key of its own that ends with it.
+	ClusterKey []byte
+	// Self is the name of this node among those of its cluster, another one each time it starts, and SayTo tells one of the others something
+	// that is for its HearFrom, which may be lost; nil: there are none. It neither blocks nor calls HearFrom.
+	Self  string
+	SayTo func(node string, body []byte)
+	// Tickets keeps which tickets were used, for all nodes of the cluster; nil: in memory, for this one.
+	Tickets room.TicketStore
 	// TokenInURL lets /v1/sse take `?token=`. URLs are kept in more places than headers: tickets are for this.
 	TokenInURL bool
 
@@ -66,9 +105,13 @@ type Config struct {
 	// anybody. Nil: there is no such route.
 	DevSigner *auth.Signer
 
-	Version   string                      // of the program, for /healthz
-	Store     func() room.Info            // for /healthz: the store as it is now
-	PingEvery time.Duration               // as the hub was told, for welcome; default 10 s
+	Version   string           // of the program, for /healthz
+	Node      string           // its name among the nodes of a cluster, which clients are told; "": none
+	Store     func() room.Info // for /healthz: the store as it is now
+	PingEvery time.Duration    // as the hub was told, for welcome; default 10 s
+	// DrainOver is over how long those who are told to come back are spread. 0: a second for each thousand
+	// connections, from 1 s to 30 s.
+	DrainOver time.Duration
 	Ready     func(context.Context) error // for /readyz: whether the store answers; default: always
 	Errors    []byte                      // spec/errors.json, for /errors; nil: there is no such page
 	Look      Look                        // of the pages that this package makes
@@ -78,6 +121,9 @@ type Config struct {
 
 func (c *Config) withDefaults() {
 	c.Limits = c.Limits.withDefaults()
+	if c.Tickets == nil {
+		c.Tickets = newUsedTickets(time.Now)
+	}
 	or(&c.PingEvery, 10*time.Second)
 	or(&c.RevocationsKept, 400*24*time.Hour)
 	or(&c.AccessEvery, 10*time.Second)
@@ -115,12 +161,21 @@ type Server struct {
 	quotas  *quotas
 	tickets *tickets
 	streams sessions
+	passing passing
+	secrets *sealer // of streams
+	self    string  // among the servers that make secrets
 	wheel   *wheel
 	crew    crew
 	access  *access
+	members *members
+	feed    *feed
 	roster  *roster
 
 	changeWithin time.Duration // set once
+
+	degraded  atomic.Pointer[degradation] // never nil
+	besides   map[wire.Op]besides         // what concerns rooms beside their logs; it does not change
+	degrading sync.Mutex                  // over a change and its telling
 
 	mux     http.Handler
 	limits  []byte                      // as welcome says them
@@ -136,8 +191,9 @@ type Server struct {
 	sinks  map[*sink]struct{} // of connections that were taken over
 	tasks  sync.WaitGroup     // their readers, and the wheel
 
-	parting sync.Once
-	spread  time.Duration // over how long clients are to come back; readable after parting
+	draining atomic.Bool // see Drain
+	parting  sync.Once
+	partings *spread // of those who come back when the server stops; readable after parting
 }
 
 // New makes a server and starts its wheel, after it has read who is kept out. Close it in the end.
@@ -147,10 +203,23 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Log, quotas: newQuotas(cfg.Limits), tickets: newTickets(time.Now),
+		cfg: cfg, log: cfg.Log, quotas: newQuotas(cfg.Limits), tickets: &tickets{now: time.Now, used: cfg.Tickets},
 		wheel: newWheel(time.Now), sinks: make(map[*sink]struct{}), told: make(map[room.Code]*atomic.Int64),
-		access: newAccess(), roster: newRoster(), changeWithin: changeWithin,
+		access: newAccess(), members: newMembers(cfg.Members, cfg.Kinds), roster: newRoster(), changeWithin: changeWithin, self: cfg.Self,
+		passing: passing{waiting: make(map[uint64]*passed), heard: make(map[string]uint64)},
 	}
+	if s.self == "" {
+		s.self = newID()
+	}
+	s.feed = newFeed(s)
+	var err error
+	if s.secrets, err = newSealer(cfg.ClusterKey, "stream"); err == nil {
+		s.tickets.seal, err = newSealer(cfg.ClusterKey, "ticket")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	s.degraded.Store(newDegradation(nil))
 	s.limits, _ = json.Marshal(cfg.Limits.welcome()) // numbers always marshal
 	for _, code := range room.Codes() {
 		s.told[code] = new(atomic.Int64)
@@ -158,6 +227,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Admit != nil {
 		s.quotas.admit = cfg.Admit
 	}
+	s.besides = s.besideOps()
 	s.useOrigins(cfg.Origins)
 	mux, err := s.routes()
 	if err != nil {
@@ -166,12 +236,27 @@ func New(cfg Config) (*Server, error) {
 	s.mux, s.nothing = mux, s.api(nil)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if cfg.Access != nil {
-		if err := s.readAccess(s.ctx); err != nil { // a server that does not know who is kept out lets nobody in
+		if err := s.ReadAccess(s.ctx); err != nil { // a server that does not know who is kept out lets nobody in
 			s.cancel()
 			return nil, fmt.Errorf("transport: read who is kept out: %w", err)
 		}
 		s.tasks.Go(func() { s.watchAccess(s.ctx) })
 	}
+	s.members.account = cfg.Hub.Account
+	s.members.changed = func(id room.ID, user string, own bool) {
+		if s.feed.concerns(id, user, true); own {
+			s.sayMe(saidMember, id, user)
+		}
+	}
+	s.members.grown = s.feed.grew
+	cfg.Hub.TellMembers(s.members)
+	if cfg.Overviews != nil && cfg.Members != nil {
+		for range feeders {
+			s.tasks.Go(func() { s.feed.run(s.ctx) })
+		}
+		s.tasks.Go(func() { s.feed.sweep(s.ctx) })
+	}
+	s.tasks.Go(func() { s.watchMembers(s.ctx) })
 	s.tasks.Go(func() { s.wheel.run(s.ctx, s.sweep) })
 	return s, nil
 }
@@ -179,7 +264,8 @@ func New(cfg Config) (*Server, error) {
 // sweep forgets what is kept of those who are gone.
 func (s *Server) sweep() {
 	s.quotas.rates.sweep()
-	s.tickets.sweep()
+	s.quotas.slots.sweep(time.Now())
+	s.members.sweep()
 }
 
 func (s *Server) routes() (http.Handler, error) {
@@ -189,7 +275,15 @@ func (s *Server) routes() (http.Handler, error) {
 		http.MethodGet:  s.getEvents,
 	}))
 	s.routeRooms(mux)
+	s.routePokes(mux)
+	s.routeSearch(mux)
+	s.routeErasures(mux)
+	s.routeReports(mux)
+	s.routeReceipts(mux)
+	s.routeStreams(mux)
+	s.routePeople(mux)
 	s.accessRoutes(mux)
+	s.memberRoutes(mux)
 	s.webhookRoutes(mux)
 	mux.Handle("/v1/sse", s.api(methods{http.MethodGet: s.getStream}))
 	mux.Handle("/v1/connections/{connection}", s.api(s.connectionMethods()))
@@ -237,6 +331,7 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	s.cancel()
+	s.feed.close()
 	s.crew.close()
 	done := make(chan struct{})
 	go func() { // ends with the connections, also when nobody waits for it any more

@@ -35,17 +35,26 @@ type session struct {
 
 	state   sync.Mutex // guards what follows
 	who     *auth.Identity
+	begunAs *ticketed // the stream as its ticket has it; nil: no ticket does
 	ended   bool
 	pending int           // commands that are unanswered
 	rate    *rate.Limiter // of commands but sends; nil until there is one
+	asides  pace          // of those that concern rooms beside their logs
 }
 
-func newSession(in entry, joins []hub.Join) session {
+func newSession(id string, in entry, joins []hub.Join) session {
 	rooms := make([]room.ID, len(joins))
 	for i, j := range joins {
 		rooms[i] = j.Room
 	}
-	return session{rooms: rooms, ticket: in.ticket, who: in.who}
+	return session{id: id, rooms: rooms, ticket: in.ticket, begunAs: in.resumes, who: in.who}
+}
+
+// mandate is what the secret of a stream says to the nodes that do not hold it.
+type mandate struct {
+	Connection string        `json:"c"`
+	Holder     string        `json:"h"` // the server that holds the stream
+	Who        auth.Identity `json:"w"`
 }
 
 // sessions are the streams that take commands, by name.
@@ -56,8 +65,9 @@ type sessions struct {
 
 // openSession makes a name and a secret, under which commands are taken from now on.
 func (t *stream) openSession() wire.Ready {
-	ready := wire.Ready{Connection: newID(), Secret: newID()}
-	t.id, t.secret = ready.Connection, sha256.Sum256([]byte(ready.Secret))
+	ready := wire.Ready{Connection: t.id, Node: t.srv.cfg.Node}
+	ready.Secret = t.srv.secrets.seal(mandate{ready.Connection, t.srv.self, *t.identity()})
+	t.secret = sha256.Sum256([]byte(ready.Secret))
 	all := &t.srv.streams
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -96,35 +106,67 @@ func (all *sessions) find(id, secret string) *stream {
 	return t
 }
 
+// held is the stream of a name and a user; nil: there is none here.
+func (all *sessions) held(id, user string) *stream {
+	all.mu.Lock()
+	t := all.of[id]
+	all.mu.Unlock()
+	if t == nil || t.identity().User != user {
+		return nil
+	}
+	return t
+}
+
 // reply answers a command: the frame that a WebSocket would be given, as the body of a response.
 type reply struct {
-	status int
-	frame  []byte // nil: the command has no answer
+	status  int
+	frame   []byte // nil: the command has no answer
+	problem error  // is answered in place of a frame: something is wrong with the request itself
 }
 
 // postCommand is POST /v1/connections/{connection}: a frame of the protocol for a one-way stream. What is
 // wrong with the request is a problem; what is said to the frame is a frame.
 func (s *Server) postCommand(w http.ResponseWriter, r *http.Request) error {
-	t := s.streams.find(r.PathValue("connection"), bearer(r))
+	connection, secret := r.PathValue("connection"), bearer(r)
+	t := s.streams.find(connection, secret)
+	var m *mandate
 	if t == nil {
-		return &room.Error{Code: room.CodeNotFound, Title: "There is no such stream, or this is not its secret."}
+		if m = s.elsewhere(connection, secret); m == nil {
+			return noStream()
+		}
 	}
 	body, err := s.readJSON(w, r)
 	if err != nil {
 		return err
 	}
 	req, fault := wire.ParseRequest(body)
-	if err := t.enter(req.Op); err != nil {
-		return err
+	var answer reply
+	if t == nil {
+		answer = s.commandElsewhere(r.Context(), command{srv: s, id: connection, who: &m.Who, holder: m.Holder, frame: body}, &req, fault)
+	} else {
+		answer = t.take(r.Context(), &req, fault)
 	}
-	defer t.leave()
-	answer := t.command(r.Context(), &req, fault)
+	if answer.problem != nil {
+		return answer.problem
+	}
 	if answer.frame == nil {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
 	writeJSON(w, answer.status, answer.frame)
 	return nil
+}
+
+// take does a command of a stream that is held here.
+func (t *stream) take(ctx context.Context, req *wire.Request, fault error) reply {
+	if err := t.enter(req.Op); err != nil {
+		return reply{problem: err}
+	}
+	defer t.leave()
+	if req.Op == wire.OpRefresh && fault == nil {
+		return t.refresh(req)
+	}
+	return t.command().do(ctx, req, fault)
 }
 
 // enter counts a command in, or says why it has to wait.
@@ -137,7 +179,11 @@ func (t *stream) enter(op wire.Op) error {
 			Title: "Too many commands of this stream are unanswered; wait for some and try again.",
 		}
 	}
-	if op != wire.OpSend {
+	if op.Beside() {
+		if slower := t.srv.besidePace(&t.asides); slower != nil {
+			return slower
+		}
+	} else if op != wire.OpSend {
 		if t.rate == nil {
 			t.rate = rate.NewLimiter(commandsPerSecond, commandBurst)
 		}
@@ -164,76 +210,99 @@ func (t *stream) identity() *auth.Identity {
 	return t.who
 }
 
-// command does what a frame asks of a stream. fault is what is wrong with the frame itself.
-func (t *stream) command(ctx context.Context, req *wire.Request, fault error) reply {
+// command is what a command of a stream is done with.
+type command struct {
+	srv   *Server
+	id    string // of the stream
+	who   *auth.Identity
+	conn  *hub.Conn // of the stream, for the order of its sends; nil: another node holds it
+	guest *guest    // likewise
+
+	holder string // the node that holds it, where that is another
+	frame  []byte // what it is asked then
+}
+
+func (t *stream) command() command {
+	return command{srv: t.srv, id: t.id, who: t.identity(), conn: t.hub, guest: &t.listed}
+}
+
+func (t *stream) failure(req *wire.Request, err error) reply { return t.command().failure(req, err) }
+
+// do does what a frame asks of a stream, but for a refresh. fault is what is wrong with the frame itself.
+func (c command) do(ctx context.Context, req *wire.Request, fault error) reply {
 	switch {
 	case fault != nil && req.Op == wire.OpSend && req.N > 0 && req.N <= room.MaxSeq && req.Room != "":
-		return t.send(ctx, req, fault) // what can be read of it has its place in the order (rule SEND-5)
+		return c.send(ctx, req, fault) // what can be read of it has its place in the order (rule SEND-5)
 	case fault != nil:
-		return t.failure(req, fault)
+		return c.failure(req, fault)
+	}
+	if req.Op.Beside() {
+		return c.beside(ctx, req)
 	}
 	switch req.Op {
 	case wire.OpSend:
-		return t.send(ctx, req, nil)
-	case wire.OpRefresh:
-		return t.refresh(req)
+		return c.send(ctx, req, nil)
 	case wire.OpPing:
-		return reply{http.StatusOK, []byte(`{"op":"pong"}`)}
+		return reply{status: http.StatusOK, frame: []byte(`{"op":"pong"}`)}
 	case wire.OpPong:
 		return reply{}
 	case wire.OpHello:
-		return t.failure(req, badQuery("op", "A stream needs no hello; a new token comes with refresh."))
+		return c.failure(req, badQuery("op", "A stream needs no hello; a new token comes with refresh."))
 	}
-	return t.failure(req, badQuery("op", "The rooms of a stream are those of its URL: it neither joins nor leaves."))
+	return c.failure(req, badQuery("op", "The rooms of a stream are those of its URL: it neither joins nor leaves."))
 }
 
 // failure answers a command with an error frame, under the status of its code.
-func (t *stream) failure(req *wire.Request, err error) reply {
+func (c command) failure(req *wire.Request, err error) reply {
 	e := room.AsError(err)
-	t.srv.tell(e.Code)
+	c.srv.tell(e.Code)
 	if e.Code == room.CodeInternal {
-		t.srv.log.Error("command failed", "connection", t.id, "op", string(req.Op), "error", err)
+		c.srv.log.Error("command failed", "connection", c.id, "op", string(req.Op), "error", err)
 	} else {
-		t.srv.log.Debug("refused", "connection", t.id, "code", string(e.Code))
+		c.srv.log.Debug("refused", "connection", c.id, "code", string(e.Code))
 	}
-	return reply{statusOf(e.Code), wire.Failure{ID: req.ID, HasID: req.HasID, Room: req.Room, Tag: req.Tag, Err: e}.Append(nil)}
+	return reply{status: statusOf(e.Code), frame: wire.Failure{ID: req.ID, HasID: req.HasID, Room: req.Room, Tag: req.Tag, Err: e}.Append(nil)}
 }
 
 // send passes a send to the hub as one of the stream's connection, so that its order holds (SEND-2 to
 // SEND-8), and waits for its outcome, which the hub knows in bounded time.
-func (t *stream) send(ctx context.Context, req *wire.Request, fault error) reply {
+func (c command) send(ctx context.Context, req *wire.Request, fault error) reply {
 	id, err := room.ParseID(req.Room)
 	if err != nil {
-		return t.failure(req, err)
+		return c.failure(req, err)
 	}
-	who := t.identity()
-	send := room.Send{Room: id, Author: who.User}
+	send := room.Send{Room: id, Author: c.who.User}
 	if fault == nil {
-		send, fault = t.srv.admit(who, id, req)
+		send, fault = c.srv.admit(ctx, c.who, id, req)
 	}
-	s := hub.Submit{Send: send, Conn: t.hub, N: req.N, Permit: t.srv.permitOf(who)}
+	s := hub.Submit{Send: send, Conn: c.conn, N: req.N, Gaps: c.srv.cfg.ClusterKey != nil, Permit: c.srv.permitOf(c.who, needs(&send))}
 	if fault != nil {
 		s.Refuse = room.AsError(fault)
 	} else {
-		s.Ask = t.srv.asking(send, new(room.Send)) // an ack does not say what was stored
+		s.Ask = c.srv.asking(c.who, send, new(room.Send)) // an ack does not say what was stored
 	}
 	answered := make(chan hub.Outcome, 1)
-	t.srv.cfg.Hub.Submit(s, func(o hub.Outcome) { answered <- o })
+	if c.conn != nil {
+		c.srv.sentBy(id, c.id)
+	} else {
+		c.passSent(id)
+	}
+	c.srv.cfg.Hub.Submit(s, func(o hub.Outcome) { answered <- o })
 	select {
 	case o := <-answered:
 		if o.Err != nil {
-			return t.failure(req, o.Err)
+			return c.failure(req, o.Err)
 		}
 		status := http.StatusCreated
 		if o.Verdict.Duplicate {
 			status = http.StatusOK
 		}
-		return reply{status, wire.Ack{
+		return reply{status: status, frame: wire.Ack{
 			ID: req.ID, HasID: req.HasID, Room: id, Epoch: o.Epoch, Seq: o.Verdict.Seq,
-			At: o.Verdict.At, Tag: send.Tag, Duplicate: o.Verdict.Duplicate,
+			At: o.Verdict.At, Tag: send.Tag, Duplicate: o.Verdict.Duplicate, Target: o.Verdict.Target, Gone: o.Verdict.Gone,
 		}.Append(nil)}
 	case <-ctx.Done():
-		return t.failure(req, &room.Error{Code: room.CodeOutcomeUnknown, Title: "The client went away before the outcome was known."})
+		return c.failure(req, &room.Error{Code: room.CodeOutcomeUnknown, Title: "The client went away before the outcome was known."})
 	}
 }
 
@@ -248,6 +317,9 @@ func (t *stream) refresh(req *wire.Request) reply {
 		return t.over(req, &room.Error{Code: room.CodeUnauthenticated, Title: "The new token is another user's; connect anew with it.", Field: "token"})
 	}
 	for _, id := range t.rooms {
+		if err := t.srv.know(t.srv.ctx, who, id, auth.Read); err != nil {
+			return t.failure(req, err)
+		}
 		if err := t.srv.allowed(who, id, auth.Read); err != nil {
 			return t.over(&wire.Request{Op: req.Op, ID: req.ID, HasID: req.HasID, Room: string(id)}, err)
 		}
@@ -255,6 +327,8 @@ func (t *stream) refresh(req *wire.Request) reply {
 	if err := t.become(who); err != nil {
 		return t.over(req, err)
 	}
+	t.renewTicket(who)
+	t.srv.feed.again(who.User)
 	return reply{}
 }
 
@@ -268,9 +342,6 @@ func (t *stream) become(who *auth.Identity) error {
 	t.who = who
 	t.listed.who.Store(who)
 	t.srv.wheel.set(&t.life, who.Until, room.CodeTokenExpired)
-	if t.ticket != nil {
-		t.srv.tickets.renew(t.ticket, who)
-	}
 	return t.srv.admitted(who) // again: a revocation may have found the old one
 }
 

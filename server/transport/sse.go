@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -25,6 +27,7 @@ type stream struct {
 	life   deadline     // of the token
 	listed guest
 	begun  atomic.Bool // the head of the answer is on its way
+	me     bool        // it is told of its user's rooms as well
 }
 
 // getStream is GET /v1/sse. Everything that can be refused is refused before the connection is taken
@@ -33,7 +36,10 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	if !accepts(r, "text/event-stream") {
 		return &room.Error{Code: room.CodeNotAcceptable, Title: "This path answers with text/event-stream.", Field: "Accept"}
 	}
-	q, err := parseQuery(r.URL.RawQuery, "after", "token", "ticket")
+	if turned := s.quotas.turn(s.addressOf(r)); turned != nil {
+		return turnStream(w, r, turned)
+	}
+	q, err := parseQuery(r.URL.RawQuery, "after", "token", "ticket", "with", "present", "me")
 	if err != nil {
 		return err
 	}
@@ -42,9 +48,13 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	who := in.who
-	joins, err := s.parseStream(who, q, r.Header.Get("Last-Event-ID"))
+	joins, err := s.parseStream(r.Context(), who, q, r.Header.Get("Last-Event-ID"))
 	if in.resumes != nil {
 		err = s.resume(r, in, joins, err)
+	}
+	id := newID()
+	if err == nil {
+		err = s.besideStream(joins, id, who.User, q)
 	}
 	if err != nil {
 		return err
@@ -66,9 +76,9 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	_ = early // a one-way stream has nothing to hear
-	t := &stream{srv: s, seat: seat, from: s.addressOf(r), session: newSession(in, joins)}
+	t := &stream{srv: s, seat: seat, from: s.addressOf(r), session: newSession(id, in, joins)}
 	t.pipe = newPipe(nc, s.cfg.Limits.WriteDeadline)
-	t.life.sink = &t.sink
+	t.life.sink, t.me = &t.sink, q.Get("me") == "true"
 	t.listed.kind, t.listed.link = "sse", t
 	if !s.adopt(&t.sink) {
 		s.quotas.leave(seat)
@@ -80,19 +90,34 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// turnStream tells a stream to come back later: by a problem, or where it takes up another by an answer that has nothing but
+// the time, since a browser's own EventSource gives up for good at any other status than 200.
+func turnStream(w http.ResponseWriter, r *http.Request, turned *room.Error) error {
+	if r.Header.Get("Last-Event-ID") == "" {
+		return turned
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	_, err := fmt.Fprintf(w, "retry: %d\n\n", wire.Milliseconds(turned.RetryAfter))
+	return err
+}
+
 // parseStream reads which rooms a stream follows and from where. Last-Event-ID wins over after.
-func (s *Server) parseStream(who *auth.Identity, q url.Values, lastID string) ([]hub.Join, error) {
+func (s *Server) parseStream(ctx context.Context, who *auth.Identity, q url.Values, lastID string) ([]hub.Join, error) {
 	names := q["room"]
-	if len(names) == 0 {
+	me, err := s.asksForMe(q)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) == 0 && !me {
 		return nil, badQuery("room", "A stream names its rooms: ?room=chat:general.")
 	}
 	most := s.cfg.Limits.RoomsPerStream
 	var ids []room.ID
-	permit := s.permitOf(who)
+	permit := s.permitOf(who, auth.Read)
 	joins := make([]hub.Join, 0, min(len(names), most))
 	seen := make(map[room.ID]bool)
 	for _, name := range names {
-		id, err := s.judge(who, name, auth.Read)
+		id, err := s.judge(ctx, who, name, auth.Read)
 		if err != nil {
 			return nil, err
 		}
@@ -103,7 +128,7 @@ func (s *Server) parseStream(who *auth.Identity, q url.Values, lastID string) ([
 			return nil, &room.Error{Code: room.CodeLimitExceeded, Title: "A stream follows fewer rooms than this.", Field: "room", Limit: int64(most)}
 		}
 		ids = append(ids, id)
-		joins = append(joins, hub.Join{Room: id, Replay: -1, Permit: permit})
+		joins = append(joins, hub.Join{Room: id, Replay: -1, Permit: permit, Floor: s.members.floor(who, id)})
 	}
 	return joins, place(joins, ids, lastID, q)
 }
@@ -188,6 +213,10 @@ func (t *stream) serve(joins []hub.Join, h http.Header) {
 		return
 	}
 	t.begun.Store(true)
+	t.srv.greet(t)
+	if t.me {
+		t.srv.followMe(t)
+	}
 	go t.wait()
 }
 
@@ -207,6 +236,7 @@ func (t *stream) finish(words []byte) {
 	t.endSession()
 	if t.hub != nil {
 		t.hub.Detach()
+		t.srv.feed.leave(t.hub)
 	}
 	if words == nil {
 		words = t.farewell()
@@ -231,10 +261,19 @@ func (t *stream) begin(joins []hub.Join, h http.Header) (err error) {
 	if err := t.srv.admitted(who); err != nil { // again: a revocation may not have found it
 		return err
 	}
-	return conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed) []byte {
-		t.srv.beganBy(t.ticket, t.from, rooms)
+	if err := conn.Follow(t.srv.ctx, joins, func(rooms []hub.Followed) []byte {
+		t.begunBy(rooms)
 		return appendBeginning(streamHead(h), joins, rooms, ready)
-	})
+	}); err != nil {
+		return err
+	}
+	for _, j := range joins {
+		if err := t.srv.confirm(who, j.Room); err != nil {
+			t.Close(room.AsError(err))
+			break
+		}
+	}
+	return nil
 }
 
 // appendBeginning appends what a stream begins with: ready, and a reset for each room whose position

@@ -72,7 +72,9 @@ func (l *listening) any() sseEvent {
 		case "event":
 			e.name = value
 		case "data":
-			if e.data != nil || e.id == "" {
+			_, ofSide := hub.ParseSide(e.name)
+			bare := e.name == "ready" && e.id == ""                                                                                                     // of a stream without rooms, MEM-12
+			if e.data != nil || !bare && (e.id == "") != (e.name == "degraded" || e.name == "me" || e.name == "marked" || e.name == "part" || ofSide) { // NODE-2, SIDE-2, RCPT-4, PART-9
 				l.t.Fatalf("data twice, or before its id: %q", e.raw) // SSE-3, SSE-4
 			}
 			must(l.t, json.Unmarshal([]byte(value), &e.data))

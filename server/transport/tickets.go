@@ -1,13 +1,9 @@
 package transport
 
 import (
-	"container/list"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
+	"context"
+	"encoding/json"
 	"net/netip"
-	"slices"
-	"sync"
 	"time"
 
 	"roomlog/server/room"
@@ -19,53 +15,38 @@ const (
 	ticketLives = 30 * time.Second
 	// serviceTicketLives is how long the connection lasts that a service got a ticket for: its key does not end.
 	serviceTicketLives = 12 * time.Hour
-	// ticketsPerUser and ticketsInAll bound how many are kept. The oldest goes first; one user alone can push
-	// out only tickets of their own.
-	ticketsPerUser = 100
-	ticketsInAll   = 100_000
 	// ticketMisses is how many ids that do not match end a ticket: nobody finds a mark by trying.
 	ticketMisses = 5
+	// ticketWithin bounds how long the store is waited for.
+	ticketWithin = 2 * time.Second
 )
 
-// tickets are one-time passes that stand for a token where only a URL can carry one (rules TICK-1 to
-// TICK-7). They are kept in memory, by their hash: they end with the process, and this is one node.
+// tickets are one-time passes that stand for a token where only a URL can carry one (rules TICK-1 to TICK-8). What a
+// ticket stands for is sealed in it, so that to issue one costs nothing, and every node of a cluster can take it; which
+// were used is kept in a store that the nodes share.
 type tickets struct {
-	now   func() time.Time
-	inAll int
-
-	mu    sync.Mutex
-	of    map[[sha256.Size]byte]*ticket
-	users map[string][]*ticket // the oldest first
-	order *list.List           // of *ticket, the oldest first
-	swept time.Time
+	now  func() time.Time
+	seal *sealer
+	used room.TicketStore
 }
 
-// ticket is one pass. Its fields are guarded by the lock of tickets.
+// ticket is what is sealed in one.
 type ticket struct {
-	hash   [sha256.Size]byte
-	user   string
-	who    *auth.Identity
-	unused time.Time // until when it waits for its first use; zero: it was used
-	stream *ticketed // of a used one: the stream that may be taken up again; nil: there is none
-	misses int
-	place  *list.Element
+	ID     string        `json:"i"`
+	Unused time.Time     `json:"u"` // until when it waits for its first use
+	Who    auth.Identity `json:"w"`
 }
 
-// ticketed is the stream that a ticket opened: what a request that takes it up again has to match.
+// ticketed is the stream that a ticket opened, as it is kept: what a request that takes it up again has to match.
 type ticketed struct {
-	from  netip.Prefix
-	rooms map[room.ID]room.Seq // where it began
-}
-
-func newTickets(now func() time.Time) *tickets {
-	return &tickets{now: now, inAll: ticketsInAll, of: make(map[[sha256.Size]byte]*ticket), users: make(map[string][]*ticket), order: list.New()}
+	From  netip.Prefix         `json:"from"`
+	Rooms map[room.ID]room.Seq `json:"rooms"`         // where it began
+	Me    bool                 `json:"me,omitempty"`  // it was told of its user's rooms
+	Who   *auth.Identity       `json:"who,omitempty"` // of a refresh; nil: the ticket says who
 }
 
 // issue makes a ticket for an identity, and says until when it has to be used.
 func (ts *tickets) issue(who auth.Identity) (text string, until time.Time) {
-	var b [24]byte
-	_, _ = rand.Read(b[:]) // never fails
-	text = base64.RawURLEncoding.EncodeToString(b[:])
 	now := ts.now()
 	if who.Service != "" {
 		who.Until = now.Add(serviceTicketLives)
@@ -74,94 +55,57 @@ func (ts *tickets) issue(who auth.Identity) (text string, until time.Time) {
 	if who.Until.Before(until) {
 		until = who.Until
 	}
-	t := &ticket{hash: sha256.Sum256([]byte(text)), user: who.User, who: &who, unused: until}
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if mine := ts.users[t.user]; len(mine) >= ticketsPerUser {
-		ts.forget(mine[0])
-	}
-	if len(ts.of) >= ts.inAll {
-		ts.forget(ts.order.Front().Value.(*ticket))
-	}
-	ts.of[t.hash] = t
-	ts.users[t.user] = append(ts.users[t.user], t)
-	t.place = ts.order.PushBack(t)
-	return text, until
+	return ts.seal.seal(ticket{newID(), until, who}), until
 }
 
 // use takes a ticket: for the first time, or again for a stream that it opened, which the caller has to
-// match against resumes. nil: there is no such ticket, or it was used. once: it is not to be used again.
-func (ts *tickets) use(text string, once bool) (t *ticket, who *auth.Identity, resumes *ticketed) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	t = ts.of[sha256.Sum256([]byte(text))]
-	if t == nil {
-		return nil, nil, nil
+// match against resumes. nil: it is none, or was used. once: it is not to be used again.
+// Errors: those of the store.
+func (ts *tickets) use(ctx context.Context, text string, once bool) (t *ticket, who *auth.Identity, resumes *ticketed, err error) {
+	t = new(ticket)
+	if !ts.seal.open(text, t) {
+		return nil, nil, nil, nil
 	}
-	who = t.who
-	now, first := ts.now(), !t.unused.IsZero()
-	switch {
-	case !now.Before(who.Until), first && !now.Before(t.unused):
-		ts.forget(t)
-		return nil, nil, nil
-	case !first && (once || t.stream == nil):
-		return nil, nil, nil
-	case once:
-		ts.forget(t)
-		return t, who, nil
-	}
-	t.unused = time.Time{}
-	return t, who, t.stream
-}
-
-// began notes the stream that a ticket opened, or took up again.
-func (ts *tickets) began(t *ticket, stream *ticketed) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	t.stream, t.misses = stream, 0
-}
-
-// missed notes that a used ticket came with an id that does not match.
-func (ts *tickets) missed(t *ticket) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if t.misses++; t.misses >= ticketMisses {
-		ts.forget(t)
-	}
-}
-
-// renew gives a ticket the identity that a refresh gave its stream.
-func (ts *tickets) renew(t *ticket, who *auth.Identity) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	t.who = who
-}
-
-// forget ends a ticket; one that has ended is none the worse. The caller holds the lock.
-func (ts *tickets) forget(t *ticket) {
-	if ts.of[t.hash] != t {
-		return
-	}
-	delete(ts.of, t.hash)
-	ts.order.Remove(t.place)
-	mine := slices.DeleteFunc(ts.users[t.user], func(other *ticket) bool { return other == t })
-	if ts.users[t.user] = mine; len(mine) == 0 {
-		delete(ts.users, t.user)
-	}
-}
-
-// sweep forgets the tickets whose time is over.
-func (ts *tickets) sweep() {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	now := ts.now()
-	if now.Sub(ts.swept) < ticketLives {
-		return
-	}
-	ts.swept = now
-	for _, t := range ts.of {
-		if !now.Before(t.who.Until) || !t.unused.IsZero() && !now.Before(t.unused) {
-			ts.forget(t)
+	ctx, cancel := context.WithTimeout(ctx, ticketWithin)
+	defer cancel()
+	if ts.now().Before(t.Unused) {
+		first, err := ts.used.UseTicket(ctx, t.ID, t.Who.User, t.Unused)
+		if err != nil || first {
+			return t, &t.Who, nil, err
 		}
 	}
+	if once {
+		return nil, nil, nil, nil
+	}
+	kept, tries, err := ts.used.TryTicket(ctx, t.ID)
+	if err != nil || kept == nil || tries > ticketMisses {
+		return nil, nil, nil, err
+	}
+	resumes = new(ticketed)
+	if err := json.Unmarshal(kept, resumes); err != nil {
+		return nil, nil, nil, err
+	}
+	who = &t.Who
+	if resumes.Who != nil {
+		who = resumes.Who
+	}
+	if !ts.now().Before(who.Until) {
+		return nil, nil, nil, nil
+	}
+	return t, who, resumes, nil
+}
+
+// keep keeps the stream that a ticket opened, took up again, or is refreshed, and forgives what did not match.
+func (ts *tickets) keep(ctx context.Context, t *ticket, stream ticketed) error {
+	until := t.Who.Until
+	if stream.Who != nil {
+		until = stream.Who.Until
+	}
+	kept, err := json.Marshal(stream)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, ticketWithin)
+	defer cancel()
+	return ts.used.KeepTicket(ctx, t.ID, kept, until)
 }

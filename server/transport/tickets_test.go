@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 
 	"roomlog/server/hub"
 	"roomlog/server/room"
+	"roomlog/server/room/storetest"
 	"roomlog/server/transport/auth"
 )
 
@@ -30,8 +32,6 @@ func (f *fixture) pass(token, body string, header ...string) string {
 func (f *fixture) withClock() *atomic.Int64 {
 	var seconds atomic.Int64
 	began := time.Now()
-	f.srv.tickets.mu.Lock()
-	defer f.srv.tickets.mu.Unlock()
 	f.srv.tickets.now = func() time.Time { return began.Add(time.Duration(seconds.Load()) * time.Second) }
 	return &seconds
 }
@@ -230,13 +230,15 @@ func TestAUsedTicketOfSeveralAndOfEmptyRooms(t *testing.T) {
 	path = "/v1/sse?room=chat:empty&ticket=" + f.pass(f.token("u1"), "")
 	ready = f.opensStream(path).event()
 	f.opensStream(path, "Last-Event-ID: "+ready.id).event()
-	f.srv.tickets.mu.Lock()
-	for _, k := range f.srv.tickets.of {
-		if k.stream != nil { // as if the first had come from elsewhere
-			k.stream.from = netip.MustParsePrefix("192.0.2.1/32")
-		}
+	kept := f.srv.tickets.used.(*usedTickets)
+	kept.mu.Lock()
+	for _, k := range kept.of {
+		var d ticketed
+		must(t, json.Unmarshal(k.kept, &d))
+		d.From = netip.MustParsePrefix("192.0.2.1/32") // as if the first had come from elsewhere
+		k.kept, _ = json.Marshal(d)
 	}
-	f.srv.tickets.mu.Unlock()
+	kept.mu.Unlock()
 	f.refusesTicket("an epoch is no secret", path, "Last-Event-ID: "+ready.id)
 	f.post("u2", "chat:empty", 1, `1`, 201)
 	got := f.request("GET", "/v1/rooms/chat:empty/events", f.token("u2"), "").body["position"].(string)
@@ -297,43 +299,55 @@ func TestATicketOpensAWebSocket(t *testing.T) {
 	}
 }
 
-// The store of tickets holds what it may, and lets one user push out only tickets of their own.
-func TestTicketsAreBounded(t *testing.T) {
+// What an only node keeps of used tickets is bounded: one user pushes out only their own, and none that could still be
+// used first is forgotten.
+func TestUsedTicketsAreBounded(t *testing.T) {
+	alone := newUsedTickets(time.Now)
+	storetest.Tickets(t, alone, alone)
 	now := time.Now()
-	ts := newTickets(func() time.Time { return now })
-	ts.inAll = ticketsPerUser + 10
-	who := func(user string) auth.Identity { return auth.Identity{User: user, Until: now.Add(time.Hour)} }
-	mine, _ := ts.issue(who("mine"))
-	first, _ := ts.issue(who("flood"))
-	for range 3 * ticketsPerUser {
-		ts.issue(who("flood"))
+	u := newUsedTickets(func() time.Time { return now })
+	u.inAll = room.TicketsKept + 10
+	use := func(id, user string) error {
+		first, err := u.UseTicket(t.Context(), id, user, now.Add(ticketLives))
+		if err == nil && !first {
+			t.Errorf("%s was used before", id)
+		}
+		return err
 	}
-	if len(ts.of) != ticketsPerUser+1 || ts.order.Len() != len(ts.of) {
-		t.Errorf("%d tickets are kept", len(ts.of))
+	must(t, use("mine", "mine"))
+	for i := range u.inAll - 1 {
+		must(t, use(fmt.Sprint("flood", i), "flood"))
 	}
-	if got, _, _ := ts.use(first, false); got != nil {
-		t.Error("the oldest is still there")
+	if e := room.AsError(use("late", "flood")); e == nil || e.Code != room.CodeOverloaded {
+		t.Errorf("%v, want overloaded: all that is kept could be used first", e)
 	}
-	if got, id, _ := ts.use(mine, false); got == nil || id.User != "mine" {
+	if first, err := u.UseTicket(t.Context(), "flood0", "flood", now.Add(ticketLives)); err != nil || first {
+		t.Error("one was taken twice:", err)
+	}
+	must(t, u.KeepTicket(t.Context(), "mine", []byte("x"), now.Add(time.Hour)))
+	now = now.Add(ticketLives + time.Second)
+	must(t, use("late", "flood"))
+	if kept, _, _ := u.TryTicket(t.Context(), "mine"); kept == nil {
 		t.Error("another user's is gone")
 	}
-	for i := range 2 * ts.inAll {
-		ts.issue(who(fmt.Sprint("u", i)))
+	if len(u.of) != len(u.users["flood"])+1 || len(u.of) > u.inAll {
+		t.Errorf("%d tickets are kept, %d of one user", len(u.of), len(u.users["flood"]))
 	}
-	if len(ts.of) != ts.inAll || ts.order.Len() != ts.inAll {
-		t.Errorf("%d tickets are kept, of at most %d", len(ts.of), ts.inAll)
+	_, _ = u.ForgetTickets(t.Context(), now.Add(2*time.Hour))
+	if len(u.of) != 0 || len(u.users) != 0 {
+		t.Errorf("%d tickets outlive their time, of %d users", len(u.of), len(u.users))
 	}
-	now = now.Add(ticketLives)
-	ts.sweep()
-	if len(ts.of) != 0 || len(ts.users) != 0 || ts.order.Len() != 0 {
-		t.Errorf("%d tickets outlive their time, of %d users", len(ts.of), len(ts.users))
-	}
-	// A service's key does not end; what it got a ticket for does.
-	service := who("mira")
-	service.Service, service.Until = "backend", now.Add(1e6*time.Hour)
-	text, _ := ts.issue(service)
-	if _, id, _ := ts.use(text, false); !id.Until.Equal(now.Add(serviceTicketLives)) {
-		t.Errorf("it lasts until %v", id.Until)
+}
+
+// TICK-4: a service's key does not end; what it got a ticket for does.
+func TestATicketOfAServiceEnds(t *testing.T) {
+	f := start(t, options{})
+	f.withClock()
+	service := auth.Identity{User: "mira", Service: "backend", Until: time.Now().Add(1e6 * time.Hour)}
+	text, _ := f.srv.tickets.issue(service)
+	_, who, _, err := f.srv.tickets.use(t.Context(), text, false)
+	if err != nil || who == nil || !who.Until.Equal(f.srv.tickets.now().Add(serviceTicketLives)) {
+		t.Errorf("it lasts until %v, %v", who, err)
 	}
 }
 

@@ -56,6 +56,12 @@ func (s *Server) postReplay(w http.ResponseWriter, r *http.Request) error {
 	if !who.Grants.Allow(auth.Admin, id) {
 		return noAdmin()
 	}
+	if err := s.know(r.Context(), who, id, auth.Read); err != nil {
+		return err
+	}
+	if err := s.members.refuses(who, id, auth.Admin); err != nil {
+		return err
+	}
 	if asked.After == nil || *asked.After < 0 || *asked.After > room.MaxSeq {
 		return &room.Error{Code: room.CodeBadRequest, Field: "after", Limit: room.MaxSeq, Title: "A replay needs the seq after which it begins; 0 is the beginning."}
 	}

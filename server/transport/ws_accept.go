@@ -12,6 +12,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"roomlog/server/room"
+	"roomlog/server/transport/auth"
 	"roomlog/server/wire"
 )
 
@@ -28,7 +29,11 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	guest, err := s.socketTicket(r)
+	turned := s.quotas.turn(seat.address)
+	if turned != nil {
+		s.quotas.leave(seat) // it holds no place while it goes, and its ticket stays good
+	}
+	guest, err := s.ticketUnless(turned, r)
 	if err != nil {
 		s.quotas.leave(seat)
 		return err
@@ -50,7 +55,7 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 	early := unread(nc, rw)
 	c := newSocket(s, nc, newID(), seat)
 	s.log.Debug("socket opened", "request", w.Header().Get(requestID), "connection", c.id)
-	c.guest = guest
+	c.guest, c.turned = guest, turned
 	if !s.adopt(&c.sink) {
 		s.quotas.leave(seat)
 		_ = nc.Close()
@@ -58,6 +63,14 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 	}
 	go c.begin(early)
 	return nil
+}
+
+// ticketUnless is who the ticket of a request stands for, if any; one who is turned away keeps it.
+func (s *Server) ticketUnless(turned *room.Error, r *http.Request) (*auth.Identity, error) {
+	if turned != nil {
+		return nil, nil
+	}
+	return s.socketTicket(r)
 }
 
 // unread is what the client has sent already on a connection that net/http has let go of.

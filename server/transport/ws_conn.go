@@ -24,12 +24,15 @@ type socket struct {
 	id     string
 	frames frameReader
 	seat   *seat
+	turned *room.Error    // it is to come back later; nil: it is let in
 	guest  *auth.Identity // of a ticket, until hello
 	who    *auth.Identity // nil until hello
-	permit *permit        // of who
+	permit *permit        // of who, to read
+	sends  *permit        // and to send
 	listed guest          // on the roster from hello on
 	life   deadline       // of the hello, then of the token
 	pace   pace           // of the frames that neither send, join nor leave
+	asides pace           // of those that concern rooms beside their logs
 	got    *chunk         // what the goroutine that waited has read, for the crew
 	failed error          // why it read nothing
 	holds  bool           // answers wait until what was read is handled
@@ -51,6 +54,10 @@ func newSocketOn(s *Server, p pipe, id string, seat *seat) *socket {
 
 // begin is the first goroutine of a connection. early is what came with the handshake.
 func (c *socket) begin(early []byte) {
+	if c.turned != nil { // told over the WebSocket: a browser's script cannot read why one was not opened
+		c.carryOn(c.refuse(&wire.Request{}, c.turned))
+		return
+	}
 	c.srv.wheel.set(&c.life, time.Now().Add(c.srv.cfg.Limits.HelloWithin), room.CodeAuthTimeout)
 	c.carryOn(c.early(early))
 }
@@ -107,6 +114,7 @@ func (c *socket) carryOn(err error) {
 	c.srv.wheel.drop(&c.life)
 	if c.hub != nil {
 		c.hub.Detach()
+		c.srv.feed.leave(c.hub)
 	}
 	words := c.words(err)
 	c.srv.log.Debug("disconnected", "connection", c.id, "why", c.ended(err))
@@ -220,7 +228,7 @@ func (c *socket) notice(v *violation) []byte {
 // control implements listener.
 func (c *socket) control(op ws.OpCode, payload []byte) error {
 	if op != ws.OpClose {
-		if refused := c.aside(); refused != nil {
+		if refused := c.filler(); refused != nil {
 			return c.refuse(&wire.Request{}, refused)
 		}
 	}

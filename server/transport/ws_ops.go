@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -14,8 +15,8 @@ import (
 // message implements listener: one frame of the protocol.
 func (c *socket) message(text []byte) error {
 	req, err := wire.ParseRequest(text)
-	if err != nil || req.Op != wire.OpJoin && req.Op != wire.OpSend && req.Op != wire.OpLeave {
-		if refused := c.aside(); refused != nil {
+	if err != nil || req.Op != wire.OpJoin && req.Op != wire.OpSend && req.Op != wire.OpLeave && !req.Op.Beside() {
+		if refused := c.filler(); refused != nil {
 			return c.refuse(&req, refused)
 		}
 	}
@@ -27,6 +28,9 @@ func (c *socket) message(text []byte) error {
 		return c.send(&req, err) // what can be read of it has its place in the order (rule SEND-5)
 	case err != nil:
 		return c.fail(&req, err)
+	}
+	if req.Op.Beside() {
+		return c.sideways(&req)
 	}
 	switch req.Op {
 	case wire.OpJoin:
@@ -80,7 +84,8 @@ func (c *socket) hello(req *wire.Request) error {
 	if err != nil {
 		return c.refuse(req, err)
 	}
-	c.hub, c.who, c.permit = conn, who, c.srv.permitOf(who)
+	c.hub = conn
+	c.become(who)
 	c.hold()
 	c.srv.roster.enter(&c.listed, who)
 	if err := c.srv.admitted(who); err != nil { // again: a revocation may not have found it
@@ -91,13 +96,17 @@ func (c *socket) hello(req *wire.Request) error {
 	if c.srv.log.Enabled(c.srv.ctx, slog.LevelDebug) {
 		c.srv.log.Debug("connected", "connection", c.id, "user", who.User)
 	}
-	return c.reply(wire.AppendText(nil, c.srv.welcome(c.id, who.User)))
+	if err := c.reply(wire.AppendText(nil, c.srv.welcome(c.id, who.User))); err != nil {
+		return err
+	}
+	c.srv.greet(c)
+	return nil
 }
 
 // welcome is the answer to a hello: the same for all but for who they are.
 func (s *Server) welcome(connection, user string) []byte {
 	return wire.Welcome{
-		Connection: connection, User: user, PingMS: s.cfg.PingEvery.Milliseconds(), Version: wire.Version, Limits: s.limits,
+		Connection: connection, User: user, PingMS: s.cfg.PingEvery.Milliseconds(), Version: wire.Version, Limits: s.limits, Node: s.cfg.Node,
 	}.Append(make([]byte, 0, 320))
 }
 
@@ -125,15 +134,21 @@ func (c *socket) join(req *wire.Request) error {
 	if refused := c.srv.quotas.rates.join(c.who.User, 1); refused != nil {
 		return c.fail(req, refused)
 	}
-	id, err := c.srv.judge(c.who, req.Room, auth.Read)
+	id, err := c.judge(req.Room, auth.Read)
 	if err != nil {
 		return c.fail(req, err)
 	}
-	j := hub.Join{Room: id, HasPosition: req.Position != "", Limit: req.Limit, Replay: req.Replay}
+	j := hub.Join{Room: id, HasPosition: req.Position != "", Limit: req.Limit, Replay: req.Replay, Seen: req.Seen, Floor: c.srv.members.floor(c.who, id)}
 	if j.HasPosition {
 		if j.Position, err = room.ParsePosition(req.Position); err != nil {
 			return c.fail(req, err)
 		}
+	}
+	if err := c.srv.besideJoin(&j, c.id, c.who.User, req.With, req.Present, req.Presence); err != nil {
+		return c.fail(req, err)
+	}
+	if j.Parts, err = partsHad(req.Parts); err != nil {
+		return c.fail(req, err)
 	}
 	j.Permit = c.permit
 	if most := c.srv.cfg.Limits.RoomsPerConnection; c.idle() && c.hub.Rooms() < most {
@@ -144,12 +159,14 @@ func (c *socket) join(req *wire.Request) error {
 			return errEnded // there is nobody to be told
 		case err != nil:
 			return c.fail(req, err)
-		case done:
+		case done && c.srv.members.settled(c.who, id, true, false):
 			return nil
+		case done: // its room came into memory meanwhile
+			return c.after(func() error { return c.confirm(id) })
 		}
 	}
 	asked := *req // the frame's bytes are gone by then; what a join names of it is not among them
-	asked.Data = nil
+	asked.Data, asked.Presence = nil, nil
 	if !c.beside(c.srv.cfg.Limits.RoomsPerConnection, func() error { return c.place(&asked, j) }) {
 		return c.fail(req, tooManyErrands())
 	}
@@ -174,7 +191,7 @@ func (c *socket) place(req *wire.Request, j hub.Join) error {
 		}
 		return c.fail(req, err)
 	}
-	return nil
+	return c.confirm(j.Room)
 }
 
 func joinedFrame(dst []byte, req *wire.Request, j hub.Joined) []byte {
@@ -206,19 +223,24 @@ func (c *socket) refresh(req *wire.Request) error {
 	if who.User != c.who.User {
 		return c.refuse(req, &room.Error{Code: room.CodeUnauthenticated, Title: "The new token is another user's; connect anew with it.", Field: "token"})
 	}
-	c.who, c.permit = who, c.srv.permitOf(who)
+	c.become(who)
 	c.listed.who.Store(who)
 	if err := c.srv.admitted(who); err != nil { // again: a revocation may have found the old one
 		return c.refuse(req, err)
 	}
 	c.srv.wheel.set(&c.life, who.Until, room.CodeTokenExpired)
+	c.srv.feed.again(who.User)
 	return c.after(func() error { return c.narrow(who) })
 }
 
 // narrow leaves the rooms that a new token grants no longer.
 func (c *socket) narrow(who *auth.Identity) error {
 	for _, id := range c.hub.RoomIDs() {
-		if err := c.srv.allowed(who, id, auth.Read); err != nil {
+		err := c.srv.know(c.srv.ctx, who, id, auth.Read)
+		if err == nil {
+			err = c.srv.allowed(who, id, auth.Read)
+		}
+		if err != nil {
 			c.hub.Leave(id)
 			if err := c.fail(&wire.Request{Op: wire.OpRefresh, Room: string(id)}, err); err != nil {
 				return err
@@ -238,15 +260,19 @@ func (c *socket) send(req *wire.Request, fault error) error {
 	}
 	send := room.Send{Room: id, Author: c.who.User}
 	if fault == nil {
-		send, fault = c.srv.admit(c.who, id, req)
+		send, fault = c.admit(id, req)
 	}
-	s := hub.Submit{Send: send, Conn: c.hub, N: req.N, Permit: c.permit}
+	s := hub.Submit{Send: send, Conn: c.hub, N: req.N, Permit: c.sends}
+	if a := needs(&send); a != auth.Send {
+		s.Permit = c.srv.permitOf(c.who, a)
+	}
 	if fault != nil {
 		s.Refuse = room.AsError(fault)
 	} else {
-		s.Ask = c.srv.asking(send, new(room.Send)) // an ack does not say what was stored
+		s.Ask = c.srv.asking(c.who, send, new(room.Send)) // an ack does not say what was stored
 	}
 	reqID, hasID, tag := req.ID, req.HasID, req.Tag // the request's data is gone when the answer comes
+	c.srv.sentBy(id, c.id)
 	c.srv.cfg.Hub.Submit(s, func(o hub.Outcome) {
 		if o.Err != nil {
 			c.srv.tell(o.Err.Code)
@@ -256,7 +282,7 @@ func (c *socket) send(req *wire.Request, fault error) error {
 		}
 		a := wire.Ack{
 			ID: reqID, HasID: hasID, Room: id, Epoch: o.Epoch, Seq: o.Verdict.Seq,
-			At: o.Verdict.At, Tag: send.Tag, Duplicate: o.Verdict.Duplicate,
+			At: o.Verdict.At, Tag: send.Tag, Duplicate: o.Verdict.Duplicate, Target: o.Verdict.Target, Gone: o.Verdict.Gone,
 		}
 		c.hub.Reply(wire.AppendText(nil, a.Append(make([]byte, 0, 256))))
 	})
@@ -265,19 +291,23 @@ func (c *socket) send(req *wire.Request, fault error) error {
 
 // admit judges a send: grants, the user's rate, and what it carries, which may cost more to judge than to
 // store. The send names room and author also where it is refused.
-func (s *Server) admit(who *auth.Identity, id room.ID, req *wire.Request) (room.Send, error) {
+func (s *Server) admit(ctx context.Context, who *auth.Identity, id room.ID, req *wire.Request) (room.Send, error) {
+	if err := s.know(ctx, who, id, auth.Send); err != nil {
+		return room.Send{Room: id, Author: who.User}, err
+	}
 	if err := s.allowed(who, id, auth.Send); err != nil {
 		return room.Send{Room: id, Author: who.User}, err
 	}
 	if refused := s.quotas.rates.send(who.User); refused != nil {
 		return room.Send{Room: id, Author: who.User}, refused
 	}
-	send, err := s.parseSend(id, who.User, req.Tag, req.Type, req.Data)
+	send, err := s.parseSend(id, who, req.Tag, req.Type, req.Data)
 	if err != nil {
 		return send, err
 	}
 	if refused := s.quotas.rates.sendTo(id); refused != nil {
 		return send, refused
 	}
-	return send, nil
+	_, err = s.found(ctx, who, id)
+	return send, err
 }

@@ -8,9 +8,22 @@ import (
 	"roomlog/server/wire"
 )
 
+// logged is a hook whose source is the log: it has a cursor in each room.
+type logged hook
+
+// begin has the store tell where the hook stands in rooms that it was never told of.
+func (g *logged) begin(ctx context.Context, kind string) error {
+	return g.engine.Store.BeginHook(ctx, g.cfg.Name, kind, g.cfg.FromStart)
+}
+
+func (g *logged) behind(ctx context.Context, kind string, after room.ID, limit int) ([]room.ID, room.ID, error) {
+	return g.engine.Store.HooksBehind(ctx, g.cfg.Name, kind, after, limit)
+}
+
 // deliver brings one page, or a reset, of a room to the hook and moves its cursor. What the store does not do is
 // a failure like any: the room is tried again.
-func (h *hook) deliver(ctx context.Context, l *lagging) outcome {
+func (g *logged) deliver(ctx context.Context, l *lagging) outcome {
+	h := (*hook)(g)
 	at, err := h.engine.Store.HookCursor(ctx, h.cfg.Name, l.id)
 	if err != nil {
 		return h.storeFailed("read its cursor", err)

@@ -13,12 +13,14 @@ import (
 	"roomlog/server/room"
 )
 
-// Hook is one after_append webhook: it is told what is stored in the rooms of its kinds.
+// Hook is one after_append webhook: it is told what is stored in the rooms of its kinds. Or it is one of reports, and told those.
 type Hook struct {
 	Endpoint
 	Kinds []string
 	// FromStart delivers also what the rooms held before the hook was first seen.
 	FromStart bool
+	// Reports delivers reports, each until it is taken, in place of what is stored.
+	Reports bool
 }
 
 // Engine delivers to webhooks. Each hook has a cursor in each room, kept in the store; a delivery is a page of the
@@ -38,7 +40,8 @@ type Engine struct {
 
 // EngineConfig is what an engine needs. Zero values of all but Store mean the defaults.
 type EngineConfig struct {
-	Store      room.HookStore // required
+	Store      room.HookStore   // required
+	Reports    room.ReportStore // nil: there are no hooks of reports
 	Guard      Guard
 	Log        *slog.Logger  // default: discard
 	Events     int           // of one delivery; default 100
@@ -147,12 +150,17 @@ func (e *Engine) Use(ctx context.Context, hooks []Hook) error {
 }
 
 // Grew says that a room holds something new. It does not block.
-func (e *Engine) Grew(id room.ID) {
+func (e *Engine) Grew(id room.ID) { e.rouse(id, false) }
+
+// Reported says that something of a room was reported. It does not block.
+func (e *Engine) Reported(id room.ID) { e.rouse(id, true) }
+
+func (e *Engine) rouse(id room.ID, reports bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	kind := id.Kind()
 	for _, h := range e.hooks {
-		if slices.Contains(h.cfg.Kinds, kind) {
+		if h.cfg.Reports == reports && slices.Contains(h.cfg.Kinds, kind) {
 			h.grew(id)
 		}
 	}
@@ -190,7 +198,7 @@ func (e *Engine) Replay(ctx context.Context, name string, id room.ID, after room
 	e.mu.Lock()
 	h := e.hooks[name]
 	e.mu.Unlock()
-	if h == nil || !slices.Contains(h.cfg.Kinds, id.Kind()) {
+	if h == nil || h.cfg.Reports || !slices.Contains(h.cfg.Kinds, id.Kind()) {
 		return &room.Error{Code: room.CodeNotFound, Title: "There is no webhook of this name for rooms of this kind.", Field: "name"}
 	}
 	heads, err := e.cfg.Store.Heads(ctx, []room.ID{id})

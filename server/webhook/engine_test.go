@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -128,6 +129,13 @@ func (r *receiver) until(what string, met func() bool) {
 	}
 }
 
+// got is what was taken so far; some of it may come again meanwhile.
+func (r *receiver) got() []delivery {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.taken)
+}
+
 func (r *receiver) hook(name string, kinds ...string) Hook {
 	return Hook{Endpoint: Endpoint{Name: name, URL: r.http.URL + "/CANARY", Secret: secret(r.t), Timeout: patience}, Kinds: kinds}
 }
@@ -219,6 +227,8 @@ func TestDeliveryIsInOrderAndWhole(t *testing.T) {
 	if len(r.at) != len(want) {
 		t.Errorf("delivered %v, want %v", r.at, want)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	ids := map[string]string{}
 	for _, d := range r.all {
 		page := fmt.Sprint(d.Hook, d.Room, d.Prev, d.Seq)
@@ -252,6 +262,8 @@ func TestARetryIsTheSamePage(t *testing.T) {
 	say(t, s, e, "chat:a", 2)
 	e.Start()
 	r.until("all is delivered", func() bool { return r.at["one chat:a"] == 5 })
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, d := range r.all[:4] {
 		if d.ID != r.all[0].ID || d.Seq != 2 {
 			t.Errorf("a try of (0, 2] is (%d, %d] as %s", d.Prev, d.Seq, d.ID)
@@ -329,7 +341,7 @@ func TestBeginAndRestart(t *testing.T) {
 	rooms("chat:old", 5)
 	e = newEngine(t, s, few, late, all)
 	r.until("the new is delivered", func() bool { return count("all") == 50 && count("late") == 50 })
-	for _, d := range r.taken {
+	for _, d := range r.got() {
 		if d.Hook == "late" && d.Prev < 2 && strings.HasPrefix(d.Room, "chat:old") {
 			t.Errorf("HOOK-11: %+v is from before the hook began", d)
 		}
@@ -357,12 +369,12 @@ func TestReplayAndReset(t *testing.T) {
 		r.until("the replay is delivered", func() bool { return len(r.taken) > 0 && r.taken[len(r.taken)-1].Seq == 20 })
 	}
 	replay(12)
-	if r.taken[0].Prev != 12 || len(r.taken) != 2 {
-		t.Errorf("HOOK-12: replayed %+v", r.taken)
+	if got := r.got(); got[0].Prev != 12 || len(got) != 2 {
+		t.Errorf("HOOK-12: replayed %+v", got)
 	}
 	replay(0)
-	if r.taken[0].Prev != 0 || len(r.taken) != 3 {
-		t.Errorf("HOOK-12: replayed %+v", r.taken)
+	if got := r.got(); got[0].Prev != 0 || len(got) != 3 {
+		t.Errorf("HOOK-12: replayed %+v", got)
 	}
 	for _, c := range []struct {
 		name  string
@@ -383,8 +395,9 @@ func TestReplayAndReset(t *testing.T) {
 		must(t, err)
 		e.Grew("chat:a")
 		r.until("the reset is delivered", func() bool { return len(r.taken) > 0 && r.taken[len(r.taken)-1].Seq == 20 })
-		if d := r.taken[0]; d.Type != "reset" || d.Reason != string(why) || d.Seq != 0 || d.Floor != 1 || r.taken[1].Prev != 0 || r.taken[1].Type != "after_append" {
-			t.Errorf("HOOK-14: %+v, want a reset for %s and everything after it", r.taken[:2], why)
+		got := r.got()
+		if d := got[0]; d.Type != "reset" || d.Reason != string(why) || d.Seq != 0 || d.Floor != 1 || got[1].Prev != 0 || got[1].Type != "after_append" {
+			t.Errorf("HOOK-14: %+v, want a reset for %s and everything after it", got[:2], why)
 		}
 	}
 	heads, err := s.Heads(t.Context(), []room.ID{"chat:a"})

@@ -16,6 +16,7 @@ import (
 type hook struct {
 	engine EngineConfig
 	cfg    Hook
+	source source
 	caller *caller
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -50,6 +51,10 @@ func newHook(engine EngineConfig, cfg Hook) (*hook, error) {
 		return nil, err
 	}
 	h := &hook{engine: engine, cfg: cfg, caller: c, wake: make(chan struct{}, 1), rooms: make(map[room.ID]*lagging)}
+	h.source = (*logged)(h)
+	if cfg.Reports {
+		h.source = (*reported)(h)
+	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h, nil
 }
@@ -85,10 +90,20 @@ func (h *hook) run() {
 	}
 }
 
-// begin makes the hook known to the store, which tells where it stands in rooms that it was never told of.
+// source is what a hook delivers of rooms.
+type source interface {
+	// begin makes the hook known for a kind.
+	begin(ctx context.Context, kind string) error
+	// deliver makes one delivery of a room.
+	deliver(ctx context.Context, l *lagging) outcome
+	// behind lists rooms of a kind of which something is to be delivered, from the one after `after` on; it looks at so many at most.
+	behind(ctx context.Context, kind string, after room.ID, limit int) (ids []room.ID, next room.ID, err error)
+}
+
+// begin makes the hook known to its source.
 func (h *hook) begin(ctx context.Context) error {
 	for _, kind := range h.cfg.Kinds {
-		if err := h.engine.Store.BeginHook(ctx, h.cfg.Name, kind, h.cfg.FromStart); err != nil {
+		if err := h.source.begin(ctx, kind); err != nil {
 			return fmt.Errorf("begin: %w", err)
 		}
 	}
@@ -178,7 +193,7 @@ type outcome struct {
 
 // serve makes one delivery of a room, and hands it on.
 func (h *hook) serve(l *lagging) {
-	o := h.deliver(h.ctx, l)
+	o := h.source.deliver(h.ctx, l)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.running--

@@ -27,7 +27,7 @@ func (h *hook) look() bool {
 	if !s.active || free <= 0 {
 		return false
 	}
-	behind, next, err := h.engine.Store.HooksBehind(h.ctx, h.cfg.Name, h.cfg.Kinds[s.kind], s.after, min(sweepRooms, free))
+	behind, next, err := h.source.behind(h.ctx, h.cfg.Kinds[s.kind], s.after, min(sweepRooms, free))
 	if err != nil {
 		h.swept(err)
 		return false

@@ -13,7 +13,7 @@ import (
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
 // AppendEvent appends an event as it stands in a page: an object with room, seq, type, author,
-// tag, at, data.
+// tag, at, data, and what there is of target, deleted, edited, reactions.
 func AppendEvent(dst []byte, id room.ID, e *room.Event) []byte {
 	dst = append(dst, `{"room":"`...)
 	dst = append(dst, id...)
@@ -47,6 +47,9 @@ func appendEventRest(dst []byte, e *room.Event) []byte {
 	dst = AppendTime(dst, e.At)
 	dst = append(dst, `","data":`...)
 	dst = append(dst, e.Data...)
+	if e.Target != 0 || e.Gone != nil || e.Edited != nil || len(e.Reactions) > 0 {
+		dst = appendChanges(dst, e)
+	}
 	return append(dst, '}')
 }
 
@@ -105,14 +108,18 @@ func (p Page) appendRoom(dst []byte) []byte {
 	return append(dst, `",`...)
 }
 
-// AppendPolled appends the answer to a poll or a history read.
-func AppendPolled(dst []byte, p Page, floor, head room.Seq, events []byte) []byte {
+// AppendPolled appends the answer to a poll or a history read. degraded are the parts that the server does
+// without; mostly none.
+func AppendPolled(dst []byte, p Page, floor, head room.Seq, degraded []string, events []byte) []byte {
 	dst = p.appendRoom(append(dst, '{'))
 	dst = append(dst, `"floor":`...)
 	dst = strconv.AppendInt(dst, floor, 10)
 	dst = append(dst, `,"head":`...)
 	dst = strconv.AppendInt(dst, head, 10)
 	dst = append(dst, ',')
+	if len(degraded) > 0 {
+		dst = append(appendParts(append(dst, `"degraded":`...), degraded), ',')
+	}
 	return append(p.appendSpan(dst, events), '}')
 }
 
@@ -169,6 +176,8 @@ type Ack struct {
 	At        time.Time
 	Tag       room.Tag
 	Duplicate bool
+	Target    room.Seq   // of a change: the message that it changes; else 0
+	Gone      *room.Gone // of a duplicate: the event was deleted meanwhile
 }
 
 // Append appends the ack frame's JSON.
@@ -187,6 +196,8 @@ func (a Ack) Append(dst []byte) []byte {
 	dst = a.Tag.Append(dst)
 	dst = append(dst, `","duplicate":`...)
 	dst = strconv.AppendBool(dst, a.Duplicate)
+	dst = appendTarget(dst, a.Target)
+	dst = appendGone(dst, a.Gone)
 	return append(dst, '}')
 }
 
@@ -272,6 +283,7 @@ type Welcome struct {
 	PingMS     int64
 	Version    int
 	Limits     json.RawMessage // an object
+	Node       string          // the name of the node; "" when it has none
 }
 
 // Append appends the welcome frame's JSON.
@@ -286,6 +298,9 @@ func (w Welcome) Append(dst []byte) []byte {
 	dst = strconv.AppendInt(dst, int64(w.Version), 10)
 	dst = append(dst, `,"limits":`...)
 	dst = append(dst, w.Limits...)
+	if w.Node != "" {
+		dst = appendString(append(dst, `,"node":`...), w.Node)
+	}
 	return append(dst, '}')
 }
 
@@ -293,6 +308,7 @@ func (w Welcome) Append(dst []byte) []byte {
 type Ready struct {
 	Connection string `json:"connection"`
 	Secret     string `json:"secret"`
+	Node       string `json:"node,omitempty"` // as in Welcome
 }
 
 // Problem is the RFC 9457 form of an error.

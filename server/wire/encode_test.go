@@ -34,11 +34,11 @@ func TestFramesAsTheContractShowsThem(t *testing.T) {
 			strings.TrimSuffix(strings.Replace(eventText, `"seq"`, `"epoch":"k3f9","seq"`, 1), "}") + `,"duplicate":true}`,
 		},
 		{
-			"POLL-2 polled", string(AppendPolled(nil, page, 1, 412, encoded)),
+			"POLL-2 polled", string(AppendPolled(nil, page, 1, 412, nil, encoded)),
 			`{"room":"chat:a","epoch":"k3f9","floor":1,"head":412,` + span + `}`,
 		},
 		{
-			"POS-2 empty room", string(AppendPolled(nil, Page{Room: "chat:a", Epoch: "k3f9"}, 1, 0, nil)),
+			"POS-2 empty room", string(AppendPolled(nil, Page{Room: "chat:a", Epoch: "k3f9"}, 1, 0, nil, nil)),
 			`{"room":"chat:a","epoch":"k3f9","floor":1,"head":0,"prev":0,"seq":0,"position":"k3f9:0","events":[]}`,
 		},
 		{
@@ -71,6 +71,23 @@ func TestFramesAsTheContractShowsThem(t *testing.T) {
 		{
 			"AUTH-7 welcome", string(Welcome{Connection: "c", User: "u1", PingMS: 10000, Version: 1, Limits: []byte(`{"rooms":200}`)}.Append(nil)),
 			`{"op":"welcome","connection":"c","user":"u1","ping_ms":10000,"version":1,"limits":{"rooms":200}}`,
+		},
+		{
+			"NODE-1 welcome", string(Welcome{Connection: "c", User: "u1", PingMS: 10000, Version: 1, Limits: []byte(`{}`), Node: "a1"}.Append(nil)),
+			`{"op":"welcome","connection":"c","user":"u1","ping_ms":10000,"version":1,"limits":{},"node":"a1"}`,
+		},
+		{
+			"NODE-2 degraded", string(WebSocket.AppendDegraded(nil, Degraded{Parts: []string{"bus"}, WithinMS: 1000})),
+			"\x81\x32" + `{"op":"degraded","parts":["bus"],"within_ms":1000}`,
+		},
+		{"NODE-2 well again", string(WebSocket.AppendDegraded(nil, Degraded{})), "\x81\x1c" + `{"op":"degraded","parts":[]}`},
+		{
+			"NODE-2 degraded stream", string(EventStream.AppendDegraded(nil, Degraded{Parts: []string{"bus", "x"}, WithinMS: 1000})),
+			"event: degraded\ndata: {\"parts\":[\"bus\",\"x\"],\"within_ms\":1000}\n\n",
+		},
+		{
+			"NODE-3 degraded poll", string(AppendPolled(nil, Page{Room: "chat:a", Epoch: "k3f9"}, 1, 0, []string{"bus"}, nil)),
+			`{"room":"chat:a","epoch":"k3f9","floor":1,"head":0,"degraded":["bus"],"prev":0,"seq":0,"position":"k3f9:0","events":[]}`,
 		},
 		{
 			"SSE-3 stream page", string(EventStream.AppendPage(nil, page, encoded)),

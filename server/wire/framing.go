@@ -54,9 +54,10 @@ func AppendStreamReady(dst []byte, id, ready []byte) []byte {
 }
 
 func appendStreamEvent(dst []byte, name string, id, data []byte) []byte {
-	dst = append(dst, "id: "...)
-	dst = append(dst, id...)
-	dst = append(dst, "\nevent: "...)
+	if len(id) > 0 { // a stream without rooms stands nowhere
+		dst = append(append(append(dst, "id: "...), id...), '\n')
+	}
+	dst = append(dst, "event: "...)
 	dst = append(dst, name...)
 	dst = append(dst, "\ndata: "...)
 	dst = append(dst, data...)

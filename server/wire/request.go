@@ -29,7 +29,27 @@ const (
 	OpRefresh Op = "refresh"
 	OpPing    Op = "ping"
 	OpPong    Op = "pong"
+
+	// What concerns a room beside its log.
+	OpPresence Op = "presence"
+	OpSignal   Op = "signal"
+	OpRead     Op = "read"
+	OpSync     Op = "sync"
+	OpMe       Op = "me"
 )
+
+// known lists the ops for people.
+const known = "hello, join, send, leave, refresh, presence, signal, read, sync, me, ping or pong"
+
+// Beside reports whether an op concerns what a room shows beside its log: such ops are answered where they have an id, and
+// where they are refused.
+func (o Op) Beside() bool {
+	switch o {
+	case OpPresence, OpSignal, OpRead, OpSync, OpMe:
+		return true
+	}
+	return false
+}
 
 // maxID bounds a request id: the largest integer every JSON reader keeps exactly.
 const maxID = room.MaxSeq
@@ -50,11 +70,24 @@ type Request struct {
 	Position string // join; "" when absent
 	Limit    int    // join: events of the latest page; 0 when absent
 	Replay   int64  // join: the most events to catch up on; -1 when absent
+	Seen     int64  // join: the highest seq that was acked to this client; 0 when absent
 
 	N    int64 // send: the slot, from 1; 0 when absent
 	Tag  string
 	Type string
-	Data json.RawMessage // aliases the frame
+	Data json.RawMessage // aliases the frame; nil when absent
+
+	With     []string        // join: the sides that are asked for
+	Present  *bool           // join: whether to be seen in the room's presence; nil when absent
+	Presence json.RawMessage // join: what is to be seen besides; aliases the frame, nil when absent
+
+	Parts map[string]int // join: how many bytes of text the client has of messages that stream, by seq; nil when absent
+
+	Idle      *bool  // presence; nil when absent
+	Key       string // signal
+	Delivered int64  // read: 0 when absent
+	Read      int64  // read: 0 when absent
+	Side      string // sync
 }
 
 // body is a request as it stands in JSON; pointers tell absent from zero.
@@ -68,10 +101,21 @@ type body struct {
 	Position json.RawMessage `json:"position"`
 	Limit    int             `json:"limit"`
 	Replay   *int64          `json:"replay"`
+	Seen     int64           `json:"seen"`
 	N        int64           `json:"n"`
 	Tag      string          `json:"tag"`
 	Type     string          `json:"type"`
 	Data     json.RawMessage `json:"data"`
+
+	With      []string        `json:"with"`
+	Present   *bool           `json:"present"`
+	Presence  json.RawMessage `json:"presence"`
+	Parts     map[string]int  `json:"parts"`
+	Idle      *bool           `json:"idle"`
+	Key       string          `json:"key"`
+	Delivered int64           `json:"delivered"`
+	Read      int64           `json:"read"`
+	Side      string          `json:"side"`
 }
 
 // ParseRequest reads one frame: a JSON object with a known op. Unknown fields are ignored (VER-3).
@@ -93,7 +137,8 @@ func decode(frame []byte) (Request, error) {
 	err := unmarshal(frame, &b)
 	r := Request{
 		Op: b.Op, Token: b.Token, Client: b.Client, Version: b.Version,
-		Limit: b.Limit, Replay: -1, N: b.N, Tag: b.Tag, Type: b.Type, Data: b.Data,
+		Limit: b.Limit, Replay: -1, Seen: b.Seen, N: b.N, Tag: b.Tag, Type: b.Type, Data: b.Data,
+		With: b.With, Present: b.Present, Presence: b.Presence, Parts: b.Parts, Idle: b.Idle, Key: b.Key, Delivered: b.Delivered, Read: b.Read, Side: b.Side,
 	}
 	if b.Room != nil {
 		r.Room = *b.Room
@@ -185,20 +230,25 @@ func (r *Request) check(hasRoom bool) error {
 		if r.Limit < 0 {
 			return badRequest("limit", "A limit is not negative.")
 		}
+		if r.Seen < 0 || r.Seen > room.MaxSeq {
+			return badRequest("seen", "What was seen is a seq, from 0 to 2^53-1.")
+		}
 		return r.needRoom(hasRoom)
-	case OpLeave:
+	case OpLeave, OpPresence, OpSignal, OpRead, OpSync:
 		return r.needRoom(hasRoom)
+	case OpMe:
+		return nil
 	case OpSend:
 		if r.N < 1 || r.N > maxID {
 			return badRequest("n", "A send needs n: 1 for the first send of this connection to the room, then 2, 3 and so on.")
 		}
 		return r.needRoom(hasRoom)
 	case "":
-		return badRequest("op", "A frame needs an op: hello, join, send, leave, refresh, ping or pong.")
+		return badRequest("op", "A frame needs an op: "+known+".")
 	}
 	return &room.Error{
 		Code:  room.CodeUnknownOp,
-		Title: "The op is not one of hello, join, send, leave, refresh, ping, pong.",
+		Title: "The op is none of " + known + ".",
 		Field: "op",
 	}
 }
@@ -218,18 +268,40 @@ func badRequest(field, title string) *room.Error {
 	return &room.Error{Code: room.CodeBadRequest, Title: title, Field: field}
 }
 
-// ParsePost reads the body of an HTTP send: `{"tag","type","data"}`. Data aliases the text.
-func ParsePost(text []byte) (tag, typ string, data json.RawMessage, err error) {
+// Post is one event of an HTTP send, as received: the parsers of package room judge it. Data aliases the body.
+type Post struct {
+	Tag  string          `json:"tag"`
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"`
+	Err  error           `json:"-"` // why it cannot be read, where it is one of several
+}
+
+// ParsePost reads the body of an HTTP send: `{"tag","type","data"}`, or `{"events":[…]}` with several of those (BATCH-1).
+func ParsePost(text []byte) (posts []Post, several bool, err error) {
 	var b struct {
-		Tag  string          `json:"tag"`
-		Type string          `json:"type"`
-		Data json.RawMessage `json:"data"`
+		Post
+		Events *[]json.RawMessage `json:"events"`
 	}
 	if err := unmarshal(text, &b); err != nil {
 		if t, ok := err.(*json.UnmarshalTypeError); ok && t.Field != "" {
-			return "", "", nil, unreadable(err)
+			return nil, false, unreadable(err)
 		}
-		return "", "", nil, badRequest("", `The body is one JSON object: {"tag":…,"type":…,"data":…}.`)
+		return nil, false, badRequest("", `The body is one JSON object: {"tag":…,"type":…,"data":…}, or {"events":[…]} with several.`)
 	}
-	return b.Tag, b.Type, b.Data, nil
+	if b.Events == nil {
+		return []Post{b.Post}, false, nil
+	}
+	if n := len(*b.Events); n < 1 || n > MaxPosts {
+		return nil, true, &room.Error{Code: room.CodeBadRequest, Title: "A request has 1 to 100 events.", Field: "events", Limit: MaxPosts}
+	}
+	posts = make([]Post, len(*b.Events))
+	for i, event := range *b.Events {
+		if err := unmarshal(event, &posts[i]); err != nil || event[0] != '{' {
+			posts[i] = Post{Err: badRequest("events", `An event is one JSON object: {"tag":…,"type":…,"data":…}.`)}
+		}
+	}
+	return posts, true, nil
 }
+
+// MaxPosts is how many events one HTTP send may have.
+const MaxPosts = 100

@@ -17,7 +17,7 @@ func TestParseRequestReadsWhatAFrameSays(t *testing.T) {
 	if r.Op != OpSend || r.ID != 7 || !r.HasID || r.N != 3 || r.Room != "chat:a" || r.Tag != "T" || r.Type != "message" || string(r.Data) != `{"a":[1, 2]}` {
 		t.Errorf("read %+v", r)
 	}
-	if r, err = ParseRequest([]byte(`{"op":"join","room":"chat:a","position":"e:4:00000001","limit":9,"replay":0}`)); err != nil || r.Position != "e:4:00000001" || r.Limit != 9 || r.Replay != 0 || r.HasID {
+	if r, err = ParseRequest([]byte(`{"op":"join","room":"chat:a","position":"e:4:00000001","limit":9,"replay":0,"seen":7}`)); err != nil || r.Position != "e:4:00000001" || r.Limit != 9 || r.Seen != 7 || r.Replay != 0 || r.HasID {
 		t.Errorf("read %+v, %v", r, err)
 	}
 	if r, err = ParseRequest([]byte(`{"op":"join","room":"chat:a","position":0}`)); err != nil || r.Position != "0" || r.Replay != -1 {
@@ -57,6 +57,8 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"join without room", `{"op":"join","id":1}`, room.CodeBadRequest, "room", true},
 		{"join with negative limit", `{"op":"join","id":1,"room":"chat:a","limit":-1}`, room.CodeBadRequest, "limit", true},
 		{"join with negative replay", `{"op":"join","id":1,"room":"chat:a","replay":-2}`, room.CodeBadRequest, "replay", true},
+		{"NODE-4 join with negative seen", `{"op":"join","id":1,"room":"chat:a","seen":-2}`, room.CodeBadRequest, "seen", true},
+		{"join with seen beyond all seqs", `{"op":"join","id":1,"room":"chat:a","seen":9007199254740992}`, room.CodeBadRequest, "seen", true},
 		{"join with replay -1", `{"op":"join","id":1,"room":"chat:a","replay":-1}`, room.CodeBadRequest, "replay", true},
 		{"ROOM-1 join with an empty room", `{"op":"join","id":1,"room":""}`, room.CodeBadRoom, "room", true},
 		{"ROOM-1 send with an empty room", `{"op":"send","id":1,"n":1,"room":""}`, room.CodeBadRoom, "room", true},
@@ -90,24 +92,42 @@ func TestDataOfHostileDepth(t *testing.T) {
 	if _, err := room.CompactData(r.Data, room.MaxData); room.AsError(err).Code != room.CodeBadData {
 		t.Errorf("WebSocket: %v", err)
 	}
-	_, _, data, err := ParsePost([]byte(`{"tag":"T","type":"message","data":` + deep + `}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := room.CompactData(data, room.MaxData); room.AsError(err).Code != room.CodeBadData {
-		t.Errorf("HTTP: %v", err)
+	one := `{"tag":"T","type":"message","data":` + deep + `}`
+	for _, body := range []string{one, `{"events":[` + one + `]}`} {
+		posts, _, err := ParsePost([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := room.CompactData(posts[0].Data, room.MaxData); room.AsError(err).Code != room.CodeBadData {
+			t.Errorf("HTTP: %v", err)
+		}
 	}
 }
 
 func TestParsePost(t *testing.T) {
-	tag, typ, data, err := ParsePost([]byte(`{"tag":"T","type":"message","data": null ,"more":1}`))
-	if err != nil || tag != "T" || typ != "message" || string(data) != "null" {
-		t.Errorf("read %q %q %q, %v", tag, typ, data, err)
+	posts, several, err := ParsePost([]byte(`{"tag":"T","type":"message","data": null ,"more":1}`))
+	if err != nil || several || len(posts) != 1 || posts[0].Tag != "T" || posts[0].Type != "message" || string(posts[0].Data) != "null" {
+		t.Errorf("read %+v, %v", posts, err)
 	}
-	for _, body := range []string{``, `[]`, `"x"`, `{"tag":1}`, `{} {}`} {
-		if _, _, _, err := ParsePost([]byte(body)); room.AsError(err).Code != room.CodeBadRequest {
+	for _, body := range []string{``, `[]`, `"x"`, `{"tag":1}`, `{} {}`, `{"events":1}`, `{"events":[]}`, `{"events":[` + strings.Repeat("{},", MaxPosts) + `{}]}`} {
+		if _, _, err := ParsePost([]byte(body)); room.AsError(err).Code != room.CodeBadRequest {
 			t.Errorf("%q: %v", body, err)
 		}
+	}
+}
+
+func TestParsePosts(t *testing.T) { // BATCH-1, BATCH-2
+	posts, several, err := ParsePost([]byte(`{"events":[ {"tag":"A","type":"a","data": {"b": 1, "a":2} }, 7, {"tag":1}, null, [], {}, {"tag":"B"}]}`))
+	if err != nil || !several || len(posts) != 7 {
+		t.Fatalf("read %+v, %v", posts, err)
+	}
+	for i, p := range posts {
+		if bad := i >= 1 && i <= 4; bad != (p.Err != nil) || bad && room.AsError(p.Err).Code != room.CodeBadRequest {
+			t.Errorf("event %d: %+v", i, p)
+		}
+	}
+	if p := posts[0]; p.Tag != "A" || p.Type != "a" || string(p.Data) != `{"b": 1, "a":2}` || posts[6].Tag != "B" {
+		t.Errorf("read %+v", posts)
 	}
 }
 
@@ -181,6 +201,8 @@ var scanned = []string{
 	`{"op":"send","id":2,"n":1,"room":"chat:a","tag":"6f1c0000-0000-7000-8000-000000000001","type":"message","data":{"text":"a \"b\" \\","n":[1,{}]}}`,
 	`{"op":"join","id":1,"room":"chat:a","position":"k3f9:400:6f1c0a2b","limit":100,"replay":5000}`,
 	`{"op":"hello","token":"a.b.c","client":"web/1.2","version":1}`, `{"op":"pong"}`, `{"op":"leave","id":3,"room":""}`,
+	`{"op":"join","id":1,"room":"chat:a","seen":412}`,
+	`{"op":"signal","room":"chat:a","type":"cursor","key":"pen","data":[10,20]}`, `{"op":"read","room":"chat:a","read":412,"delivered":412}`,
 	`{"op":"join","room":"chat:a","position":""}`, `{"op":"join","room":"chat:a","replay":-1}`, `{"OP":"ping"}`, `{"op":"ping","op":"pong"}`,
 	`{"op":"send","n":01,"room":"chat:a","data":{}}`, `{"op":"send","n":1e3,"room":"chat:a","data":{}}`, `{"op":"send","n":1,"room":"chat:a","data":{]}}`,
 	`{"op":"send","n":9007199254740993,"room":"chat:a","data":[]}`, `{"op":"ping"} `, `{"op":"ping"},`, `{"op":"ping",}`, `{}`, `{"data":{"a":"\\"}}`, `{"op":"p\u0069ng"}`,
@@ -206,7 +228,7 @@ func FuzzScan(f *testing.F) {
 
 // TestScanTakesWhatClientsWrite: the frames that are read all day do not go to the decoder.
 func TestScanTakesWhatClientsWrite(t *testing.T) {
-	for i, want := range []bool{true, true, false, true, true} { // a version is not among what scan knows
+	for i, want := range []bool{true, true, false, true, true, true, true, true} { // a version is not among what scan knows
 		if _, _, ok := scan([]byte(scanned[i])); ok != want {
 			t.Errorf("%s: scanned is %t", scanned[i], ok)
 		}
@@ -214,15 +236,16 @@ func TestScanTakesWhatClientsWrite(t *testing.T) {
 }
 
 func BenchmarkParseRequest(b *testing.B) {
-	for name, parse := range map[string]func([]byte) (Request, error){"frame": ParseRequest, "any": decode} {
-		b.Run(name, func(b *testing.B) {
-			frame := []byte(scanned[0])
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := parse(frame); err != nil {
-					b.Fatal(err)
+	for what, frame := range map[string]string{"send": scanned[0], "signal": scanned[6]} {
+		for name, parse := range map[string]func([]byte) (Request, error){"frame": ParseRequest, "any": decode} {
+			b.Run(what+"/"+name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := parse([]byte(frame)); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 )
 
 // scan reads a frame as clients write it: one flat object without spaces, each field once, texts in plain ASCII
-// without escapes, numbers in plain digits. It is a fifth of the work of a decoder that takes any JSON, and sends
-// are most of what a server reads. Whatever else a frame may be, ok is false and the decoder is asked: what scan
+// without escapes, numbers in plain digits. It is a fifth of the work of a decoder that takes any JSON, and sends,
+// signals and marks are most of what a server reads. Whatever else a frame may be, ok is false and the decoder is asked: what scan
 // takes, the decoder takes as the same request. hasRoom: the frame named a room, if only by an empty text.
 func scan(frame []byte) (r Request, hasRoom, ok bool) {
 	r.Replay = -1
@@ -45,10 +45,14 @@ const (
 	fieldPosition
 	fieldLimit
 	fieldReplay
+	fieldSeen
 	fieldN
 	fieldTag
 	fieldType
 	fieldData
+	fieldKey
+	fieldDelivered
+	fieldRead
 )
 
 func fieldOf(key []byte) fields {
@@ -69,6 +73,8 @@ func fieldOf(key []byte) fields {
 		return fieldLimit
 	case "replay":
 		return fieldReplay
+	case "seen":
+		return fieldSeen
 	case "n":
 		return fieldN
 	case "tag":
@@ -77,6 +83,12 @@ func fieldOf(key []byte) fields {
 		return fieldType
 	case "data":
 		return fieldData
+	case "key":
+		return fieldKey
+	case "delivered":
+		return fieldDelivered
+	case "read":
+		return fieldRead
 	}
 	return 0
 }
@@ -86,7 +98,7 @@ func (r *Request) scanField(f fields, p []byte) (rest []byte, ok bool) {
 	var text []byte
 	var number int64
 	switch f {
-	case fieldID, fieldLimit, fieldReplay, fieldN:
+	case fieldID, fieldLimit, fieldReplay, fieldSeen, fieldN, fieldDelivered, fieldRead:
 		number, rest, ok = scanNumber(p)
 	case fieldData:
 		text, rest, ok = scanValue(p)
@@ -112,6 +124,8 @@ func (r *Request) scanField(f fields, p []byte) (rest []byte, ok bool) {
 		r.Limit = int(number)
 	case fieldReplay:
 		r.Replay = number
+	case fieldSeen:
+		r.Seen = number
 	case fieldN:
 		r.N = number
 	case fieldTag:
@@ -120,13 +134,19 @@ func (r *Request) scanField(f fields, p []byte) (rest []byte, ok bool) {
 		r.Type = typeOf(text)
 	case fieldData:
 		r.Data = text
+	case fieldKey:
+		r.Key = string(text)
+	case fieldDelivered:
+		r.Delivered = number
+	case fieldRead:
+		r.Read = number
 	}
 	return rest, ok
 }
 
 // opOf is the op of a text without a copy of it, "" where it is none that a client may send.
 func opOf(text []byte) Op {
-	for _, op := range []Op{OpSend, OpPong, OpJoin, OpLeave, OpHello, OpRefresh, OpPing} {
+	for _, op := range []Op{OpSend, OpPong, OpJoin, OpLeave, OpSignal, OpRead, OpPresence, OpHello, OpRefresh, OpPing, OpSync, OpMe} {
 		if string(text) == string(op) {
 			return op
 		}

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"roomlog/server/room"
 )
@@ -23,10 +21,19 @@ type Action string
 
 // The actions.
 const (
-	Read  Action = "read"
-	Send  Action = "send"
-	Admin Action = "admin" // say who may come into a room; on every room: also what concerns users
+	Read     Action = "read"
+	Send     Action = "send"
+	Moderate Action = "moderate" // change messages of others; Admin has it in it
+	Admin    Action = "admin"    // say who may come into a room; on every room: also what concerns users
 )
+
+// Actions are all of them.
+var Actions = []Action{Read, Send, Moderate, Admin}
+
+// within reports whether an action is among those that a grant allows.
+func (a Action) within(can []Action) bool {
+	return slices.Contains(can, a) || a == Moderate && slices.Contains(can, Admin)
+}
 
 // Grant allows actions on rooms. Rooms is a room id, or a prefix of room ids followed by `*`
 // (rule AUTH-4); the star stands for any rest, the colon included.
@@ -51,13 +58,8 @@ func Everything() Grants { return Grants{{Rooms: "*", Can: []Action{Read, Send, 
 // Allow reports whether the grants allow an action on a room.
 func (gs Grants) Allow(a Action, id room.ID) bool {
 	for _, g := range gs {
-		if !g.matches(id) {
-			continue
-		}
-		for _, can := range g.Can {
-			if can == a {
-				return true
-			}
+		if g.matches(id) && a.within(g.Can) {
+			return true
 		}
 	}
 	return false
@@ -65,7 +67,7 @@ func (gs Grants) Allow(a Action, id room.ID) bool {
 
 // Everywhere reports whether the grants allow an action on every room, by the pattern `*`.
 func (gs Grants) Everywhere(a Action) bool {
-	return slices.ContainsFunc(gs, func(g Grant) bool { return g.Rooms == "*" && slices.Contains(g.Can, a) })
+	return slices.ContainsFunc(gs, func(g Grant) bool { return g.Rooms == "*" && a.within(g.Can) })
 }
 
 // Covers reports whether everything that others allows is allowed by gs: each of its patterns, for each
@@ -73,7 +75,7 @@ func (gs Grants) Everywhere(a Action) bool {
 func (gs Grants) Covers(others Grants) bool {
 	for _, o := range others {
 		for _, can := range o.Can {
-			if !slices.ContainsFunc(gs, func(g Grant) bool { return g.includes(o.Rooms) && slices.Contains(g.Can, can) }) {
+			if !slices.ContainsFunc(gs, func(g Grant) bool { return g.includes(o.Rooms) && can.within(g.Can) }) {
 				return false
 			}
 		}
@@ -95,8 +97,8 @@ func (gs Grants) Check() error {
 			return fmt.Errorf("the grant %q is neither a room id nor a prefix ending in *", g.Rooms)
 		}
 		for _, can := range g.Can {
-			if can != Read && can != Send && can != Admin {
-				return fmt.Errorf("the grant of %q can %q, which is none of read, send and admin", g.Rooms, can)
+			if !slices.Contains(Actions, can) {
+				return fmt.Errorf("the grant of %q can %q, which is none of read, send, moderate and admin", g.Rooms, can)
 			}
 		}
 	}
@@ -113,18 +115,11 @@ type Identity struct {
 	IssuedAt time.Time // the token's iat; zero where it has none, or one that is still to come
 }
 
-const maxUser = 128
-
-// CheckUser checks the grammar of a user name, the `sub` of a token (rule AUTH-2): 1 to 128 bytes of
-// UTF-8 without control characters that do not begin with `service:`. U+FFFD is refused, since JSON that is
-// not Unicode is read as if it had that, and two users would be one; `.` and `..` are, since clients and
-// proxies take them for steps, so that no path could name their user. Anything else is `bad_request`.
+// CheckUser checks the grammar of a user name, the `sub` of a token (see [room.ValidUser]). Anything else is `bad_request`.
 func CheckUser(name string) error {
-	bad := name == "" || len(name) > maxUser || strings.ContainsRune(name, utf8.RuneError) || strings.ContainsFunc(name, unicode.IsControl) ||
-		strings.HasPrefix(name, servicePrefix) || name == "." || name == ".."
-	if bad {
+	if !room.ValidUser(name) {
 		return &room.Error{
-			Code: room.CodeBadRequest, Field: "user", Limit: maxUser,
+			Code: room.CodeBadRequest, Field: "user", Limit: room.MaxUser,
 			Title: "A user is 1 to 128 bytes of text without control characters, not beginning with service:, and neither . nor .. alone.",
 		}
 	}

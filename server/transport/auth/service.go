@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"regexp"
 	"time"
-)
 
-// servicePrefix begins the name under which a service acts for itself. No user has such a name (rule AUTH-2).
-const servicePrefix = "service:"
+	"roomlog/server/room"
+)
 
 var serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
@@ -46,6 +45,9 @@ func NewService(name, key string, grants Grants) (Service, error) {
 // Name is the name of the service.
 func (s *Service) Name() string { return s.name }
 
+// ActsAlone reports whether this is a service that acts for itself.
+func (i *Identity) ActsAlone() bool { return i.Service != "" && i.User == room.ServicePrefix+i.Service }
+
 // Services are the services of a server.
 type Services []Service
 
@@ -71,7 +73,7 @@ var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 // to name what is no user (see [CheckUser]). What a service does for a user counts as issued now.
 func (s *Service) As(user string) (*Identity, error) {
 	if user == "" {
-		user = servicePrefix + s.name
+		user = room.ServicePrefix + s.name
 	} else if err := CheckUser(user); err != nil {
 		return nil, err
 	}
