@@ -28,6 +28,8 @@ type Options struct {
 	Only      []string      // names of rows to run; default all
 	Curves    []string      // names of curves to follow, in the place of rows; default none
 	Most      int           // the last point of a curve; default 1,000,000
+	Nodes     int           // measure the rows of many nodes, with so many; default 0: they are left out unless Only names them, then 3
+	Bus       string        // that joins them; default: a Redis server that is started for it
 	Runs      int           // how often each row runs; default 3
 	Duration  time.Duration // of each loaded row; default 5 s
 
@@ -43,6 +45,10 @@ type Options struct {
 	Cold        int // clients and rooms, of the row in which the server was started anew; default 1,000
 	Missed      int // events that each of those who come back has missed; default 100
 	Stalled     int // readers that stop, of the row of that name; default 1,000
+	Storm       int // members that join one room at once; default 10,000
+	Served      int // rooms of the sweep of one node among others; default 100,000
+
+	many bool // Nodes was given
 
 	JSON     bool      // print JSON instead of a table
 	Progress io.Writer // one line per run, and one now and then while it lasts; nil is silent
@@ -52,6 +58,7 @@ func (o *Options) withDefaults() {
 	if len(o.Stores) == 0 {
 		o.Stores = []string{"sqlite"}
 	}
+	o.many = o.Nodes > 0
 	for _, n := range o.numbers() {
 		if *n.value == 0 {
 			*n.value = n.def
@@ -89,6 +96,9 @@ func (o *Options) numbers() []amount {
 		{"cold", &o.Cold, 1000, 100_000},
 		{"missed", &o.Missed, 100, 100_000},
 		{"stalled", &o.Stalled, 1000, 10_000},
+		{"nodes", &o.Nodes, 3, 16},
+		{"storm", &o.Storm, 10_000, 100_000},
+		{"served", &o.Served, 100_000, 1_000_000},
 		{"most", &o.Most, 1_000_000, 100_000_000},
 	}
 }
@@ -104,6 +114,14 @@ func (o *Options) validate() error {
 		return fmt.Errorf("duration must be from 1ms to 1h, not %s", o.Duration)
 	}
 	return known(o.Only)
+}
+
+// wants reports whether a row is to run: those that are named, else those of many nodes, or of one.
+func (o *Options) wants(sc scenario) bool {
+	if len(o.Only) > 0 {
+		return slices.Contains(o.Only, sc.name)
+	}
+	return o.many == (sc.needs&clusters != 0)
 }
 
 // List prints the rows and the peers.
@@ -151,6 +169,9 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.many && !slices.ContainsFunc(targets, func(t target) bool { return t.can()&clusters != 0 }) {
+		return errors.New("many nodes share a PostgreSQL database: give --store postgres://USER:PASSWORD@HOST/DATABASE, an empty one")
+	}
 	follow, err := curvesOf(o.Curves)
 	if err != nil {
 		return err
@@ -164,7 +185,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 		rows = append(rows, of...)
 	}
 	for _, sc := range scenarios {
-		if len(follow) > 0 || len(o.Only) > 0 && !slices.Contains(o.Only, sc.name) {
+		if len(follow) > 0 || !o.wants(sc) {
 			continue
 		}
 		of, err := measure(ctx, sc, targets, o)

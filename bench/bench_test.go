@@ -134,10 +134,10 @@ func TestRun(t *testing.T) {
 	}
 	o := Options{
 		Binary: binary, Runs: 1, Duration: 200 * time.Millisecond, Readers: 20, Streams: 20, Senders: 4, ManySenders: 8,
-		Rooms: 3, RoomsRate: 100, Rejoin: 30, Cold: 5, Missed: 120, Stalled: 100, JSON: true,
+		Rooms: 3, RoomsRate: 100, Rejoin: 30, Cold: 5, Missed: 120, Stalled: 100, Storm: 40, JSON: true,
 	}
 	for _, s := range scenarios {
-		if s.name != "idle" && s.needs&onPostgres == 0 {
+		if s.name != "idle" && s.needs&(onPostgres|clusters) == 0 {
 			o.Only = append(o.Only, s.name)
 		}
 	}

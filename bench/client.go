@@ -22,6 +22,7 @@ type client struct {
 	says   dialect
 	token  string
 	room   string // to join, or empty
+	beside string // what it asks for beside the log: JSON members of the join, with a comma before each
 	stream bool   // it reads Server-Sent Events
 
 	buf []byte // received and not yet looked at; its capacity is the most that is read at a time

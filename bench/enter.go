@@ -92,7 +92,7 @@ func (t *trial) enterOn(ctx context.Context, n int, on func(int) server, user, r
 	for i := range clients {
 		s := on(i)
 		_, stream := s.(interface{ streamed() })
-		clients[i] = &client{says: s, room: room(i), stream: stream}
+		clients[i] = &client{says: s, room: room(i), beside: t.beside, stream: stream}
 	}
 	var last [dialing]struct { // of a worker: a token serves until the user or the server is another
 		server server

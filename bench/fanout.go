@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,9 @@ type crowd struct {
 	piece          int                                                                        // what a reader reads at a time
 	every          time.Duration                                                              // as of a load
 	enter          func(ctx context.Context, n int, room func(int) string) ([]*client, error) // nil: WebSockets
+	sendsOn        func(i int) server                                                         // where sender i is; nil: on the trial's server
+	usage          func() (usage, error)                                                      // nil: that of the trial's server
+	sample         int                                                                        // one reader in so many is timed; 0: sampled
 }
 
 // sampled is that the first of so many readers notes how long events took to reach it.
@@ -41,64 +45,97 @@ type audience struct {
 	readers []*client
 	room    func(i int) int // of reader i
 	want    []atomic.Int64  // by room: how many events it will have; 0 until that is known
+	sample  int
 	took    [][]time.Duration
 }
 
-// fan has readers follow rooms that are sent to. A delivery is an event that a reader has received; the CPU is
-// counted until the last reader has the last event.
+// fanned is what a crowd gave.
+type fanned struct {
+	deliveries, took float64 // of all readers; seconds
+	sent             int64
+	latency          []time.Duration // sorted
+	cpu              time.Duration
+	rss              int64
+}
+
+// perCPU is the deliveries per CPU-second of the servers.
+func (f fanned) perCPU() float64 { return f.deliveries / max(f.cpu.Seconds(), 1.0/ticksPerSecond) }
+
+// fan measures a crowd.
 func (t *trial) fan(ctx context.Context, w crowd) ([]measured, error) {
-	names := roomNames("fan", w.rooms) // nobody wrote to them
-	if w.enter == nil {
-		w.enter = func(ctx context.Context, n int, room func(int) string) ([]*client, error) {
-			return t.enterAll(ctx, n, sameUser, room)
-		}
+	f, err := t.deliver(ctx, w)
+	if err != nil {
+		return nil, err
 	}
+	return []measured{
+		{"deliveries per server CPU-second", "", f.perCPU()},
+		{"deliveries per second", "", f.deliveries / f.took},
+		{"sends per second", "", float64(f.sent) / f.took},
+		{"delivery, p50", "ms", percentile(f.latency, 50).Seconds() * 1000},
+		{"delivery, p99", "ms", percentile(f.latency, 99).Seconds() * 1000},
+		{"server CPU", "s", f.cpu.Seconds()},
+		{"server memory", "MiB", float64(f.rss) / (1 << 20)},
+	}, nil
+}
+
+// deliver has readers follow rooms that are sent to. A delivery is an event that a reader has received; the CPU is
+// counted until the last reader has the last event.
+func (t *trial) deliver(ctx context.Context, w crowd) (f fanned, err error) {
+	names := roomNames("fan", w.rooms) // nobody wrote to them
+	w.withDefaults(t)
 	readers, err := w.enter(ctx, w.readers, func(i int) string { return names[i%w.rooms] })
 	if err != nil {
-		return nil, err
+		return f, err
 	}
 	defer closeAll(readers)
-	senders, err := t.enterSenders(ctx, t.Senders)
+	senders, err := t.enterSendersOn(ctx, t.Senders, w.sendsOn)
 	if err != nil {
-		return nil, err
+		return f, err
 	}
 	defer closeSenders(senders)
-	if err := t.settled(ctx); err != nil {
-		return nil, err
+	if err := t.settledBy(ctx, w.usage); err != nil {
+		return f, err
 	}
-	before, err := t.usage()
+	before, err := w.usage()
 	if err != nil {
-		return nil, err
+		return f, err
 	}
 	t.lasting("sending", t.Duration)
 	started := time.Now()
-	a := &audience{readers: readers, room: func(i int) int { return i % w.rooms }, want: make([]atomic.Int64, w.rooms)}
+	a := &audience{readers: readers, room: func(i int) int { return i % w.rooms }, want: make([]atomic.Int64, w.rooms), sample: w.sample}
 	follow := a.follow(w.piece, started.Add(t.Duration+slack))
 	sent, errSend := a.send(ctx, senders, names, load{d: t.Duration, every: w.every})
 	if errSend != nil {
 		closeAll(readers) // what they wait for will not come
 	}
 	errFollow := follow()
-	took := time.Since(started).Seconds()
-	after, errAfter := t.usage()
+	f.took = time.Since(started).Seconds()
+	after, errAfter := w.usage()
 	if err := errors.Join(errSend, errFollow, errAfter); err != nil {
-		return nil, err
+		return f, err
 	}
-	var deliveries float64
 	for _, c := range readers {
-		deliveries += float64(c.got)
+		f.deliveries += float64(c.got)
 	}
-	cpu := (after.CPU - before.CPU).Seconds()
-	latency := slices.Sorted(slices.Values(slices.Concat(a.took...)))
-	return []measured{
-		{"deliveries per server CPU-second", "", deliveries / max(cpu, 1.0/ticksPerSecond)},
-		{"deliveries per second", "", deliveries / took},
-		{"sends per second", "", float64(sent) / took},
-		{"delivery, p50", "ms", percentile(latency, 50).Seconds() * 1000},
-		{"delivery, p99", "ms", percentile(latency, 99).Seconds() * 1000},
-		{"server CPU", "s", cpu},
-		{"server memory", "MiB", float64(after.RSS) / (1 << 20)},
-	}, nil
+	f.sent, f.cpu, f.rss = sent, after.CPU-before.CPU, after.RSS
+	f.latency = slices.Sorted(slices.Values(slices.Concat(a.took...)))
+	return f, nil
+}
+
+// withDefaults places a crowd on the server of a trial.
+func (w *crowd) withDefaults(t *trial) {
+	if w.enter == nil {
+		w.enter = func(ctx context.Context, n int, room func(int) string) ([]*client, error) {
+			return t.enterAll(ctx, n, sameUser, room)
+		}
+	}
+	if w.sendsOn == nil {
+		w.sendsOn = func(int) server { return t.server }
+	}
+	if w.usage == nil {
+		w.usage = t.usage
+	}
+	w.sample = cmp.Or(w.sample, sampled)
 }
 
 func roomNames(row string, n int) []string {
@@ -114,11 +151,11 @@ func roomNames(row string, n int) []string {
 func (a *audience) follow(piece int, deadline time.Time) (wait func() error) {
 	var wg sync.WaitGroup
 	errs := make([]error, len(a.readers))
-	a.took = make([][]time.Duration, (len(a.readers)+sampled-1)/sampled)
+	a.took = make([][]time.Duration, (len(a.readers)+a.sample-1)/a.sample)
 	for i, c := range a.readers {
 		c.piece(piece)
-		if i%sampled == 0 {
-			took := &a.took[i/sampled]
+		if i%a.sample == 0 {
+			took := &a.took[i/a.sample]
 			c.seen = func(frame []byte) { *took = appendTook(*took, frame) }
 		}
 		wg.Go(func() { errs[i] = c.followTo(a.want[a.room(i)].Load, deadline) })

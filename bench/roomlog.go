@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -15,14 +16,17 @@ import (
 )
 
 // roomlogTarget is this project's server on a store: `sqlite`, or the URL of a PostgreSQL database.
-type roomlogTarget struct{ binary, store string }
+type roomlogTarget struct {
+	binary, store string
+	bus           *busOf // nil: it is the only node
+}
 
 func (t roomlogTarget) name() string { return "roomlog on " + storeName(t.store) }
 
 func (t roomlogTarget) can() ability {
 	able := resumes | restarts | streams | tells | durable
 	if strings.HasPrefix(t.store, "postgres") {
-		able |= onPostgres
+		able |= onPostgres | clusters
 	}
 	return able
 }
@@ -53,7 +57,12 @@ func (t roomlogTarget) command(addr, dir string) *exec.Cmd {
 	if store == "sqlite" {
 		store = "sqlite:" + filepath.Join(dir, "roomlog.db")
 	}
-	return exec.Command(t.binary, "dev", "--listen", addr, "--store", store)
+	cmd := exec.Command(t.binary, "dev", "--listen", addr, "--store", store)
+	if t.bus != nil {
+		cmd.Args = append(cmd.Args, "--bus", t.bus.url, "--cluster", t.bus.cluster)
+		cmd.Env = append(os.Environ(), "ROOMLOG_CLUSTER_KEY="+t.bus.key)
+	}
+	return cmd
 }
 
 // storeName keeps a database's password out of what is printed.
@@ -155,7 +164,7 @@ func (s *roomlog) hello(c *client) error {
 	if c.position != "" {
 		from = `,"position":"` + c.position + `"`
 	}
-	return c.write(`{"op":"join","id":1,"room":"` + c.room + `"` + from + `}`)
+	return c.write(`{"op":"join","id":1,"room":"` + c.room + `"` + from + c.beside + `}`)
 }
 
 func (s *roomlog) publish(b []byte, _ *client, e *send) []byte {

@@ -17,6 +17,7 @@ type trial struct {
 	target target
 	server
 	*progress
+	beside string // what joins ask for beside the log: JSON members, with a comma before each
 	grown  string // what the names of the rooms that are filled begin with
 	filled int    // events that they were filled with
 }
@@ -52,6 +53,26 @@ var scenarios = []scenario{
 		func(o *Options) int { return o.Streams + o.Senders }, sse},
 	{"snapshot", "one room under a snapshot that another session holds, against one without (PostgreSQL)", onPostgres,
 		func(o *Options) int { return o.Senders }, snapshot},
+	{"cluster-latency", "a steady rate to 100 rooms of one node, read on another (PostgreSQL, --nodes)", clusters,
+		func(o *Options) int { return latencyRooms + o.Senders }, clusterLatency},
+	{"cluster-fanout", "rooms-fanout over many nodes, against one of them (PostgreSQL, --nodes)", clusters,
+		func(o *Options) int { return 10*o.Rooms + o.Senders }, clusterFanout},
+	{"cluster-sends", "acked sends to 1, 20, 200 and 1,000 rooms that all nodes share, against one node (PostgreSQL, --nodes)", clusters,
+		func(o *Options) int { return o.Nodes * o.Senders }, clusterSends},
+	{"cluster-sweep", "many rooms that have a reader and no writer, on a node among others (PostgreSQL, --nodes)", clusters,
+		func(o *Options) int { return sweepClients(o.Served) }, clusterSweep},
+	{"cluster-sweep-receipts", "the same, and each reader is shown the room's receipts", clusters,
+		func(o *Options) int { return sweepClients(o.Served) }, clusterSweepReceipts},
+	{"receipts", "marks of many users in 100 rooms, one outstanding each", tells,
+		func(o *Options) int { return o.ManySenders }, marks},
+	{"overview", "a user's many rooms, asked for all at once", tells,
+		func(*Options) int { return overviewTurns }, overview},
+	{"presence", "members of one room, of whom a tenth come back anew", tells,
+		func(o *Options) int { return o.Readers }, presence},
+	{"join-storm", "members of one room who join it at once", tells,
+		func(o *Options) int { return o.Storm }, joinStorm},
+	{"cursors", "30 people who move cursors in one room, 20 times a second each", tells,
+		func(*Options) int { return cursorPeople }, cursors},
 	{"stalled", "readers that stop in a room of 1 MB/s, and others that read on", tells,
 		func(o *Options) int { return o.Stalled + 2*liveReaders + pacedSenders }, stalled},
 }

@@ -16,13 +16,16 @@ const (
 )
 
 // settled waits until the server has done what was asked of it, so that what comes next is measured alone.
-func (t *trial) settled(ctx context.Context) error {
+func (t *trial) settled(ctx context.Context) error { return t.settledBy(ctx, t.usage) }
+
+// settledBy is settled of several servers, by what they use together.
+func (t *trial) settledBy(ctx context.Context, usage func() (usage, error)) error {
 	t.step("waiting for the server to settle", 0)
 	look := time.NewTicker(quiet)
 	defer look.Stop()
 	deadline := time.Now().Add(restless)
 	for last := -time.Hour; ; {
-		u, err := t.usage()
+		u, err := usage()
 		if err != nil || u.CPU-last <= idling {
 			return err
 		}

@@ -61,6 +61,8 @@ const (
 	streams
 	// onPostgres: the store is a PostgreSQL database.
 	onPostgres
+	// clusters: several serve the same rooms, joined by a bus.
+	clusters
 	// tells: the server is ours, and tells by its metrics what it does.
 	tells
 	// durable: an answered send outlives the server's process.

@@ -30,6 +30,9 @@ func newConn(p *Proxy, id uint64, client *net.TCPConn) *conn {
 	c.ctx, c.cancel = context.WithCancel(p.ctx)
 	c.up = &line{conn: c, direction: Up, src: client}
 	c.down = &line{conn: c, direction: Down, dst: client}
+	if p.messages != nil {
+		c.down.sieve = p.messages.sieve(id)
+	}
 	return c
 }
 
@@ -37,6 +40,9 @@ func newConn(p *Proxy, id uint64, client *net.TCPConn) *conn {
 func (c *conn) serve() {
 	defer c.cancel()
 	defer c.client.Close()
+	if c.down.sieve != nil {
+		defer c.down.sieve.end()
+	}
 	if !c.dial() {
 		reset(c.client)
 		return

@@ -7,6 +7,8 @@
 // while it runs, from Go; [Proxy.Handler] does so over HTTP; a [Script] does so by schedule, and the
 // same seed gives the same schedule. [Run] is all of it as a command.
 //
+// [ListenBroker] starts one in front of Redis or NATS, which can lose, repeat and delay whole messages as well.
+//
 // An idle proxy is one listener and one goroutine; a connection through it costs two goroutines and
 // two buffers of 16 KiB. [Proxy.Close] returns when all of them are gone.
 package chaos

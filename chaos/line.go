@@ -26,6 +26,7 @@ type line struct {
 	direction Direction
 	src, dst  *net.TCPConn
 	sent      atomic.Int64 // bytes delivered; anyone may read it
+	sieve     *sieve       // of the messages that it carries; nil: bytes are just bytes
 
 	held     []chunk // read, not delivered
 	heldSize int
@@ -85,10 +86,9 @@ func (l *line) run() {
 			l.conn.reset()
 			return
 		}
+		late := l.ripen()
 		due, more := l.deliver(set, fault)
-		if due.IsZero() {
-			due = expires
-		}
+		due = soonest(due, late, expires)
 		switch {
 		case !more:
 			return
@@ -101,6 +101,35 @@ func (l *line) run() {
 			l.read(buf, set, due)
 		}
 	}
+}
+
+// soonest is the earliest of times; those that are zero do not count.
+func soonest(times ...time.Time) (first time.Time) {
+	for _, t := range times {
+		if first.IsZero() || !t.IsZero() && t.Before(first) {
+			first = t
+		}
+	}
+	return first
+}
+
+// hold adds bytes to what is to be delivered.
+func (l *line) hold(data []byte, at time.Time) {
+	l.held = append(l.held, chunk{data: data, at: at})
+	l.heldSize += len(data)
+}
+
+// ripen holds the late messages that are due, and returns when the next one is (zero: there is none).
+func (l *line) ripen() (next time.Time) {
+	if l.sieve == nil {
+		return next
+	}
+	now := time.Now()
+	ripe, next := l.sieve.ripe(now)
+	for _, data := range ripe {
+		l.hold(data, now)
+	}
+	return next
 }
 
 // deliver writes what may be written under fault. It returns when the next of what is held is due
@@ -219,8 +248,13 @@ func (l *line) read(buf []byte, set *faultSet, due time.Time) {
 		if l.direction == Up {
 			l.conn.classify(buf[:n])
 		}
-		l.held = append(l.held, chunk{data: append([]byte(nil), buf[:n]...), at: now})
-		l.heldSize += n
+		if l.sieve == nil {
+			l.hold(append([]byte(nil), buf[:n]...), now)
+		} else {
+			for _, data := range l.sieve.take(buf[:n], now) {
+				l.hold(data, now)
+			}
+		}
 	}
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		l.held = append(l.held, chunk{end: err, at: now})

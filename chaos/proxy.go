@@ -24,6 +24,7 @@ type Proxy struct {
 	ctx      context.Context // ends with Close
 	stop     context.CancelFunc
 	running  sync.WaitGroup
+	messages *messages // nil: bytes are just bytes
 
 	// faults is replaced as a whole under mu, and read without it.
 	faults atomic.Pointer[faultSet]
@@ -51,7 +52,9 @@ var healthy = &setFault{Fault: Fault{Kind: Healthy}}
 
 // Listen starts a proxy on the TCP address listen ("127.0.0.1:0" for any free port) that forwards to
 // the TCP address to. Nothing needs to listen at to yet: a connection whose dial fails is reset.
-func Listen(listen, to string) (*Proxy, error) {
+func Listen(listen, to string) (*Proxy, error) { return listenWith(listen, to, nil) }
+
+func listenWith(listen, to string, m *messages) (*Proxy, error) {
 	if _, _, err := net.SplitHostPort(to); err != nil {
 		return nil, fmt.Errorf("forward to %q: %w", to, err)
 	}
@@ -59,7 +62,7 @@ func Listen(listen, to string) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the proxy: %w", err)
 	}
-	p := &Proxy{to: to, listener: listener, conns: map[uint64]*conn{}}
+	p := &Proxy{to: to, listener: listener, messages: m, conns: map[uint64]*conn{}}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.faults.Store(&faultSet{changed: make(chan struct{})})
 	p.running.Go(p.accept)

@@ -12,6 +12,7 @@ const afterExpiry = 30*time.Second + 2*time.Second
 type ban struct {
 	user, room string
 	from, to   int64
+	bound      int64 // after from, in which it may still be given
 	line       *Line
 }
 
@@ -22,7 +23,7 @@ func bans(lines []Line) []ban {
 		l := &lines[i]
 		switch l.Op {
 		case OpRevoke:
-			list = append(list, ban{user: l.Author, room: l.Room, from: l.TEnd, to: math.MaxInt64, line: l})
+			list = append(list, ban{user: l.Author, room: l.Room, from: l.TEnd, to: math.MaxInt64, bound: l.Max, line: l})
 		case OpAllow:
 			for j := range list {
 				if b := &list[j]; b.user == l.Author && b.room == l.Room && b.from < l.TMono && b.to == math.MaxInt64 {
@@ -35,7 +36,7 @@ func bans(lines []Line) []ban {
 }
 
 // checkRevoked is I17: an event that was first sent after a revocation had returned is not given to the user,
-// whose readers carry the user's name as their client. On one node the bound is 0.
+// whose readers carry the user's name as their client, later than the bound. On one node the bound is 0.
 func checkRevoked(x *index, t *tally) {
 	list := bans(x.lines)
 	if len(list) == 0 {
@@ -49,16 +50,45 @@ func checkRevoked(x *index, t *tally) {
 				t.checked(1)
 			}
 		}
-		for j := range x.lines {
-			l := &x.lines[j]
-			if l.Op != OpEvent || l.Client != b.user || b.room != "" && l.Room != b.room || l.TMono >= b.to {
-				continue
-			}
-			if at, ok := begun[l.Tag]; ok && at > b.from && at < b.to {
-				t.violated(l, "%s was given seq %d of %s, which was sent %v after the revocation", l.Client, l.Seq, l.Room, time.Duration(at-b.from))
+		known := b.from
+		for _, down := range x.downs(PartStore) { // a node that cannot read access finds out when it can
+			if down.TMono < known+b.bound && down.TEnd > known {
+				known = down.TEnd
 			}
 		}
+		b.given(x.lines, begun, func(l *Line) {
+			if l.TMono > known+b.bound {
+				t.violated(l, "%s was given seq %d of %s %v after the revocation; it was sent %v after it", l.Client, l.Seq, l.Room,
+					time.Duration(l.TMono-b.from), time.Duration(begun[l.Tag]-b.from))
+			}
+		})
 	}
+}
+
+// given calls found for each event that the user was given during the ban, and that was first sent during it.
+func (b *ban) given(lines []Line, begun map[string]int64, found func(*Line)) {
+	for j := range lines {
+		l := &lines[j]
+		if l.Op != OpEvent || l.Client != b.user || b.room != "" && l.Room != b.room || l.TMono >= b.to {
+			continue
+		}
+		if at, ok := begun[l.Tag]; ok && at > b.from && at < b.to {
+			found(l)
+		}
+	}
+}
+
+// revokeLag is how long after the answer to a revocation the last event came that it was to stop.
+func (x *index) revokeLag() (lag time.Duration) {
+	list := bans(x.lines)
+	if len(list) == 0 {
+		return 0
+	}
+	begun := x.begunByTag()
+	for i := range list {
+		list[i].given(x.lines, begun, func(l *Line) { lag = max(lag, time.Duration(l.TMono-list[i].from)) })
+	}
+	return lag
 }
 
 func (x *index) begunByTag() map[string]int64 {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// convergence is how long after the end of all faults and sends a cursor may lag (I9).
+// convergence is how long after the end of all faults and sends a cursor may lag (I9), where `quiet` does not say.
 const convergence = 2 * time.Second
 
 // cursorKey names one cursor of one client.
@@ -33,6 +33,8 @@ type cursor struct {
 	steps     int
 	handOvers int
 	breaches  []breach
+
+	lost, repeated int // events, by its breaches
 }
 
 // follow runs the automaton of every cursor, in order of first appearance.
@@ -115,8 +117,10 @@ func (c *cursor) page(l *Line) {
 	case !c.sameEpoch(l.Epoch):
 		c.breached(l, "a page of epoch %s for a cursor in epoch %s, without a reset", l.Epoch, c.epoch)
 	case l.Prev > c.seq:
+		c.lost += int(l.Prev - c.seq)
 		c.breached(l, "a page after seq %d for a cursor at %d: a hole", l.Prev, c.seq)
 	case l.Prev < c.seq:
+		c.repeated += int(c.seq - l.Prev)
 		c.breached(l, "a page after seq %d for a cursor at %d: a repeat", l.Prev, c.seq)
 	}
 	c.markHandOver(before, handOver)
@@ -129,6 +133,7 @@ func (c *cursor) page(l *Line) {
 // endPage says that the events of the page before are all there are.
 func (c *cursor) endPage(l *Line) {
 	if c.end > c.seq {
+		c.lost += int(c.end - c.seq)
 		c.breached(l, "the page before reached seq %d, its events only %d", c.end, c.seq)
 		c.seq = c.end
 	}
@@ -144,8 +149,10 @@ func (c *cursor) event(l *Line) {
 	case !c.sameEpoch(l.Epoch):
 		c.breached(l, "an event of epoch %s for a cursor in epoch %s, without a reset", l.Epoch, c.epoch)
 	case l.Seq > c.seq+1:
+		c.lost += int(l.Seq - c.seq - 1)
 		c.breached(l, "seq %d after %d: a hole", l.Seq, c.seq)
 	case l.Seq <= c.seq:
+		c.repeated++
 		c.breached(l, "seq %d after %d: a repeat", l.Seq, c.seq)
 	case c.end > 0 && l.Seq > c.end:
 		c.breached(l, "seq %d in a page that ends at %d", l.Seq, c.end)
@@ -207,14 +214,13 @@ func checkHandOver(x *index, t *tally) {
 // checkConvergence is I9: after the quiet line, every cursor that was not left is at the head of the
 // final log, and was there in time.
 func checkConvergence(x *index, t *tally) {
-	var quiet *Line
-	for i := range x.lines {
-		if l := &x.lines[i]; l.Op == OpQuiet && (quiet == nil || l.TMono > quiet.TMono) {
-			quiet = l
-		}
-	}
+	quiet := quietOf(x.lines)
 	if quiet == nil {
 		return
+	}
+	most := convergence
+	if quiet.Max > 0 {
+		most = time.Duration(quiet.Max)
 	}
 	for _, c := range x.cursors {
 		head := x.heads[c.room]
@@ -222,12 +228,27 @@ func checkConvergence(x *index, t *tally) {
 			continue
 		}
 		t.checked(1)
-		late := time.Duration(c.last.TMono - max(quiet.TMono, c.joined))
+		late := c.lag(quiet)
 		switch {
 		case !c.known || !c.sameEpoch(head.Epoch) || c.seq != head.Seq:
 			t.violated(c.last, "%s: stopped at seq %d, the head is %d", c.name(), c.seq, head.Seq)
-		case late > convergence:
+		case late > most:
 			t.violated(c.last, "%s: reached the head %v after all was quiet", c.name(), late)
 		}
 	}
+}
+
+// quietOf is the last line of its kind; nil: there is none.
+func quietOf(lines []Line) (quiet *Line) {
+	for i := range lines {
+		if l := &lines[i]; l.Op == OpQuiet && (quiet == nil || l.TMono > quiet.TMono) {
+			quiet = l
+		}
+	}
+	return quiet
+}
+
+// lag is how long after all was quiet, and it had joined, the cursor moved last.
+func (c *cursor) lag(quiet *Line) time.Duration {
+	return time.Duration(max(c.last.TMono-max(quiet.TMono, c.joined), 0))
 }

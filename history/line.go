@@ -35,12 +35,13 @@ const (
 	OpRestore Op = "restore" // the store was put back, or given another epoch
 	OpStop    Op = "stop"    // a node was asked to end, and ended
 	OpGauge   Op = "gauge"   // a measure of the run and the most it may be
+	OpDown    Op = "down"    // a part that nodes depend on was down
 )
 
 // ops are all of them.
 var ops = []Op{
 	OpInvoke, OpSend, OpJoin, OpPage, OpEvent, OpReset, OpLeave, OpQuiet, OpFinal, OpSQL, OpHead, OpQueue, OpSettled,
-	OpToken, OpEnd, OpMay, OpDeny, OpRevoke, OpAllow, OpRestore, OpStop, OpGauge,
+	OpToken, OpEnd, OpMay, OpDeny, OpRevoke, OpAllow, OpRestore, OpStop, OpGauge, OpDown,
 }
 
 // Via is the way an event came.
@@ -68,7 +69,7 @@ const (
 // Line is one line of a history. Which fields an op needs is in README.md.
 type Line struct {
 	TMono       int64   `json:"t_mono"`          // nanoseconds of the machine's monotonic clock: when it happened, or was invoked
-	TEnd        int64   `json:"t_end,omitempty"` // send, head, revoke, restore, stop: when the answer came; token: when it ends
+	TEnd        int64   `json:"t_end,omitempty"` // send, head, revoke, restore, stop, down: when the answer came, or it ended; token: when it ends
 	Client      string  `json:"client"`
 	Node        string  `json:"node,omitempty"`
 	Transport   string  `json:"transport,omitempty"`
@@ -80,18 +81,18 @@ type Line struct {
 	PayloadHash string  `json:"payload_hash,omitempty"` // see Hash
 	Seq         int64   `json:"seq,omitempty"`
 	Prev        int64   `json:"prev,omitempty"`  // page: where it starts; join: the position it resumes from
-	Fresh       bool    `json:"fresh,omitempty"` // join: without a position
+	Fresh       bool    `json:"fresh,omitempty"` // join, head: without a position
 	Sub         string  `json:"sub,omitempty"`   // tells apart the cursors of one client in one room
 	Order       int64   `json:"order,omitempty"` // invoke, send: from 1, this event's place among the client's sends to the room; retries keep it
 	Via         Via     `json:"via,omitempty"`
 	Result      Outcome `json:"result,omitempty"`
-	Code        string  `json:"code,omitempty"`   // send, deny, settled: the error code; end: the close code or error code; gauge: the invariant
+	Code        string  `json:"code,omitempty"`   // send, deny, settled: the error code; end: the close code or error code; gauge: the invariant; down: the part
 	Reason      string  `json:"reason,omitempty"` // reset; gauge: what is measured
 	Floor       int64   `json:"floor,omitempty"`  // final, sql: the oldest seq kept; absent: 1. page, reset: as told with it
 	Head        int64   `json:"head,omitempty"`   // page: the head as told with it
 	Count       int64   `json:"count,omitempty"`  // sql: rows; gauge: the measure; end: when to come back, in ms
 	Min         int64   `json:"min,omitempty"`    // sql: the smallest seq
-	Max         int64   `json:"max,omitempty"`    // sql: the largest seq; gauge: the most it may be
+	Max         int64   `json:"max,omitempty"`    // sql: the largest seq; gauge: the most it may be; quiet, revoke, down: the bound in ns
 
 	file int32 // of the files read
 	no   int32 // line number, from 1

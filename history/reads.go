@@ -5,15 +5,63 @@ import (
 	"slices"
 )
 
-// checkReads is I10 in the form of rule ACK-8: a head that is asked for after an ack, or after another head
-// was told, is not below it, whoever asks. One sweep over the questions in order of time.
+// checkReads is I10. On one node it is rule ACK-8: a head that is asked for after an ack, or after another head
+// was told, is not below it, whoever asks. In a cluster (the question names a node) that holds for acks, of whoever asks
+// without a position; who comes with one is told no less than it was acked or given itself.
 func checkReads(x *index, t *tally) {
+	checkReadsOfOne(x, t)
+	checkOwnReads(x, t)
+}
+
+// checkOwnReads looks at the questions with a position, of a cluster.
+func checkOwnReads(x *index, t *tally) {
+	type reader struct {
+		roomEpoch
+		client string
+	}
+	type had struct{ at, most int64 } // by then, the largest seq
+	own := map[reader][]had{}
+	for i := range x.lines {
+		l := &x.lines[i]
+		key := reader{roomEpoch{l.Room, l.Epoch}, l.Client}
+		before := own[key]
+		switch {
+		case l.Op == OpSend && l.Result == OK, l.Op == OpPage:
+			now := had{max(l.TMono, l.TEnd), l.Seq}
+			if n := len(before); n > 0 {
+				now.at, now.most = max(now.at, before[n-1].at), max(now.most, before[n-1].most)
+			}
+			own[key] = append(before, now)
+		case l.Op == OpHead && l.Node != "" && !l.Fresh:
+			n := len(before)
+			for n > 0 && before[n-1].at >= l.TMono { // those since it asked
+				n--
+			}
+			if n == 0 {
+				continue
+			}
+			t.checked(1)
+			if most := before[n-1].most; l.Seq < most {
+				t.violated(l, "%s was told by node %s that %s has head %d, after it had been given seq %d", l.Client, l.Node, l.Room, l.Seq, most)
+			}
+		}
+	}
+}
+
+// checkReadsOfOne is one sweep over the questions in order of time.
+func checkReadsOfOne(x *index, t *tally) {
 	told, asked := map[roomEpoch][]*Line{}, map[roomEpoch][]*Line{}
 	var keys []roomEpoch
 	for i := range x.lines {
 		l := &x.lines[i]
 		key := roomEpoch{l.Room, l.Epoch}
 		switch {
+		case l.Op == OpHead && l.Node != "" && !l.Fresh:
+		case l.Op == OpHead && l.Node != "":
+			if asked[key] == nil {
+				keys = append(keys, key)
+			}
+			asked[key] = append(asked[key], l)
 		case l.Op == OpHead:
 			if asked[key] == nil {
 				keys = append(keys, key)

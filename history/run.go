@@ -98,7 +98,7 @@ func checkDrain(x *index, t *tally) {
 		var times []int64
 		for j := range x.lines {
 			l := &x.lines[j]
-			if l.Op != OpEnd || l.Code == "token_expired" || l.TMono < stop.TMono || l.TMono > until {
+			if l.Op != OpEnd || l.Code == "token_expired" || differ(l.Node, stop.Node) || l.TMono < stop.TMono || l.TMono > until {
 				continue
 			}
 			t.checked(1)

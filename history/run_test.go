@@ -125,7 +125,7 @@ func TestGoodRun(t *testing.T) {
 		v.Table(&text)
 		t.Errorf("a good run was judged\n%s", &text)
 	}
-	both := slices.Concat(ofEvents, ofRuns)
+	both := slices.Concat(ofEvents, ofRuns, ofOutages)
 	for _, name := range Invariants() {
 		if !slices.Contains(both, name) {
 			t.Errorf("no good history exercises %s", name)
@@ -204,7 +204,7 @@ func TestEachRunInvariantIsCaught(t *testing.T) {
 		{"a floor that goes back", "I12: the floor of chat:a went back from 4 to 2", func(t *testing.T, s *story) {
 			s.change(t, func(l Line) bool { return l.Client == "r3" && l.TMono == 603*testUnit }, func(l *Line) { l.Floor = 2 })
 		}},
-		{"given what was sent after the revocation", "I17: r2 was given seq 3 of chat:a, which was sent 5ms after the revocation", func(t *testing.T, s *story) {
+		{"given what was sent after the revocation", "I17: r2 was given seq 3 of chat:a 45ms after the revocation; it was sent 5ms after it", func(t *testing.T, s *story) {
 			s.drop(t, of(OpAllow, ""))
 		}},
 		{"given it before the room was back", "I17: r2 was given seq 3", func(t *testing.T, s *story) {

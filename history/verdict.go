@@ -42,6 +42,7 @@ func (r Result) Status() string {
 type Verdict struct {
 	Files   []File   `json:"files"`
 	Results []Result `json:"results"` // one per invariant, in order
+	Summary Summary  `json:"summary"`
 }
 
 // OK reports that nothing was violated, that each of the named invariants ("I1") was exercised, and
@@ -84,7 +85,7 @@ func (v Verdict) Result(name string) (Result, bool) {
 	return v.Results[i], true
 }
 
-// Table prints the verdict for people: a line per invariant, then the first violations in words.
+// Table prints the verdict for people: what was counted, a line per invariant, then the first violations in words.
 func (v Verdict) Table(w io.Writer) error {
 	var text strings.Builder
 	for _, f := range v.Files {
@@ -93,6 +94,9 @@ func (v Verdict) Table(w io.Writer) error {
 			fmt.Fprintf(&text, ", %d torn", f.Torn)
 		}
 		text.WriteString("\n")
+	}
+	if err := v.Summary.table(&text); err != nil {
+		return err
 	}
 	columns := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(columns, "\ninvariant\tsays\tchecked\tviolations\tverdict\n")

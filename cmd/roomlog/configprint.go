@@ -21,7 +21,7 @@ type configCommand struct {
 // configPrintCommand takes the flags of serve.
 type configPrintCommand struct {
 	serverFlags
-	Redact bool `default:"true" negatable:"" help:"Leave out the key, the secrets of webhooks and the password of the store."`
+	Redact bool `default:"true" negatable:"" help:"Leave out the keys, the secrets of webhooks and the passwords of the store and the bus."`
 }
 
 // Run prints a line for each key: its name, its value, and where that comes from: the flag, the
@@ -77,12 +77,31 @@ func (p *configPrintCommand) shown(f *kong.Flag) string {
 	switch {
 	case text == "" || text == "0" && reflect.ValueOf(value).IsZero() && f.Default == "":
 		return "-"
-	case p.Redact && f.Name == "key":
+	case p.Redact && (f.Name == "key" || f.Name == "cluster-key"):
 		return redacted
+	case p.Redact && f.Name == "bus":
+		return withoutUsers(text)
 	case p.Redact && f.Name == "store":
 		return withoutPassword(text)
 	}
 	return printable(text)
+}
+
+// withoutUsers is the address of a bus, or several with commas between, without whom it is for: to NATS a user alone is
+// a token, which is as secret as a password.
+func withoutUsers(addresses string) string {
+	shown := strings.Split(addresses, ",")
+	for i, address := range shown {
+		u, err := url.Parse(address)
+		if err != nil {
+			return redacted
+		}
+		if u.User != nil {
+			u.User = url.User("redacted")
+		}
+		shown[i] = u.String()
+	}
+	return printable(strings.Join(shown, ","))
 }
 
 // withoutPassword is a store's DSN without what is secret in it. What cannot be read is not shown, as

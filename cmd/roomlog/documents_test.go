@@ -30,6 +30,9 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, code := range codeOf.FindAllString(string(text), -1) {
+			if strings.HasPrefix(code, "```sql") {
+				continue // a schema has the program's name
+			}
 			code = strings.ReplaceAll(strings.Trim(code, "`"), "\\\n", " ")
 			for _, found := range invoked.FindAllStringSubmatch(code, -1) {
 				seen++

@@ -20,7 +20,7 @@ func TestKindsExample(t *testing.T) {
 	}
 	const day = 24 * time.Hour
 	want := app.Kinds{
-		"chat":  {Retention: app.RetentionConfig{Age: 365 * day, Events: 1_000_000}, RoomsPerUser: 100},
+		"chat":  {Retention: app.RetentionConfig{Age: 365 * day, Events: 1_000_000}, RoomsPerUser: 100, Changes: app.ChangesConfig{Within: day}, Receipts: "counts"},
 		"feed":  {Retention: app.RetentionConfig{Age: 30 * day}},
 		"board": {},
 	}

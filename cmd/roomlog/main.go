@@ -26,6 +26,7 @@ type commands struct {
 	Token   tokenCommand   `cmd:"" help:"Make a token for a user."`
 	Send    sendCommand    `cmd:"" help:"Send an event to a room of a running server."`
 	Tail    tailCommand    `cmd:"" help:"Follow a room of a running server."`
+	Health  healthCommand  `cmd:"" help:"Ask a running server whether it is alive, or ready."`
 	Verify  verifyCommand  `cmd:"" help:"Check recorded histories against the invariants."`
 	Chaos   chaosCommand   `cmd:"" help:"Run a TCP proxy that injects faults."`
 	Bench   benchCommand   `cmd:"" help:"Measure this server from outside."`

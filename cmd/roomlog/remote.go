@@ -55,13 +55,22 @@ func (p *problem) Error() string { return fmt.Sprintf("%s (%s)", p.Title, p.Code
 // errUnreachable says that no answer came: the request may or may not have been carried out.
 var errUnreachable = errors.New("the server does not answer")
 
+// newRemote makes a remote that comes without a token.
+func newRemote(address string) (*remote, error) {
+	base, err := url.Parse(address)
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+		return nil, usageError{fmt.Errorf("--url is http://HOST:PORT or https://HOST:PORT, not %q", address)}
+	}
+	return &remote{base: base, patience: defaultPatience}, nil
+}
+
 // open makes a remote; without a token it asks the server for a dev token.
 func (f remoteFlags) open(ctx context.Context) (*remote, error) {
-	base, err := url.Parse(f.URL)
-	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
-		return nil, usageError{fmt.Errorf("--url is http://HOST:PORT or https://HOST:PORT, not %q", f.URL)}
+	r, err := newRemote(f.URL)
+	if err != nil {
+		return nil, err
 	}
-	r := &remote{base: base, token: f.Token, patience: cmp.Or(f.patience, defaultPatience)}
+	r.token, r.patience = f.Token, cmp.Or(f.patience, defaultPatience)
 	if r.token != "" {
 		return r, nil
 	}

@@ -39,6 +39,7 @@ type event struct {
 	Author string          `json:"author"`
 	At     time.Time       `json:"at"`
 	Data   json.RawMessage `json:"data"`
+	changes
 
 	text json.RawMessage
 }
@@ -155,17 +156,6 @@ func (f *follower) print(e event) error {
 	_, err := fmt.Fprintf(f.console.out, "%d  %s  %s  %s  %s\n",
 		e.Seq, e.At.Local().Format("2006-01-02 15:04:05"), printable(e.Author), e.Type, printable(body(e)))
 	return err
-}
-
-// body is the text of a message, else the data as it is.
-func body(e event) string {
-	var message struct {
-		Text *string `json:"text"`
-	}
-	if json.Unmarshal(e.Data, &message) == nil && message.Text != nil {
-		return *message.Text
-	}
-	return string(e.Data)
 }
 
 // printable escapes what would move a terminal's cursor or hide text: what people send is not trusted.

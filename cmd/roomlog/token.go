@@ -16,7 +16,7 @@ import (
 type tokenCommand struct {
 	User    string        `required:"" placeholder:"NAME" help:"Who the token is for."`
 	Rooms   string        `default:"*" help:"Rooms it is good for: a room id, or a prefix and *, such as chat:*."`
-	Can     []string      `default:"read,send" enum:"read,send,admin" help:"What it allows there: read, send, admin."`
+	Can     []string      `default:"read,send" enum:"read,send,moderate,admin" help:"What it allows there: read, send, moderate, admin."`
 	TTL     time.Duration `name:"ttl" default:"1h" help:"How long it is good for."`
 	Issuer  string        `placeholder:"NAME" help:"The token's iss, for a server that asks for one."`
 	Aud     string        `name:"audience" placeholder:"NAME" help:"The token's aud, likewise."`
@@ -45,7 +45,7 @@ func (t *tokenCommand) Run(c *console) error {
 		return usageError{err}
 	}
 	if len(t.Can) == 0 {
-		return usageError{fmt.Errorf("--can names at least one of read, send, admin: a token that allows nothing is of no use")}
+		return usageError{fmt.Errorf("--can names at least one of read, send, moderate, admin: a token that allows nothing is of no use")}
 	}
 	grant := auth.Grant{Rooms: t.Rooms}
 	for _, can := range t.Can {
