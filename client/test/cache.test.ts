@@ -24,6 +24,9 @@ const seqs = (client: Client) =>
     .map(message => message.seq);
 const upTo = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
+// What keeps is loaded when it is first needed, in time that is not faked.
+await import('../src/client/kept.js');
+
 describe('a window in IndexedDB', () => {
   let network: FakeNetwork;
   let server: FakeServer;
@@ -112,6 +115,7 @@ describe('a window in IndexedDB', () => {
     const sends = { put: () => {}, delete: () => {}, adopt: async () => {}, close: async () => {} };
     const storage: ClientStorage = {
       sends: () => sends,
+      marks: () => ({ ...sends, all: async () => new Map() }),
       windows: () => ({
         ...windows,
         close: () =>

@@ -121,6 +121,7 @@ const runs = Number(process.env.ROOMLOG_RUNS ?? 60);
 describe(`random schedules over all transports, ROOMLOG_SEED=${seed}`, () => {
   beforeAll(async () => {
     await Promise.all([
+      import('../src/transport/fallback.js'),
       import('../src/transport/http/shared.js'),
       import('../src/transport/http/stream.js'),
       import('../src/transport/http/poll.js'),

@@ -35,6 +35,7 @@ describe('fallbacks', () => {
   beforeEach(async () => {
     // Loaded before time is faked: loading takes real time.
     await Promise.all([
+      import('../src/transport/fallback.js'),
       import('../src/transport/http/shared.js'),
       import('../src/transport/http/stream.js'),
       import('../src/transport/http/poll.js'),

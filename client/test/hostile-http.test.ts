@@ -28,6 +28,7 @@ describe('plain HTTP with something odd in between', () => {
   beforeEach(async () => {
     // Loaded before time is faked: loading takes real time.
     await Promise.all([
+      import('../src/transport/fallback.js'),
       import('../src/transport/http/shared.js'),
       import('../src/transport/http/stream.js'),
       import('../src/transport/http/poll.js'),

@@ -48,6 +48,7 @@ function slowStorage() {
       };
     },
     windows: () => ({ read: async () => undefined, put: () => {}, delete: () => {}, close: async () => {} }),
+    marks: () => ({ all: async () => new Map(), put: () => {}, delete: () => {}, close: async () => {} }),
   };
   const found = (box: FakeBox, ...sends: StoredSend[]) => {
     if (sends.length > 0) box.events.adopted(sends);
@@ -55,6 +56,9 @@ function slowStorage() {
   };
   return { boxes, storage, found };
 }
+
+// What keeps is loaded when it is first needed, in time that is not faked.
+await import('../src/client/kept.js');
 
 describe('what was kept, with a storage that takes its time', () => {
   let network: FakeNetwork;
@@ -161,6 +165,7 @@ describe('what was kept, with a storage that takes its time', () => {
     const { tag } = messages.send({ text: 'no, better not' });
     await client.close();
     expect(messages.discard(tag)).toBe(true);
+    await Promise.resolve(); // it is told in its turn
     expect(boxes.flatMap(box => box.deleted)).toEqual([tag]);
   });
 });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import '../src/transport/fallback.js'; // loaded when it is needed, which takes no time here
 import { Ladder } from '../src/transport/ladder.js';
 import type { LinkEvents } from '../src/transport/transport.js';
 
@@ -20,13 +21,14 @@ it('comes back ever more rarely to a transport that opens and then carries nothi
       { name: 'websocket', transport: { dial: mute } },
       { name: 'sse', transport: { dial: good } },
     ],
-    reachable: async () => true,
+    http: { api: '', fetch: async () => new Response() },
     log: (_, { to }) => to === 'sse' && downs.push(performance.now()),
   });
   const dial = () => {
     ladder.dial({ open: () => {}, message: () => {}, closed: () => void setTimeout(dial, 100) });
   };
   dial();
+  await vi.dynamicImportSettled();
   await vi.advanceTimersByTimeAsync(600_000);
   const between = downs.slice(1).map((at, i) => Math.round((at - (downs[i] as number)) / 10_000) * 10);
   expect(between.slice(0, 4)).toEqual([30, 60, 120, 240].map(s => Math.round((s + 4) / 10) * 10));

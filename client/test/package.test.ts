@@ -109,7 +109,9 @@ describe('the package', () => {
       cwd: app,
       encoding: 'utf8',
     });
-    expect(ran.trim()).toBe('RoomlogProvider,useClient,useConnection,useLostConnection,useReadable');
+    expect(ran.trim()).toBe(
+      'RoomlogProvider,useClient,useConnection,useLostConnection,useMyPresence,useOthers,usePresence,useReadable,useReceipts,useRooms,useTyping',
+    );
   });
 
   it('an entry of hooks begins with the directive that lets a server component import it', () => {

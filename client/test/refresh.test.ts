@@ -35,6 +35,7 @@ describe('a token that expires', () => {
   beforeEach(async () => {
     await Promise.all([
       import('../src/client/refresh.js'),
+      import('../src/transport/fallback.js'),
       import('../src/transport/http/shared.js'),
       import('../src/transport/http/stream.js'),
     ]);

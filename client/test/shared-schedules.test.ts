@@ -152,7 +152,11 @@ const runs = Number(process.env.ROOMLOG_RUNS ?? 60);
 
 describe(`random schedules over tabs that share, ROOMLOG_SEED=${seed}`, () => {
   beforeAll(async () => {
-    await Promise.all([import('../src/transport/http/shared.js'), import('../src/transport/http/stream.js')]);
+    await Promise.all([
+      import('../src/transport/fallback.js'),
+      import('../src/transport/http/shared.js'),
+      import('../src/transport/http/stream.js'),
+    ]);
   });
   afterEach(() => {
     vi.unstubAllGlobals();

@@ -51,6 +51,7 @@ const carried = () =>
 describe('a feed shared by tabs', () => {
   beforeEach(async () => {
     await Promise.all([
+      import('../src/transport/fallback.js'),
       import('../src/transport/http/shared.js'),
       import('../src/transport/http/stream.js'),
       import('../src/transport/http/poll.js'),

@@ -146,6 +146,7 @@ class Page {
     const inner = indexedDBStorage();
     return {
       windows: (owner, failed) => inner.windows(owner, failed),
+      marks: (owner, failed) => inner.marks(owner, failed),
       sends: (owner, events) => {
         const drawn = vi.spyOn(crypto, 'getRandomValues');
         const box = inner.sends(owner, events);
@@ -309,6 +310,9 @@ function expectOnceAndInOrder(world: World): void {
 
 const seed = Number(process.env.ROOMLOG_SEED ?? Date.now() % 2 ** 31);
 const runs = Number(process.env.ROOMLOG_RUNS ?? 60);
+
+// What keeps is loaded when it is first needed, in time that is not faked.
+await import('../src/client/kept.js');
 
 describe(`random schedules of two tabs over one storage, ROOMLOG_SEED=${seed}`, () => {
   afterEach(() => {

@@ -27,6 +27,9 @@ const texts = (client: Client) =>
     .messages.list.get()
     .map(m => `${m.data.text} ${m.delivery}`);
 
+// What keeps is loaded when it is first needed, in time that is not faked.
+await import('../src/client/kept.js');
+
 describe('a storage in IndexedDB', () => {
   let locks: FakeLocks;
   let network: FakeNetwork;

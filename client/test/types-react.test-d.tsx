@@ -77,6 +77,24 @@ function useSelectors() {
   return { count, last, text, xs, state, status, seq, older, wrong };
 }
 
+function usePeople() {
+  const first: string | undefined = plain.useOthers()[0]?.data.name;
+  const names: string[] = plain.useOthers(others => others.map(({ data }) => data.name));
+  const xs = suspense.useOthers<{ at: number }>().map(({ data }) => data.at);
+  const [mine, setMine] = plain.useMyPresence();
+  setMine({ x: (mine?.x ?? 0) + 1 });
+  // @ts-expect-error presence has the registered type
+  setMine({ z: 1 });
+  const unread: number = plain.useReceipts(r => r.unread);
+  const badges: number = plain.useRooms(rooms => rooms.reduce((sum, r) => sum + r.unread, 0));
+  const { edit, react } = plain.useMessages({ unread: true });
+  edit(1, { text: 'hi' });
+  react('tag', '👍');
+  // @ts-expect-error what is edited has the type of messages
+  edit(1, { txt: 'hi' });
+  return { first, names, xs, unread, badges };
+}
+
 function useTwin() {
   const { room, status } = suspense.useRoom();
   const seq: number = suspense.useRoom(r => r.status.seq);
@@ -132,4 +150,14 @@ function useQuery() {
   return first;
 }
 
-export const checked = [useBoth, usePlain, useOwnType, useSelectors, useTwin, useQuery, provided, order];
+export const checked = [
+  usePeople,
+  useBoth,
+  usePlain,
+  useOwnType,
+  useSelectors,
+  useTwin,
+  useQuery,
+  provided,
+  order,
+];

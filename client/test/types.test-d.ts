@@ -6,9 +6,15 @@ interface Body {
   replyTo?: number;
 }
 
+interface Here {
+  name: string;
+  x: number;
+}
+
 declare module 'roomlog' {
   interface Register {
     message: Body;
+    presence: Here;
   }
 }
 
@@ -34,6 +40,18 @@ room.messages.send({ replyTo: 4 });
 room.messages.list.get()[0]?.data.colour;
 // @ts-expect-error messages are read-only
 room.messages.list.get()[0].delivery = 'sent';
+
+room.presence.set({ x: 1 });
+export const names: string[] = room.presence.others.get().map(({ data }) => data.name);
+void room.messages.edit(1, { text: 'hi' });
+// @ts-expect-error presence has the registered type
+room.presence.set({ y: 1 });
+// @ts-expect-error and so has what is edited
+room.messages.edit(1, { txt: 'hi' });
+const cursors = client.room<Body, { at: [number, number] }>('board:b');
+cursors.presence.set({ at: [1, 2] });
+// @ts-expect-error the registered type is not that of this room
+cursors.presence.set({ x: 1 });
 
 // A type of its own overrides the registered one.
 const board = client.room<{ x: number; y: number }>('board:a');

@@ -1,21 +1,27 @@
+import { isEvent } from '../protocol/check.js';
 import { addresses } from '../transport/address.js';
 import { type Ladder, ladder, type TransportName } from '../transport/ladder.js';
+import { later } from '../transport/later.js';
 import type { WebSocketConstructor } from '../transport/socket.js';
-import { lazily, localError } from './error.js';
-import type { HistoryQuery } from './history.js';
+import { toMessage } from './change.js';
+import { core } from './core.js';
+import { localError } from './error.js';
 import { Keeper } from './keeper.js';
-import type { Readable, Unsubscribe } from './readable.js';
+import type { Entry } from './outbox.js';
+import { type Readable, type Unsubscribe, Value } from './readable.js';
+import type { RequestNeeds } from './request.js';
 import { RoomlogRoom } from './room.js';
 import { Session } from './session.js';
-import type { StoredSend } from './storage.js';
 import type {
   Client,
   ClientEvents,
   ClientOptions,
   ConnectionStatus,
   MessageBody,
+  PresenceData,
   Room,
   RoomOptions,
+  RoomOverview,
 } from './types.js';
 
 const TRANSPORTS: readonly TransportName[] = ['websocket', 'sse', 'poll'];
@@ -29,6 +35,15 @@ class RoomlogClient implements Client {
   readonly #restored = new Set<RoomlogRoom>();
   #ladder: Ladder | undefined;
 
+  readonly rooms = new Value<readonly RoomOverview[]>([], () => void this.#follow(() => {}));
+  readonly #follow = later(async () =>
+    (await import('./me.js')).followRooms({
+      session: this.#session,
+      rooms: this.rooms,
+      message: last => (isEvent(last) ? toMessage(last, this.user ?? '') : undefined),
+    }),
+  );
+
   constructor(options: ClientOptions) {
     this.#options = options;
     this.#session = new Session({
@@ -39,22 +54,21 @@ class RoomlogClient implements Client {
     });
     this.#keeper = new Keeper({
       storage: options.storage,
-      server: () => addresses(options.url).api,
+      session: this.#session,
+      requests: this.#requests,
       rooms: () => this.#rooms.values(),
-      restore: send => this.#restore(send),
-      isUp: () => this.#session.isUp,
-      failed: cause => this.#session.log('warn', 'storage', { why: String(cause) }),
+      restore: (room, send) => this.#restore(room, send),
     });
   }
 
   /** Looks for the global one when it is called: it needs no object that it is a method of. */
   #fetch: typeof fetch = (...request) => (this.#options.fetch ?? fetch)(...request);
 
-  /** Reads a page of a room's history, by code that is loaded when it is first needed. */
-  #read = async (room: string, query: HistoryQuery) => {
-    const { readPage } = await lazily(import('./history.js'));
-    const token = this.#session.token.bind(this.#session);
-    return readPage({ api: addresses(this.#options.url).api, fetch: this.#fetch, token }, room, query);
+  readonly #requests: RequestNeeds = {
+    core,
+    api: () => addresses(this.#options.url).api,
+    fetch: this.#fetch,
+    token: (...refused) => this.#session.token(...refused),
   };
 
   get status(): Readable<ConnectionStatus> {
@@ -81,32 +95,26 @@ class RoomlogClient implements Client {
     this.#session.retryNow();
   }
 
-  room<M = MessageBody>(id: string, options: RoomOptions = {}): Room<M> {
-    const { limit, replay, window } = this.#options;
-    const all = {
-      ...(limit !== undefined && { limit }),
-      ...(replay !== undefined && { replay }),
-      ...(window !== undefined && { window }),
-      ...options,
-    };
+  room<M = MessageBody, P = PresenceData>(id: string, options: RoomOptions = {}): Room<M, P> {
+    const all: RoomOptions = { ...this.#options, ...options };
     let room = this.#rooms.get(id);
     if (!room) {
-      const needs = { session: this.#session, read: this.#read, keeper: this.#keeper };
+      const needs = { session: this.#session, requests: this.#requests, keeper: this.#keeper };
       room = new RoomlogRoom(id, { ...needs, options: all });
       this.#rooms.set(id, room);
       this.#session.rooms.set(id, room);
     } else if (this.#restored.delete(room)) {
       room.configure(all);
     }
-    return room as Room<unknown> as Room<M>;
+    return room as Room<unknown, unknown> as Room<M, P>;
   }
 
-  #restore(send: StoredSend): void {
-    if (!this.#rooms.has(send.room)) {
-      this.room(send.room);
-      this.#restored.add(this.#rooms.get(send.room) as RoomlogRoom);
+  #restore(id: string, send: Entry): void {
+    if (!this.#rooms.has(id)) {
+      this.room(id);
+      this.#restored.add(this.#rooms.get(id) as RoomlogRoom);
     }
-    this.#rooms.get(send.room)?.outbox.restore(send, this.user);
+    this.#rooms.get(id)?.outbox.restore(send);
   }
 
   on<K extends keyof ClientEvents>(event: K, fn: (event: ClientEvents[K]) => void): Unsubscribe {
@@ -138,11 +146,7 @@ class RoomlogClient implements Client {
 function webSocket(options: ClientOptions): WebSocketConstructor {
   const found = options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
   if (found) return found;
-  throw localError(
-    'no_websocket',
-    'This runtime has no WebSocket: give the class of npm `ws` as the option `WebSocket`.',
-    false,
-  );
+  throw localError('no_websocket', 'No WebSocket here: give `ws` of npm as the option `WebSocket`.', false);
 }
 
 /**

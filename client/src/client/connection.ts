@@ -67,13 +67,13 @@ export class Connection {
 
   /** Fetches the token, dials and says hello. Every outcome is an event. */
   async start(): Promise<void> {
-    this.#expect('The token callback took longer than 10 s.');
+    this.#expect('The token did not come within 10 s.');
     let token: string;
     try {
       token = await this.#needs.token(this.#abort.signal);
     } catch (cause) {
       const retry = (cause as { retryable?: unknown } | null)?.retryable !== false;
-      this.#end(localError('no_token', 'The token could not be fetched.', retry, cause));
+      this.#end(localError('no_token', 'The token did not come.', retry, cause));
       return;
     }
     if (this.#over) return;
@@ -91,7 +91,7 @@ export class Connection {
       const error =
         cause instanceof RoomlogError
           ? cause
-          : localError('network', 'A connection to this address cannot be made.', false, cause);
+          : localError('network', 'This address cannot be dialled.', false, cause);
       this.#end(error);
     }
   }
@@ -113,7 +113,10 @@ export class Connection {
   /** Ends the connection without an event. */
   drop(): void {
     this.#over = true;
-    this.#cleanUp();
+    clearTimeout(this.#deadline);
+    this.#liveness?.stop();
+    this.#abort.abort();
+    this.#link?.drop();
   }
 
   /** Ends the connection for a reason of the client's own; the session comes back. */
@@ -128,16 +131,15 @@ export class Connection {
 
   #message(text: string): void {
     this.heardAt = Date.now();
-    const parsed = parseFrame(text);
-    if ('broken' in parsed) {
-      this.#needs.log('error', 'frame.broken', { why: parsed.broken });
-      this.abandon('The server sent something that is not of the protocol.');
+    const frame = parseFrame(text);
+    if (typeof frame === 'string') {
+      this.#needs.log('error', 'frame.broken', { why: frame });
+      this.abandon('The server sent what is not of the protocol.');
       return;
     }
-    const frame = 'frame' in parsed ? parsed.frame : undefined;
     const rtt = this.#liveness?.heard(frame?.op === 'pong');
     if (rtt !== undefined) this.#events.roundTrip(rtt);
-    if (frame !== undefined) this.#take(frame);
+    if (frame) this.#take(frame);
   }
 
   #take(frame: ServerFrame): void {
@@ -179,12 +181,5 @@ export class Connection {
     if (this.#over) return;
     this.drop();
     this.#events.ended({ error, retry: error.retryable, retryAfterMs: 0, refusedToken: false, ...how });
-  }
-
-  #cleanUp(): void {
-    clearTimeout(this.#deadline);
-    this.#liveness?.stop();
-    this.#abort.abort();
-    this.#link?.drop();
   }
 }

@@ -15,6 +15,8 @@ export interface CursorEvents {
   page(page: Page, replayedTo: number): void;
   gap(gap: Gap): void;
   denied(error: RoomlogError): void;
+  /** What a join asks for besides. */
+  joining(): object;
 }
 
 /** Where the cursor stands, once a page has placed it. */
@@ -42,8 +44,8 @@ export class RoomCursor {
   #place: Place | undefined;
   #head = 0;
   #replayedTo = 0;
-  /** The join under way: its id and whether it named a position. */
-  #join: { id: number; from: string | undefined } | undefined;
+  /** The join under way: its id, whether it named a position, and whether the room is joined already and asks for something more. */
+  #join: { id: number; from: string | undefined; quiet: boolean } | undefined;
   #resetReason: string | undefined;
   #hole: { from: number; to: number } | undefined;
   #gaps = 0;
@@ -152,6 +154,7 @@ export class RoomCursor {
   reset(frame: ResetFrame): void {
     if (!this.#attached) return;
     this.position = this.#place = undefined;
+    this.#head = 0;
     this.#resetReason = frame.reason;
     this.#rejoin();
   }
@@ -178,28 +181,28 @@ export class RoomCursor {
   #replace(frame: JoinedFrame, reason: string | undefined): void {
     this.#place = { epoch: frame.epoch, seq: frame.page.prev };
     this.#resetReason = undefined;
-    const hole = this.#hole;
-    this.#hole = undefined;
-    if (hole) this.#events.gap({ ...hole, recovered: false });
+    this.#close(false);
     this.#events.replaced({ epoch: frame.epoch, page: frame.page, reason });
   }
 
   #offer(epoch: string, page: Page): void {
     const place = this.#place as Place;
     const fitted = fitPage(place, epoch, page);
-    if (fitted.fit === 'hole') this.#missed(epoch, page);
-    if (fitted.fit !== 'take') return;
+    if (fitted === 'hole') this.#missed(epoch, page);
+    if (typeof fitted === 'string') return;
     place.seq = page.seq;
     this.position = page.position;
     this.#head = Math.max(this.#head, page.seq);
     // An empty page that answers a rejoin adjoins too, but does not show that the hole is mended.
     if (page.events.length > 0) this.#tries = 0;
-    this.#events.page(fitted.page, this.#replayedTo);
-    if (this.#hole && place.seq >= this.#hole.to) {
-      const hole = this.#hole;
-      this.#hole = undefined;
-      this.#events.gap({ ...hole, recovered: true });
-    }
+    this.#events.page(fitted, this.#replayedTo);
+    if (this.#hole && place.seq >= this.#hole.to) this.#close(true);
+  }
+
+  #close(recovered: boolean): void {
+    const hole = this.#hole;
+    this.#hole = undefined;
+    if (hole) this.#events.gap({ ...hole, recovered });
   }
 
   #missed(epoch: string, page: Page): void {
@@ -207,43 +210,42 @@ export class RoomCursor {
     this.#session.log('warn', 'room.gap', { room: this.#room, at: place.seq, prev: page.prev, epoch });
     if (!this.#hole) {
       this.#gaps++;
-      this.#hole = { from: place.seq + 1, to: Math.max(place.seq + 1, page.prev) };
+      const from = place.seq + 1; // the numbers of another numbering say nothing of this one
+      this.#hole = { from, to: epoch === place.epoch ? Math.max(from, page.prev) : from };
       this.#events.gap({ ...this.#hole, recovered: false });
     }
-    if (!this.#join && this.#timer === undefined) this.#rejoinLater(0);
+    if (!(this.#join || this.#timer)) this.#rejoinLater(0);
   }
 
   /** The first join after a page that was taken goes at once, the others wait: a hole must not become a storm. */
   #rejoinLater(atLeastMs: number): void {
-    const wait = Math.max(atLeastMs, this.#tries === 0 ? 0 : jitter(this.#tries));
-    if (wait === 0) {
+    const wait = Math.max(atLeastMs, this.#tries && jitter(this.#tries));
+    const go = () => {
       this.#tries++;
       this.#rejoin();
-      return;
-    }
+    };
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#tries++;
-      this.#rejoin();
-    }, wait);
+    if (!wait) go();
+    else this.#timer = setTimeout(go, wait);
   }
 
-  #rejoin(): void {
+  /** Joins again from where it stands, for a join that asks for something more. */
+  again(): void {
+    this.#rejoin(!this.#join);
+  }
+
+  #rejoin(quiet = false): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#join = undefined;
     if (this.#attached && this.#session.isUp) {
-      const { limit, replay } = this.#options;
       const from = this.position;
-      const id = this.#session.request(this.#owner, id => ({
-        op: 'join',
-        id,
-        room: this.#room,
-        ...(from !== undefined && { position: from }),
-        ...(limit !== undefined && { limit }),
-        ...(replay !== undefined && { replay }),
-      }));
-      this.#join = { id, from };
+      // Another node may have acked what goes beyond; what is undefined is not sent.
+      const seen = this.#head > (this.#place?.seq ?? 0) ? this.#head : undefined;
+      const { limit, replay } = this.#options;
+      const join = { room: this.#room, position: from, limit, replay, seen, ...this.#events.joining() };
+      const id = this.#session.request(this.#owner, id => ({ op: 'join', id, ...join }));
+      this.#join = { id, from, quiet };
     }
     this.#publish();
   }
@@ -251,7 +253,7 @@ export class RoomCursor {
   #state(): RoomState {
     if (!this.#attached) return 'detached';
     if (this.#denied) return 'denied';
-    if (this.#join || !this.#place || !this.#session.isUp) return 'attaching';
+    if ((this.#join && !this.#join.quiet) || !this.#place || !this.#session.isUp) return 'attaching';
     return this.#place.seq < this.#replayedTo || this.#hole ? 'catching-up' : 'live';
   }
 
@@ -262,15 +264,12 @@ export class RoomCursor {
       seq,
       behind: this.#place ? Math.max(0, this.#head - seq) : 0,
       gaps: this.#gaps,
-      loaded: this.#place !== undefined || this.status?.get().loaded === true,
+      loaded: !!(this.#place || this.status?.get().loaded),
       error: this.#denied,
     };
   }
 
   #publish(): void {
-    const next = this.#snapshot();
-    const now = this.status.get();
-    const keys = Object.keys(next) as (keyof RoomStatus)[];
-    if (keys.some(key => !Object.is(next[key], now[key]))) this.status.set(next);
+    this.status.update(this.#snapshot());
   }
 }

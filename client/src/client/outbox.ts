@@ -1,9 +1,8 @@
-import { type AckFrame, type ErrorFrame, sendFrame } from '../protocol/frames.js';
+import { type AckFrame, type ErrorFrame, FRAME_BYTES, sendFrame } from '../protocol/frames.js';
 import { jitter } from '../transport/backoff.js';
 import { concernsConnection, localError, RoomlogError } from './error.js';
 import type { Keeper } from './keeper.js';
 import type { Session, Subscriber } from './session.js';
-import type { StoredSend } from './storage.js';
 
 /** How many sends of one room may wait for their answers at a time. */
 const WINDOW = 64;
@@ -100,21 +99,12 @@ export class Outbox {
   }
 
   /** Puts a kept send back where it was. One that is there already is left as it is. */
-  restore({ room: _, refusal, at, tried, ...send }: StoredSend, author: string | undefined): void {
-    if (this.find(send.tag)) return;
-    this.#keeper.nextOrder(send.order);
-    const entry: Entry = {
-      ...send,
-      data: JSON.parse(send.json),
-      at: new Date(at),
-      author,
-      state: refusal ? 'failed' : 'queued',
-      error: refusal && new RoomlogError(refusal),
-      unsure: tried ? 1 : 0,
-    };
+  restore(entry: Entry): void {
+    if (this.find(entry.tag)) return;
+    this.#keeper.nextOrder(entry.order);
     const behind = this.entries.findIndex(({ order }) => order > entry.order);
     this.entries.splice(behind < 0 ? this.entries.length : behind, 0, entry);
-    if (!refusal) this.#session.pendingChanged(1);
+    if (!entry.error) this.#session.pendingChanged(1);
     this.#events.changed(entry);
     this.#pump();
   }
@@ -129,7 +119,6 @@ export class Outbox {
 
   /** Queues a failed send again, behind all others. */
   retry(entry: Entry): void {
-    if (entry.state !== 'failed') return;
     this.entries.splice(this.entries.indexOf(entry), 1);
     entry.state = 'queued';
     entry.error = undefined;
@@ -235,7 +224,7 @@ export class Outbox {
         return;
       }
       if (++this.#disorder > MAX_DISORDER) {
-        this.#session.redial('The order of sends was lost.');
+        this.#session.redial('The order was lost.');
         return;
       }
     }
@@ -265,8 +254,9 @@ export class Outbox {
     const n = this.#nextN;
     const frame = (id: number) => sendFrame(id, n, { room: this.#room, ...entry });
     // A frame above the limit would cost the connection (CLOSE-5), each time anew.
-    if (isLonger(frame(Number.MAX_SAFE_INTEGER), this.#session.frameBytes)) {
-      this.#refuse(entry, localError('message_too_large', 'The message is too large for the server.', false));
+    const { length } = new TextEncoder().encode(frame(Number.MAX_SAFE_INTEGER));
+    if (length > (this.#session.welcome?.limits.frame_bytes ?? FRAME_BYTES)) {
+      this.#refuse(entry, localError('message_too_large', 'The message is too large.', false));
       return;
     }
     this.#nextN++;
@@ -315,9 +305,4 @@ export class Outbox {
     this.entries.splice(this.entries.indexOf(entry), 1);
     if (entry.state !== 'failed') this.#session.pendingChanged(-1);
   }
-}
-
-function isLonger(text: string, bytes: number): boolean {
-  // A UTF-16 unit is at most three bytes of UTF-8: most texts need no counting.
-  return text.length * 3 > bytes && new TextEncoder().encode(text).length > bytes;
 }

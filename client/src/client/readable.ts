@@ -28,32 +28,33 @@ export function callOut<A extends unknown[]>(fn: (...args: A) => void, ...args: 
 
 abstract class Observable<T> implements Readable<T> {
   readonly #listeners = new Set<() => void>();
+  readonly #asked: (() => void) | undefined;
   #notifying = false;
+
+  /** `asked` is called at each subscription. */
+  constructor(asked?: () => void) {
+    this.#asked = asked;
+  }
 
   abstract get(): T;
 
   subscribe(onChange: () => void): Unsubscribe {
+    this.#asked?.();
     const listener = () => onChange(); // of its own, so that one function can listen twice
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T> {
-    let changed = true;
     let wake = () => {};
-    const stop = this.subscribe(() => {
-      changed = true;
-      wake();
-    });
+    const stop = this.subscribe(() => wake());
     try {
       for (;;) {
-        if (!changed) {
-          await new Promise<void>(resolve => {
-            wake = resolve;
-          });
-        }
-        changed = false;
+        const changed = new Promise<void>(resolve => {
+          wake = resolve;
+        });
         yield this.get();
+        await changed;
       }
     } finally {
       stop();
@@ -78,8 +79,8 @@ abstract class Observable<T> implements Readable<T> {
 export class Value<T> extends Observable<T> {
   #value: T;
 
-  constructor(value: T) {
-    super();
+  constructor(value: T, asked?: () => void) {
+    super(asked);
     this.#value = value;
   }
 
@@ -91,6 +92,12 @@ export class Value<T> extends Observable<T> {
     if (Object.is(value, this.#value)) return;
     this.#value = value;
     this.notify();
+  }
+
+  /** Sets it where a field is another than before. */
+  update(value: T): void {
+    const keys = Object.keys(value as object) as (keyof T)[];
+    if (keys.some(key => !Object.is(value[key], this.#value[key]))) this.set(value);
   }
 }
 

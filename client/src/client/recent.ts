@@ -1,6 +1,5 @@
-import { isPage } from '../protocol/check.js';
 import type { Page, WireEvent } from '../protocol/frames.js';
-import type { Keeper } from './keeper.js';
+import type { Kept } from './kept.js';
 import type { StoredWindow } from './storage.js';
 
 /** How many events of a room are kept: some screens. */
@@ -13,14 +12,14 @@ const READ_MS = 1_000;
 /** The newest events of one room, kept together with the position behind them, so that a reload goes on from there. */
 export class Recent {
   readonly #room: string;
-  readonly #keeper: Keeper;
+  readonly #kept: Kept;
   #events: WireEvent[] = [];
   #window: Omit<StoredWindow, 'prev' | 'events'> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(room: string, keeper: Keeper) {
+  constructor(room: string, kept: Kept) {
     this.#room = room;
-    this.#keeper = keeper;
+    this.#kept = kept;
   }
 
   /** The window that was kept, if there is one. It never rejects. */
@@ -30,9 +29,9 @@ export class Recent {
       giveUp = () => resolve(undefined);
     });
     const timer = setTimeout(giveUp, READ_MS);
-    const window = await Promise.race([this.#keeper.readWindow(this.#room), late]);
+    const window = await Promise.race([this.#kept.readWindow(this.#room), late]);
     clearTimeout(timer);
-    return isPage(window) ? window : undefined;
+    return window;
   }
 
   /** The window begins anew. */
@@ -42,8 +41,8 @@ export class Recent {
 
   /** A page was taken. */
   took({ events, seq, position }: Page, epoch: string, floor: number): void {
-    if (!this.#keeper.keepsWindows) return;
-    this.#events = [...this.#events, ...events].slice(-KEPT);
+    if (!this.#kept.keepsWindows) return;
+    this.#events = events.reduce(redacted, [...this.#events, ...events]).slice(-KEPT);
     this.#window = { room: this.#room, epoch, floor, seq, position };
     this.#timer ??= setTimeout(() => this.write(), GATHER_MS);
   }
@@ -53,7 +52,7 @@ export class Recent {
     if (this.#timer === undefined || !this.#window) return;
     this.#stop();
     const { seq } = this.#window;
-    this.#keeper.keepWindow({
+    this.#kept.keepWindow({
       ...this.#window,
       prev: seq - this.#events.length,
       events: this.#events,
@@ -65,11 +64,38 @@ export class Recent {
     this.#stop();
     this.#events = [];
     this.#window = undefined;
-    this.#keeper.forgetWindow(this.#room);
+    this.#kept.forgetWindow(this.#room);
   }
 
   #stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
+}
+
+/**
+ * What is kept after an event: of what it deletes or erases nothing is left but the place (CHG-7, ERASE-2), nor of edits of messages that are not
+ * kept, where it is not known whose they are.
+ */
+function redacted(events: WireEvent[], { type, seq, author, at, target, data }: WireEvent): WireEvent[] {
+  const isErase = type === 'erase';
+  if (type !== 'delete' && !isErase) return events;
+  const { user } = Object(data);
+  const gone = new Set(
+    isErase
+      ? events
+          .filter(
+            each => each.author === user && each.seq < seq && !/^(delete|member|erase)$/.test(each.type),
+          )
+          .map(each => each.seq)
+      : [target as number], // its edits may be kept where it is not
+  );
+  const first = events[0]?.seq as number;
+  const isGone = (event: WireEvent) =>
+    gone.has(event.seq) ||
+    (event.type === 'edit' &&
+      (gone.has(event.target as number) ||
+        (isErase && event.seq < seq && !((event.target as number) >= first))));
+  const deleted = { seq, by: author, at };
+  return events.map(event => (isGone(event) ? { ...event, data: null, deleted } : event));
 }

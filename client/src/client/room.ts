@@ -1,15 +1,21 @@
-import type { Page, ServerFrame, WireEvent } from '../protocol/frames.js';
+import { isPage } from '../protocol/check.js';
+import type { Page, ServerFrame } from '../protocol/frames.js';
+import { toMessage } from './change.js';
 import { RoomCursor } from './cursor.js';
 import { lazily, localError, type RoomlogError } from './error.js';
-import type { HistoryQuery, ReadPage } from './history.js';
 import type { Keeper } from './keeper.js';
 import { type Entry, Outbox } from './outbox.js';
 import { Emitter, type Readable, type Unsubscribe, Value } from './readable.js';
-import { Recent } from './recent.js';
+import type { Recent } from './recent.js';
+import type { RequestNeeds } from './request.js';
 import type { Session, Subscriber } from './session.js';
+import type { SideFrame } from './sides/snapshot.js';
+import { Sides } from './sides.js';
 import { newTag } from './tag.js';
-import { MESSAGE, Timeline, toMessage } from './timeline.js';
+import { MESSAGE, Timeline } from './timeline.js';
 import type {
+  Broadcast,
+  BroadcastOptions,
   HistoryOptions,
   HistoryPage,
   HistoryView,
@@ -17,12 +23,16 @@ import type {
   Message,
   Messages,
   Older,
+  Presence,
+  Receipts,
   Room,
+  RoomEvent,
   RoomEvents,
   RoomOptions,
   RoomStatus,
   SendHandle,
   SendOptions,
+  Typing,
 } from './types.js';
 
 type Any = Message<unknown>;
@@ -40,65 +50,73 @@ interface Promised {
 /** What a room needs besides its id. */
 export interface RoomNeeds {
   session: Session;
-  /** Reads a page of a room's history. */
-  read(room: string, query: HistoryQuery): Promise<ReadPage>;
+  requests: RequestNeeds;
   options: RoomOptions;
   keeper: Keeper;
 }
 
 /** One room: its cursor, its outbox and its timeline, which know nothing of each other. */
-export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown> {
+export class RoomlogRoom implements Room<unknown, unknown>, Subscriber, Messages<unknown> {
   readonly id: string;
   readonly older: Value<Older>;
   /** For the client: what it keeps. */
   readonly outbox: Outbox;
 
   readonly #session: Session;
-  readonly #read: (query: HistoryQuery) => Promise<ReadPage>;
+  readonly #requests: RequestNeeds;
   readonly #events = new Emitter<RoomEvents>();
   readonly #cursor: RoomCursor;
   readonly #timeline: Timeline;
-  readonly #recent: Recent;
   readonly #keeper: Keeper;
+  readonly #sides: Sides;
   readonly #promised = new Map<string, Promised>();
   #attached = 0;
   #leave: ReturnType<typeof setTimeout> | undefined;
   #loading: Promise<{ done: boolean }> | undefined;
 
-  constructor(id: string, { session, read, options, keeper }: RoomNeeds) {
+  constructor(id: string, { session, requests, options, keeper }: RoomNeeds) {
     this.id = id;
     this.#session = session;
-    this.#read = query => read(id, query);
+    this.#requests = requests;
     this.#keeper = keeper;
-    this.#recent = new Recent(id, keeper);
     this.outbox = new Outbox(id, session, this, keeper, {
       changed: entry => this.#timeline.changed(entry),
       acked: (entry, ack) => {
         this.#cursor.headSeen(ack.seq);
-        this.#settle(entry.tag, this.#timeline.acked(entry, ack));
+        const message = this.#timeline.acked(entry, ack);
+        this.#settled(entry.tag)?.resolve(message);
       },
       failed: (entry, error) => {
         this.#timeline.changed(entry);
-        this.#promised.get(entry.tag)?.reject(error);
-        this.#promised.delete(entry.tag);
+        this.#settled(entry.tag)?.reject(error);
       },
     });
-    this.#timeline = new Timeline(this.outbox.entries, () => session.user ?? '', options.window ?? WINDOW);
+    const { window = WINDOW, tombstones = false } = options;
+    this.#timeline = new Timeline(this.outbox.entries, () => session.user ?? '', window, tombstones);
     this.older = new Value<Older>({ hasMore: false, loading: false, error: undefined });
     this.#cursor = new RoomCursor(id, session, this, options, {
       replaced: at => {
         this.#timeline.replace(at.page.prev, at.reason !== undefined);
-        this.#recent.replaced();
+        this.#kept(recent => recent.replaced());
         this.#showOlder();
         const { reason, epoch, page } = at;
         if (reason) this.#events.emit('reset', { reason, epoch, from: page.prev, seq: page.seq });
       },
       page: (page, replayedTo) => this.#take(page, replayedTo),
       gap: gap => this.#events.emit('gap', gap),
+      joining: () => this.#sides.joining(),
       denied: error => {
-        this.#recent.drop();
+        this.#kept(recent => recent.drop());
         session.events.emit('error', error);
       },
+    });
+    this.#sides = new Sides({
+      room: this as Room<unknown, unknown> as Room<unknown>,
+      session,
+      cursor: this.#cursor,
+      events: this.#events,
+      keeper,
+      log: this.#timeline,
     });
   }
 
@@ -118,7 +136,28 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     return this.#timeline.list;
   }
 
+  get presence(): Presence<unknown> {
+    return this.#sides.presence;
+  }
+
+  get typing(): Typing {
+    return this.#sides.typing;
+  }
+
+  get receipts(): Receipts {
+    return this.#sides.receipts;
+  }
+
+  get broadcasts(): Readable<readonly Broadcast[]> {
+    return this.#sides.broadcasts;
+  }
+
+  broadcast(type: string, data: unknown, { key = '' }: BroadcastOptions = {}): void {
+    this.#sides.use('signals', part => part.signals.broadcast(type, key, data));
+  }
+
   on<K extends keyof RoomEvents>(event: K, fn: (event: RoomEvents[K]) => void): Unsubscribe {
+    if (event === 'broadcast') this.#sides.use('signals');
     return this.#events.on(event, fn);
   }
 
@@ -143,6 +182,7 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
       this.#leave = setTimeout(() => {
         this.#leave = undefined;
         this.#cursor.detach();
+        this.#sides.tell(part => part.down());
       });
     };
   }
@@ -150,20 +190,20 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
   /** Shows the window that was kept, then follows the room from behind it. */
   async #begin(): Promise<void> {
     const user = this.#session.user;
-    const window = await this.#recent.read();
-    if (window && user === this.#session.user) this.#cursor.seed(window);
+    const window = await this.#keeper.readWindow(this.id);
+    if (isPage(window) && user === this.#session.user) this.#cursor.seed(window);
     if (this.#attached > 0) this.#cursor.attach();
   }
 
-  /** For the keeper: writes what has gathered. */
-  write(): void {
-    this.#recent.write();
+  /** Tells what keeps the newest events, if they are kept. */
+  #kept(what: (recent: Recent) => void): void {
+    void this.#keeper.tell(kept => what(kept.recent(this.id)));
   }
 
   /** For the keeper: shows nothing of what another user was given. */
   clear(): void {
     this.#cursor.clear();
-    this.#recent.replaced();
+    this.#kept(recent => recent.replaced());
     this.#timeline.replace(0, true);
     this.#showOlder();
   }
@@ -172,7 +212,7 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
 
   send(data: unknown, { type = MESSAGE, tag: given }: SendOptions = {}): SendHandle<unknown> {
     const json = JSON.stringify(data) as string | undefined;
-    if (json === undefined) throw new TypeError('The data of a send must be a JSON value.');
+    if (json === undefined) throw new TypeError('The data of a send is a JSON value.');
     const tag = given?.toLowerCase() ?? newTag();
     const before = this.#promised.get(tag);
     if (before) return before.handle; // the same send once more
@@ -181,9 +221,26 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     if (known?.state === 'failed')
       this.outbox.discard(known); // made anew by the application
     else if (known) return handle; // kept from before a reload: the same send once more
+    if (type === MESSAGE) this.#sides.tell(part => part.sent());
     const entry = this.outbox.add({ tag, type, data, json });
     this.#failIfOver(entry);
     return handle;
+  }
+
+  edit(target: number | string, data: unknown): SendHandle<unknown> {
+    return this.send({ target, data }, { type: 'edit' });
+  }
+
+  remove(target: number | string, reason?: string): SendHandle<unknown> {
+    return this.send({ target, reason }, { type: 'delete' });
+  }
+
+  react(target: number | string, emoji: string, remove?: true): SendHandle<unknown> {
+    return this.send({ target, emoji, remove }, { type: 'reaction' });
+  }
+
+  unreact(target: number | string, emoji: string): SendHandle<unknown> {
+    return this.react(target, emoji, true);
   }
 
   retry(tag: string): void {
@@ -197,8 +254,7 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
   discard(tag: string): boolean {
     const entry = this.outbox.find(tag);
     if (!entry || !this.outbox.discard(entry)) return false;
-    this.#promised.get(tag)?.reject(localError('cancelled', 'The send was cancelled.', false));
-    this.#promised.delete(tag);
+    this.#settled(tag)?.reject(localError('cancelled', 'The send was cancelled.', false));
     return true;
   }
 
@@ -225,9 +281,11 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
     return handle;
   }
 
-  #settle(tag: string, message: Any): void {
-    this.#promised.get(tag)?.resolve(message);
+  /** The promise of a send that is settled now, if there is one. */
+  #settled(tag: string): Promised | undefined {
+    const promised = this.#promised.get(tag);
     this.#promised.delete(tag);
+    return promised;
   }
 
   // ---- what comes in ----
@@ -238,6 +296,7 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
   }
 
   down(): void {
+    this.#sides.tell(part => part.down());
     this.#cursor.down();
     this.outbox.down();
   }
@@ -247,46 +306,46 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
   }
 
   frame(frame: ServerFrame): void {
-    if (frame.op === 'joined') this.#cursor.joined(frame);
-    else if (frame.op === 'page') this.#cursor.page(frame);
+    if (frame.op === 'joined') {
+      this.#cursor.joined(frame);
+      this.#sides.tell(part => part.joined());
+    } else if (frame.op === 'page') this.#cursor.page(frame);
     else if (frame.op === 'reset') this.#cursor.reset(frame);
     else if (frame.op === 'ack') this.outbox.ack(frame);
-    else if (frame.op === 'error' && !this.#cursor.refused(frame)) this.outbox.refused(frame);
+    else if (frame.op === 'error') {
+      if (!this.#cursor.refused(frame)) this.outbox.refused(frame);
+    } else this.#sides.tell(part => part.frame(frame as unknown as SideFrame));
   }
 
-  #own = (event: WireEvent): boolean => event.author === this.#session.user;
-
   #take(page: Page, replayedTo: number): void {
+    const { user = '' } = this.#session;
     for (const event of page.events) {
-      const stored = this.#own(event) ? this.outbox.stored(event.tag) : undefined;
+      const stored = event.author === user ? this.outbox.stored(event.tag) : undefined;
       if (stored) {
         this.#timeline.changed(stored);
-        this.#settle(stored.tag, toMessage(event, true));
+        this.#settled(stored.tag)?.resolve(toMessage(event, user));
       }
     }
-    this.#timeline.append(page, this.#own);
+    this.#timeline.append(page);
+    this.#sides.look(this.#timeline.log);
     if (this.#timeline.base >= this.#cursor.floor) this.#showOlder();
-    this.#recent.took(page, this.#cursor.epoch as string, this.#cursor.floor);
+    const { epoch, floor } = this.#cursor;
+    this.#kept(recent => recent.took(page, epoch as string, floor));
     for (const event of page.events) {
-      const { seq, type, tag, author, data } = event;
-      const via = seq <= replayedTo ? 'replay' : 'live';
-      this.#events.emit('event', {
-        seq,
-        type,
-        tag,
-        author,
-        own: this.#own(event),
-        at: new Date(event.at),
-        data,
-        via,
-      });
+      const via = event.seq <= replayedTo ? 'replay' : 'live';
+      this.#events.emit('event', { ...(toMessage(event, user) as unknown as RoomEvent), via });
     }
   }
 
   // ---- history ----
 
   get #reading() {
-    return { read: this.#read, own: this.#own, liveFrom: () => this.#timeline.base };
+    return {
+      requests: this.#requests,
+      room: this as Room<unknown, unknown> as Room<unknown>,
+      cursor: this.#cursor,
+      log: this.#timeline,
+    };
   }
 
   loadOlder(limit = 50): Promise<{ done: boolean }> {
@@ -300,31 +359,30 @@ export class RoomlogRoom implements Room<unknown>, Subscriber, Messages<unknown>
   async #loadOlder(limit: number): Promise<{ done: boolean }> {
     if (!this.older.get().hasMore) return { done: true };
     this.#showOlder({ loading: true, error: undefined });
-    const { epoch } = this.#cursor;
     try {
-      const page = await this.#read({ before: this.#timeline.base + 1, limit });
-      if (page.epoch === epoch && epoch === this.#cursor.epoch) {
-        this.#cursor.floor = page.floor;
-        this.#timeline.prepend(page, this.#own);
-      }
+      await (await this.#reader()).loadOlder(this.#reading, limit);
+      this.#sides.look(this.#timeline.log);
     } catch (error) {
       this.#showOlder({ error: error as RoomlogError });
       throw error;
     }
-    this.#showOlder();
-    return { done: !this.older.get().hasMore };
+    return { done: !this.#showOlder() };
   }
 
-  #showOlder(changes: Partial<Older> = {}): void {
+  /** Says whether there is more. */
+  #showOlder(changes: Partial<Older> = {}): boolean {
     const hasMore = this.#timeline.base >= this.#cursor.floor;
     this.older.set({ ...this.older.get(), ...changes, hasMore });
+    return hasMore;
   }
 
   async view(options?: HistoryViewOptions): Promise<HistoryView<unknown>> {
-    return (await lazily(import('./view.js'))).openView(this.#reading, options);
+    return (await this.#reader()).openView(this.#reading, options);
   }
 
   async history(options?: HistoryOptions): Promise<HistoryPage<unknown>> {
-    return (await lazily(import('./view.js'))).readHistory(this.#reading, options);
+    return (await this.#reader()).readHistory(this.#reading, options);
   }
+
+  #reader = () => lazily(import('./view.js'));
 }

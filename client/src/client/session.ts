@@ -1,4 +1,4 @@
-import { type ClientFrame, FRAME_BYTES, type ServerFrame, type WelcomeFrame } from '../protocol/frames.js';
+import type { ClientFrame, ServerFrame, WelcomeFrame } from '../protocol/frames.js';
 import { jitter } from '../transport/backoff.js';
 import type { TransportName } from '../transport/ladder.js';
 import type { Transport } from '../transport/transport.js';
@@ -19,6 +19,9 @@ import { deviceOffline, holdPage, tabHidden, watchDevice } from './wake.js';
 const STABLE_MS = 10_000;
 /** An attempt younger than this is not begun anew by `retryNow`. */
 const YOUNG_MS = 1_000;
+
+/** What a server says of itself while it says nothing. */
+const NOTHING: Pick<ConnectionStatus, 'node' | 'degraded'> = { node: undefined, degraded: [] };
 
 /** What the session tells a room. */
 export interface Subscriber {
@@ -48,7 +51,8 @@ export interface SessionSettings extends ClientOptions {
 export class Session {
   readonly status: Value<ConnectionStatus>;
   readonly events = new Emitter<ClientEvents>();
-  readonly rooms = new Map<string, Subscriber>();
+  /** By room; by undefined what is told of no room. */
+  readonly rooms = new Map<string | undefined, Subscriber>();
   user: string | undefined;
 
   readonly #settings: SessionSettings;
@@ -60,11 +64,11 @@ export class Session {
   #pending = 0;
   #reason: RoomlogError | undefined;
   #rttMs: number | undefined;
+  #told = NOTHING;
   #lastSyncedAt: number | undefined;
   #tokenReason: TokenContext['reason'] = 'connect';
   #freshTokenTried = false;
   #token: string | undefined;
-
   #retryAt: number | undefined;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #stableTimer: ReturnType<typeof setTimeout> | undefined;
@@ -72,7 +76,7 @@ export class Session {
   #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
   #lost = false;
   #unwatch: Unsubscribe = () => {};
-
+  readonly #ask = (event: Event) => event.preventDefault();
   #requestId = 0;
   readonly #unanswered = new Map<number, Subscriber>();
 
@@ -91,7 +95,7 @@ export class Session {
 
   /** Whether frames can be sent. */
   get isUp(): boolean {
-    return this.#connection?.welcome !== undefined;
+    return !!this.welcome;
   }
 
   /** Why there will be no connection unless `open` is called; undefined while there may be. */
@@ -99,19 +103,18 @@ export class Session {
     return this.#final?.error;
   }
 
-  /** A limit that the server told in `welcome`. */
-  get frameBytes(): number {
-    return this.#connection?.welcome?.limits.frame_bytes ?? FRAME_BYTES;
+  /** What the server said of the connection there is. */
+  get welcome(): WelcomeFrame | undefined {
+    return this.#connection?.welcome;
   }
 
   /** Connects, also after `close` or a failure. */
   open(): void {
     if (this.#wanted) return;
     this.#wanted = true;
-    this.#final = undefined;
+    this.#final = this.#reason = undefined;
     this.#attempt = 0;
     this.#connectedBefore = this.#freshTokenTried = false;
-    this.#reason = undefined;
     this.#unwatch = watchDevice({
       woke: () => this.#woke(),
       wentOffline: () => {
@@ -187,7 +190,10 @@ export class Session {
         {
           welcomed: frame => this.#welcomed(connection, frame),
           frame: frame => this.#frame(frame),
-          roundTrip: ms => this.#publish({ rttMs: ms }),
+          roundTrip: ms => {
+            this.#rttMs = ms;
+            this.#publish();
+          },
           ended: ending => this.#ended(ending),
         },
       );
@@ -202,6 +208,7 @@ export class Session {
 
   #welcomed(connection: Connection, frame: WelcomeFrame): void {
     this.user = frame.user;
+    this.#told = { node: frame.node, degraded: [] };
     this.#connectedBefore = true;
     this.#freshTokenTried = false;
     this.#tokenReason = 'connect';
@@ -247,6 +254,7 @@ export class Session {
     const connection = this.#connection;
     if (!connection) return;
     this.#connection = undefined;
+    this.#told = NOTHING;
     connection.drop();
     clearTimeout(this.#stableTimer);
     this.#unanswered.clear();
@@ -320,15 +328,19 @@ export class Session {
   }
 
   #frame(frame: ServerFrame): void {
-    const id = 'id' in frame ? frame.id : undefined;
-    const asker = id === undefined ? undefined : this.#unanswered.get(id);
-    if (id !== undefined && asker) {
-      this.#unanswered.delete(id);
+    const { id, room } = frame as { id?: number; room?: string };
+    const asker = this.#unanswered.get(id as number);
+    if (asker) {
+      this.#unanswered.delete(id as number);
       this.#connection?.waiting(this.#unanswered.size > 0, true);
     }
+    if (frame.op === 'degraded') {
+      const { node = this.#told.node, parts: degraded } = frame;
+      this.#told = { node, degraded };
+      this.#publish();
+    }
     if (frame.op === 'error') this.log('info', 'refused', { code: frame.code, title: frame.title, id });
-    const named = 'room' in frame && frame.room !== undefined ? this.rooms.get(frame.room) : undefined;
-    (asker ?? named)?.frame(frame);
+    (asker ?? this.rooms.get(room))?.frame(frame);
   }
 
   // ---- what the application sees ----
@@ -337,7 +349,7 @@ export class Session {
   pendingChanged(by: number): void {
     if (by === 0) return;
     this.#pending += by;
-    if (this.#settings.warnBeforeUnload !== false) holdPage(this, this.#pending > 0);
+    if (this.#settings.warnBeforeUnload !== false) holdPage(this.#ask, this.#pending > 0);
     // A tab that did not dial because nobody saw it has something to say now.
     if (by > 0 && this.#wanted && !this.#connection && this.#retryAt === undefined) this.#dial();
     this.#publish();
@@ -377,14 +389,11 @@ export class Session {
       pendingSends: this.#pending,
       transport: this.isUp ? this.#settings.transportName() : undefined,
       lastSyncedAt: this.isUp ? undefined : this.#lastSyncedAt,
+      ...this.#told,
     };
   }
 
-  #publish(changes: { rttMs?: number | undefined } = {}): void {
-    if ('rttMs' in changes) this.#rttMs = changes.rttMs;
-    const next = this.#snapshot();
-    const now = this.status.get();
-    const keys = Object.keys(next) as (keyof ConnectionStatus)[];
-    if (keys.some(key => !Object.is(next[key], now[key]))) this.status.set(next);
+  #publish(): void {
+    this.status.update(this.#snapshot());
   }
 }

@@ -76,10 +76,24 @@ export interface WindowBox {
   close(): Promise<void>;
 }
 
+/** How far the rooms of one owner were read, until the server has it. */
+export interface MarkBox {
+  /** All that is kept, by room: the last seq that was read. It never rejects. */
+  all(): Promise<ReadonlyMap<string, number>>;
+  /** Keeps a mark, unless a higher one is kept: other tabs write too. */
+  put(room: string, read: number): void;
+  /** Forgets the mark of a room, unless it is above `read`. */
+  delete(room: string, read: number): void;
+  /** Finishes what is under way. */
+  close(): Promise<void>;
+}
+
 /** Where a client keeps what is to survive a reload. `roomlog/indexeddb` has one for browsers. */
 export interface ClientStorage {
   /** Opens the box of an owner. Nothing throws: what fails is told by `failed`. */
   sends(owner: StorageOwner, events: SendBoxEvents): SendBox;
   /** Opens the windows of an owner. What fails is told by `failed`. */
   windows(owner: StorageOwner, failed: (cause: unknown) => void): WindowBox;
+  /** Opens the read marks of an owner. What fails is told by `failed`. */
+  marks(owner: StorageOwner, failed: (cause: unknown) => void): MarkBox;
 }

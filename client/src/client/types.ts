@@ -3,14 +3,31 @@ import type { BackoffOptions } from '../transport/backoff.js';
 import type { TransportName } from '../transport/ladder.js';
 import type { WebSocketConstructor } from '../transport/socket.js';
 import type { RoomlogError } from './error.js';
+import type { Deleted, Messages } from './message.js';
+import type {
+  Broadcast,
+  BroadcastOptions,
+  Presence,
+  PresenceData,
+  Receipts,
+  RoomOverview,
+  Typing,
+} from './people.js';
 import type { Readable, Unsubscribe } from './readable.js';
+import type { ConnectionStatus } from './status.js';
 import type { ClientStorage } from './storage.js';
+
+export type * from './message.js';
+export type * from './people.js';
+export type { ConnectionState, ConnectionStatus } from './status.js';
 
 /**
  * The application's own types, by augmentation:
  *
  * ```ts
- * declare module 'roomlog' { interface Register { message: { text: string; replyTo?: number } } }
+ * declare module 'roomlog' {
+ *   interface Register { message: { text: string }; presence: { x: number; y: number } }
+ * }
  * ```
  */
 // biome-ignore lint/suspicious/noEmptyInterface: applications fill it
@@ -20,40 +37,6 @@ type Registered<K extends string, Default> = Register extends { [key in K]: infe
 
 /** The data of a message where a room names no type of its own. */
 export type MessageBody = Registered<'message', { text: string }>;
-
-/**
- * `idle` before the first connect; `connecting` until the first connection or failed attempt; `connected`;
- * `reconnecting` between attempts and during them; `offline` the same while the device says it has no network;
- * `closed` by `close()`; `failed` for what no retry can cure.
- */
-export type ConnectionState =
-  | 'idle'
-  | 'connecting'
-  | 'connected'
-  | 'reconnecting'
-  | 'offline'
-  | 'closed'
-  | 'failed';
-
-/** How the connection is. A new object for each change. */
-export interface ConnectionStatus {
-  /** What the connection is doing. */
-  readonly state: ConnectionState;
-  /** Why it is not connected, where that is known. */
-  readonly reason: RoomlogError | undefined;
-  /** When the next attempt is made, in epoch milliseconds; undefined while one is under way. */
-  readonly retryAt: number | undefined;
-  /** Attempts since the last connection that held 10 s. */
-  readonly attempt: number;
-  /** The last round trip measured, in milliseconds. */
-  readonly rttMs: number | undefined;
-  /** Sends that are queued or under way, of all rooms. */
-  readonly pendingSends: number;
-  /** What carries the connection; undefined while there is none. */
-  readonly transport?: TransportName | undefined;
-  /** When the lost connection was last heard from, in epoch milliseconds; undefined while connected. */
-  readonly lastSyncedAt: number | undefined;
-}
 
 /** Why a token is asked for: for a connection, or since the last one expires or was refused. */
 export interface TokenContext {
@@ -107,6 +90,8 @@ export interface ClientOptions {
    * has loaded stays. 5,000.
    */
   window?: number;
+  /** Whether lists keep the place of messages that were deleted: `deleted` is set then, and `data` null. False: they are left out. */
+  tombstones?: boolean;
   /**
    * Keeps what is unsent, and the newest events of each room, through reloads and crashes: `indexedDBStorage()` of
    * `roomlog/indexeddb`. Absent: in memory only. It belongs to the server and the user, and is never sent as somebody else's.
@@ -144,6 +129,8 @@ export interface RoomOptions {
   replay?: number;
   /** As in ClientOptions, for this room. */
   window?: number;
+  /** As in ClientOptions, for this room. */
+  tombstones?: boolean;
 }
 
 /** One connection to one server, and the rooms over it. */
@@ -162,142 +149,14 @@ export interface Client {
   /** Does not wait for the next attempt; when connected, checks that the other side is there. */
   retryNow(): void;
   /** The room with this id: the same object each time, so that `options` count only the first time. */
-  room<M = MessageBody>(id: string, options?: RoomOptions): Room<M>;
+  room<M = MessageBody, P = PresenceData>(id: string, options?: RoomOptions): Room<M, P>;
+  /**
+   * The rooms that the client's user belongs to, the one with the newest event first: a list with badges needs no room attached. It is asked
+   * for when somebody first subscribes, and then follows every change.
+   */
+  readonly rooms: Readable<readonly RoomOverview[]>;
   /** Calls `fn` at each such event, until the Unsubscribe is called. */
   on<K extends keyof ClientEvents>(event: K, fn: (event: ClientEvents[K]) => void): Unsubscribe;
-}
-
-/** `queued` waits for a connection, `sending` for its answer; `sent` is on durable storage. */
-export type Delivery = 'queued' | 'sending' | 'sent' | 'failed';
-
-/** One message of a room, stored or on its way. A new object for each change. */
-export interface Message<M = MessageBody> {
-  /** Made once per send: the same before and after the ack, so it serves as a key. Another author may use it too (TAG-5). */
-  readonly tag: string;
-  /** Its place in the room; null until it is acked. */
-  readonly seq: number | null;
-  /** The type of its event: `message`. */
-  readonly type: string;
-  /** The user who wrote it; empty while it is not known who the client's user is. */
-  readonly author: string;
-  /** Whether the client's own user wrote it. */
-  readonly own: boolean;
-  /** What was sent. */
-  readonly data: M;
-  /** When it was stored; until then, when it was sent, by the device's clock. */
-  readonly at: Date;
-  /** How far it has come. */
-  readonly delivery: Delivery;
-  /** Why it failed. */
-  readonly error: RoomlogError | undefined;
-}
-
-/**
- * A send, and the promise of its outcome: the message once it is acked, or the RoomlogError of its refusal.
- * A rejection that nobody awaits is not reported as unhandled: `messages.list` shows it.
- */
-export interface SendHandle<M = MessageBody> extends Promise<Message<M>> {
-  /** The message's tag, known before any answer. */
-  readonly tag: string;
-  /** Takes the send back. False if it is stored, or may be. */
-  cancel(): boolean;
-  /** Sends a failed one again, with the same tag and behind what is queued; else it changes nothing. */
-  retry(): SendHandle<M>;
-}
-
-/** How a send is made. */
-export interface SendOptions {
-  /** The event's type: `message` unless given. Others are sent alike, but `messages.list` shows messages only. */
-  type?: string;
-  /** A UUID, where the application keeps its own; made here unless given. */
-  tag?: string;
-}
-
-/** Which part of a room's history: one of the three, or none for the newest. */
-export interface HistoryOptions {
-  /** The newest events before this seq. */
-  before?: number;
-  /** The oldest events behind this seq or position. */
-  after?: number | string;
-  /** The events on both sides of this seq. */
-  around?: number;
-  /** 100 unless given; above 500 it means 500. */
-  limit?: number;
-}
-
-/** A stretch of history in the order of seq. `next` goes on in the same direction. */
-export interface HistoryPage<M = MessageBody> {
-  /** Its messages. */
-  readonly items: readonly Message<M>[];
-  /** Whether there is more in this direction. */
-  readonly hasMore: boolean;
-  /** Reads the next page in this direction. Rejects with a RoomlogError. */
-  next(): Promise<HistoryPage<M>>;
-}
-
-/** How a view is made. */
-export interface HistoryViewOptions extends HistoryOptions {
-  /** How many messages it holds: what is beyond goes at the end away from the load. 500. */
-  max?: number;
-}
-
-/** How a view is. A new object for each change. */
-export interface HistoryViewState {
-  /** Whether there is something before it. */
-  readonly hasOlder: boolean;
-  /** Whether more was known to follow when the view last read: new events do not come into it by themselves. */
-  readonly hasNewer: boolean;
-  /** Whether it reaches `messages.list`, which can be shown from here on without a gap. */
-  readonly meetsLive: boolean;
-  /** Whether a load is under way. */
-  readonly loading: boolean;
-  /** Why the last load failed: `reset` if the view belongs to a numbering that is no more. */
-  readonly error: RoomlogError | undefined;
-}
-
-/** A stretch of history beside the live window, such as that around a linked message, that can be walked both ways. */
-export interface HistoryView<M = MessageBody> {
-  /** Its messages in the order of seq. */
-  readonly list: Readable<readonly Message<M>[]>;
-  /** What can be loaded, and what is being loaded. */
-  readonly state: Readable<HistoryViewState>;
-  /** Loads up to `limit` (50) events before it. Rejects with a RoomlogError; loads come one after the other. */
-  loadOlder(limit?: number): Promise<void>;
-  /** Loads up to `limit` (50) events behind it. Rejects with a RoomlogError. */
-  loadNewer(limit?: number): Promise<void>;
-}
-
-/** What lies before the loaded window. */
-export interface Older {
-  /** Whether there is something before the window. */
-  readonly hasMore: boolean;
-  /** Whether it is being loaded. */
-  readonly loading: boolean;
-  /** Why the last load failed. */
-  readonly error: RoomlogError | undefined;
-}
-
-/** The messages of a room. */
-export interface Messages<M = MessageBody> {
-  /** The loaded window in the order of seq, then what is not stored yet in the order of sending. */
-  readonly list: Readable<readonly Message<M>[]>;
-  /** What `loadOlder` would do. */
-  readonly older: Readable<Older>;
-  /**
-   * Sends. The message is in `list` at once. Sends of one room arrive in order, each once, through drops.
-   * Throws a TypeError for data that JSON cannot carry.
-   */
-  send(data: M, options?: SendOptions): SendHandle<M>;
-  /** Sends a failed message again. Does nothing for any other. */
-  retry(tag: string): void;
-  /** Takes back what is not stored: true if it is gone from the list. */
-  discard(tag: string): boolean;
-  /** Loads up to `limit` (50) events before the window. Rejects with a RoomlogError. */
-  loadOlder(limit?: number): Promise<{ done: boolean }>;
-  /** Reads history beside the window. Rejects with a RoomlogError. */
-  history(options?: HistoryOptions): Promise<HistoryPage<M>>;
-  /** Opens a view of history that can be walked both ways. Rejects with a RoomlogError. */
-  view(options?: HistoryViewOptions): Promise<HistoryView<M>>;
 }
 
 /**
@@ -336,8 +195,12 @@ export interface RoomEvent {
   readonly own: boolean;
   /** When it was stored. */
   readonly at: Date;
-  /** What was sent. */
+  /** What was sent; null where `deleted`. */
   readonly data: unknown;
+  /** Of an `edit`, `delete` or `reaction`: the seq of its message. */
+  readonly target: number | undefined;
+  /** Who deleted it, where it is a message that was deleted since, or an edit of one. */
+  readonly deleted: Deleted | undefined;
   /** `replay` if it was in the room already when the room was joined on this connection, else `live`. */
   readonly via: 'live' | 'replay';
 }
@@ -372,10 +235,12 @@ export interface RoomEvents {
   reset: RoomReset;
   /** Something was not delivered, or was after all. */
   gap: Gap;
+  /** Somebody else broadcast something, or it is over. Not stored, not repeated, and not one's own. */
+  broadcast: Broadcast;
 }
 
 /** One room. */
-export interface Room<M = MessageBody> {
+export interface Room<M = MessageBody, P = PresenceData> {
   /** The id, such as `chat:lobby`. */
   readonly id: string;
   /** How the room is. */
@@ -387,6 +252,19 @@ export interface Room<M = MessageBody> {
   readonly position: string | undefined;
   /** What was written in it, and the way to write. */
   readonly messages: Messages<M>;
+  /** Who is here. */
+  readonly presence: Presence<P>;
+  /** Who is typing. */
+  readonly typing: Typing;
+  /** Who has read what. */
+  readonly receipts: Receipts;
+  /** What others broadcast and have not ended: the latest of each connection, type and key. */
+  readonly broadcasts: Readable<readonly Broadcast[]>;
+  /**
+   * Shows something to whoever follows the room now, such as where a cursor is. Nothing is stored, and of one type and key the latest counts:
+   * it is sent at most every 40 ms, and not at all without a connection. `null` ends it.
+   */
+  broadcast(type: string, data: unknown, options?: BroadcastOptions): void;
   /**
    * Follows the room, and connects if need be. Counted: the room is left one macrotask after the last detach, so that
    * a detach and an attach in one go are nothing. Returns the detach.

@@ -1,8 +1,9 @@
-import type { WireEvent } from '../protocol/frames.js';
-import { localError, type RoomlogError } from './error.js';
-import type { HistoryQuery, ReadPage } from './history.js';
-import { Value } from './readable.js';
-import { MESSAGE, toMessage } from './timeline.js';
+import type { RoomCursor } from './cursor.js';
+import type { RoomlogError } from './error.js';
+import { type HistoryQuery, type ReadPage, readPage } from './history.js';
+import type { Value } from './readable.js';
+import type { RequestNeeds } from './request.js';
+import type { Timeline } from './timeline.js';
 import type {
   HistoryOptions,
   HistoryPage,
@@ -10,15 +11,30 @@ import type {
   HistoryViewOptions,
   HistoryViewState,
   Message,
+  Room,
+  RoomEvent,
 } from './types.js';
 
-/** What a view needs of its room. */
+type Rows = readonly Message<unknown>[];
+
+/** What reading needs of its room. */
 export interface ViewNeeds {
-  /** Reads a page of the room's history. */
-  read(query: HistoryQuery): Promise<ReadPage>;
-  own(event: WireEvent): boolean;
-  /** The seq behind which the live window begins. */
-  liveFrom(): number;
+  requests: RequestNeeds;
+  room: Room<unknown>;
+  cursor: RoomCursor;
+  log: Timeline;
+}
+
+const read = ({ requests, room }: ViewNeeds, query: HistoryQuery) => readPage(requests, room.id, query);
+
+/** Reads what lies before the window into it, unless that is another by then. Rejects with a RoomlogError. */
+export async function loadOlder(needs: ViewNeeds, limit: number): Promise<void> {
+  const { cursor, log } = needs;
+  const { epoch } = cursor;
+  const page = await read(needs, { before: log.base + 1, limit });
+  if (page.epoch !== epoch || epoch !== cursor.epoch) return;
+  cursor.floor = page.floor;
+  log.prepend(page);
 }
 
 /** Reads a stretch of history. Rejects with a RoomlogError. */
@@ -27,10 +43,11 @@ export async function readHistory(
   options: HistoryOptions = {},
 ): Promise<HistoryPage<unknown>> {
   const { after, limit } = options;
-  const page = await needs.read(queryOf(options));
+  const page = await read(needs, queryOf(options));
   const forward = after !== undefined;
   return {
-    items: messagesOf(page, needs),
+    // Behind a position events are as they were sent (CHG-9): what is known of their changes is not in them.
+    items: shown(needs, needs.log.rows(forward ? { ...page, head: 0 } : page)),
     hasMore: forward ? page.seq < page.head : page.prev >= page.floor,
     next: () =>
       readHistory(needs, {
@@ -45,7 +62,12 @@ export async function openView(
   needs: ViewNeeds,
   { max = 500, ...options }: HistoryViewOptions = {},
 ): Promise<HistoryView<unknown>> {
-  return new View(await needs.read(queryOf(options)), needs, max);
+  return new View(await read(needs, queryOf(options)), needs, max);
+}
+
+/** Without those that were deleted, unless they are asked for; the same array where there are none. */
+function shown({ log: { tombstones } }: ViewNeeds, rows: Rows): Rows {
+  return tombstones || !rows.some(({ deleted }) => deleted) ? rows : rows.filter(({ deleted }) => !deleted);
 }
 
 function queryOf({ before, after, around, limit }: HistoryOptions): HistoryQuery {
@@ -53,13 +75,9 @@ function queryOf({ before, after, around, limit }: HistoryOptions): HistoryQuery
   return { before: newest ? Number.MAX_SAFE_INTEGER : before, after, around, limit };
 }
 
-function messagesOf(page: ReadPage, { own }: ViewNeeds): Message<unknown>[] {
-  return page.events.filter(event => event.type === MESSAGE).map(event => toMessage(event, own(event)));
-}
-
 /** A stretch of history that grows at either end, and gives up at the other what is too much. */
 class View implements HistoryView<unknown> {
-  readonly list: Value<readonly Message<unknown>[]>;
+  readonly list: Value<Rows>;
   readonly state: Value<HistoryViewState>;
 
   readonly #needs: ViewNeeds;
@@ -82,8 +100,16 @@ class View implements HistoryView<unknown> {
     this.#seq = page.seq;
     this.#floor = page.floor;
     this.#head = page.head;
-    this.list = new Value(messagesOf(page, this.#needs));
-    this.state = new Value(this.#snapshot(false, undefined));
+    const { room, requests } = needs;
+    this.list = new requests.core.Value(shown(needs, needs.log.rows(page)));
+    // The room outlives the view, and nobody says when a view is no longer looked at.
+    const view = new WeakRef(this);
+    const stop = room.on('event', event => {
+      const alive = view.deref();
+      if (alive) alive.#change(event);
+      else stop();
+    });
+    this.state = new requests.core.Value(this.#snapshot(false, undefined));
   }
 
   loadOlder(limit = 50): Promise<void> {
@@ -91,7 +117,7 @@ class View implements HistoryView<unknown> {
       () => (this.#prev >= this.#floor ? { before: this.#prev + 1, limit } : undefined),
       page => {
         const max = this.#max;
-        const list = [...messagesOf(page, this.#needs), ...this.list.get()];
+        const list = [...shown(this.#needs, this.#needs.log.rows(page)), ...this.list.get()];
         this.#prev = page.prev;
         // The end that is given up begins anew behind its last message, whatever other events lay there.
         if (list.length > max) this.#seq = list[max - 1]?.seq ?? this.#seq;
@@ -102,16 +128,26 @@ class View implements HistoryView<unknown> {
 
   loadNewer(limit = 50): Promise<void> {
     return this.#load(
-      // Without a mark: the end may be one that no page had.
-      () => ({ after: `${this.#epoch}:${this.#seq}`, limit }),
+      // Backwards from where it is to end, since that is read as present content (CHG-9). Near the head some of it is here already.
+      () => ({ before: this.#seq + limit + 1, limit }),
       page => {
         const max = this.#max;
-        const list = [...this.list.get(), ...messagesOf(page, this.#needs)];
+        const more = shown(this.#needs, this.#needs.log.rows(page)).filter(
+          ({ seq }) => (seq as number) > this.#seq,
+        );
+        const list = [...this.list.get(), ...more];
         this.#seq = page.seq;
         if (list.length > max) this.#prev = (list[list.length - max]?.seq ?? 1) - 1;
         this.list.set(list.slice(-max));
       },
     );
+  }
+
+  /** What changes a message shows here too. */
+  #change(event: RoomEvent): void {
+    if (event.target !== undefined || event.type === 'erase') {
+      this.list.set(shown(this.#needs, this.#needs.log.apply(this.list.get(), event)));
+    }
   }
 
   #load(query: () => Record<string, string | number> | undefined, take: (page: ReadPage) => void) {
@@ -120,9 +156,13 @@ class View implements HistoryView<unknown> {
       if (!asked) return;
       this.state.set(this.#snapshot(true, undefined));
       try {
-        const page = await this.#needs.read(asked);
+        const page = await read(this.#needs, asked);
         if (page.epoch !== this.#epoch)
-          throw localError('reset', 'The history of this room is another now.', false);
+          throw this.#needs.requests.core.localError(
+            'reset',
+            'The history of this room is another now.',
+            false,
+          );
         this.#floor = page.floor;
         this.#head = page.head;
         take(page);
@@ -140,7 +180,7 @@ class View implements HistoryView<unknown> {
     return {
       hasOlder: this.#prev >= this.#floor,
       hasNewer: this.#seq < this.#head,
-      meetsLive: this.#seq >= this.#needs.liveFrom(),
+      meetsLive: this.#seq >= this.#needs.log.base,
       loading,
       error,
     };

@@ -37,17 +37,11 @@ export function watchDevice(events: DeviceEvents): Unsubscribe {
   return () => stop.abort();
 }
 
-const holders = new Set<object>();
-const ask = (event: Event) => event.preventDefault();
-
 /**
- * Lets the browser ask before the page is left, while any holder wants it. The listener is there only as long: it costs
- * the page its place in the back/forward cache.
+ * Has the browser `ask` before the page is left, or not. The listener, one of each who holds it, is there only as long as it is wanted: it
+ * costs the page its place in the back/forward cache.
  */
-export function holdPage(holder: object, holds: boolean): void {
-  if (typeof window === 'undefined') return;
-  if (holds) holders.add(holder);
-  else holders.delete(holder);
-  if (holders.size > 0) window.addEventListener('beforeunload', ask);
-  else window.removeEventListener('beforeunload', ask);
+export function holdPage(ask: (event: Event) => void, holds: boolean): void {
+  if (typeof window !== 'undefined')
+    window[holds ? 'addEventListener' : 'removeEventListener']('beforeunload', ask);
 }

@@ -7,7 +7,11 @@ export const WINDOWS = 'windows';
 /** Index of WINDOWS: those of an owner in the order in which they were written. */
 export const BY_AGE = 'age';
 
-const VERSION = 1;
+/** How far rooms were read, by owner and room. */
+export const MARKS = 'marks';
+
+/** The second has MARKS. */
+const VERSION = 2;
 
 /** A request as a promise. */
 export function done<T>(request: IDBRequest<T>): Promise<T> {
@@ -54,10 +58,13 @@ export class Database {
 
   async #connect(): Promise<IDBDatabase> {
     const request = indexedDB.open(this.#name, VERSION);
-    request.onupgradeneeded = () => {
-      const sends = request.result.createObjectStore(SENDS, { keyPath: ['server', 'user', 'room', 'tag'] });
+    request.onupgradeneeded = ({ oldVersion }) => {
+      const { result } = request;
+      result.createObjectStore(MARKS, { keyPath: ['server', 'user', 'room'] });
+      if (oldVersion > 0) return;
+      const sends = result.createObjectStore(SENDS, { keyPath: ['server', 'user', 'room', 'tag'] });
       sends.createIndex(BY_OWNER, ['server', 'user']);
-      const windows = request.result.createObjectStore(WINDOWS, { keyPath: ['server', 'user', 'room'] });
+      const windows = result.createObjectStore(WINDOWS, { keyPath: ['server', 'user', 'room'] });
       windows.createIndex(BY_AGE, ['server', 'user', 'at']);
     };
     const db = await done(request);

@@ -1,5 +1,5 @@
 import type { SendBox, SendBoxEvents, StorageOwner, StoredSend } from '../client/storage.js';
-import { newTag } from '../client/tag.js';
+import { newTag } from '../index.js';
 import { BY_OWNER, committed, type Database, done, SENDS } from './database.js';
 import { adopting, alive, canTell, HolderLock } from './locks.js';
 

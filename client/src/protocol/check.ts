@@ -7,14 +7,36 @@ export type Fields = Record<string, unknown>;
 
 /** Whether v is an object of JSON. */
 export const isFields = (v: unknown): v is Fields => typeof v === 'object' && v !== null && !Array.isArray(v);
-const isSeq = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
+/** Whether v is a seq, or 0. */
+export const isSeq = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
+/** Whether v is a list of texts. */
+export const isTexts = (v: unknown): v is string[] =>
+  Array.isArray(v) && v.every(each => typeof each === 'string');
 /** Whether these fields are texts. */
-export const areStrings = (f: Fields, ...names: string[]) => names.every(name => typeof f[name] === 'string');
+export const areStrings = (f: Fields, ...names: string[]) => isTexts(names.map(name => f[name]));
 /** Whether these fields are seqs, or 0. */
 export const areSeqs = (f: Fields, ...names: string[]) => names.every(name => isSeq(f[name]));
 
-function isEvent(v: unknown, seq: number): v is WireEvent {
-  return isFields(v) && v.seq === seq && areStrings(v, 'type', 'author', 'tag', 'at') && 'data' in v;
+/** Whether a time is said in `at`. */
+export const isDated = (f: Fields) => areStrings(f, 'at') && Date.parse(f.at as string) > 0;
+
+// What changed an event (CHG-7, CHG-9). Only a deletion has `by`.
+const isLast = (v: unknown) =>
+  isFields(v) && areSeqs(v, 'seq') && isDated(v) && areStrings({ by: '', ...v }, 'by');
+const isReaction = (v: unknown) =>
+  isFields(v) && areStrings(v, 'emoji') && areSeqs(v, 'count') && isTexts(v.users);
+
+/** Whether v is an event. */
+export function isEvent(v: unknown): v is WireEvent {
+  if (!isFields(v) || !areStrings(v, 'type', 'author', 'tag') || !isDated(v) || !('data' in v)) return false;
+  // Where there is none, what passes stands in its place: an event has the fields of its own changes.
+  const { target = 0, edited = v, deleted = v, reactions = [] } = v;
+  return (
+    areSeqs({ ...v, target }, 'seq', 'target') &&
+    [edited, deleted].every(isLast) &&
+    Array.isArray(reactions) &&
+    reactions.every(isReaction)
+  );
 }
 
 /** The longest that anything is waited for, in milliseconds: a timer of much more would fire at once. */
@@ -30,7 +52,7 @@ export function isPage(v: unknown): v is Page {
   return (
     Array.isArray(events) &&
     events.length === seq - prev &&
-    events.every((event, i) => isEvent(event, prev + 1 + i))
+    events.every((event, i) => isEvent(event) && event.seq === prev + 1 + i)
   );
 }
 
@@ -41,16 +63,12 @@ export interface Cursor {
 }
 
 /**
- * What to do with a page (PAGE-3, PAGE-4): `take` what is new of it, `drop` it as wholly old, or see a `hole`:
- * something between the cursor and the page was not delivered, and nothing of the page may be taken.
+ * What of a page is to be taken (PAGE-3, PAGE-4); `old` where all of it was taken before, `hole` where something between the cursor and the
+ * page was not delivered, and nothing of the page may be taken. A page of another epoch never adjoins.
  */
-export type Fit = { fit: 'take'; page: Page } | { fit: 'drop' } | { fit: 'hole' };
-
-/** Checks that a page adjoins the cursor. A page of another epoch never does. */
-export function fitPage(cursor: Cursor, epoch: string, page: Page): Fit {
-  if (epoch !== cursor.epoch || page.prev > cursor.seq) return { fit: 'hole' };
-  if (page.prev === cursor.seq) return { fit: 'take', page };
-  if (page.seq <= cursor.seq) return { fit: 'drop' };
-  const events = page.events.slice(cursor.seq - page.prev);
-  return { fit: 'take', page: { ...page, prev: cursor.seq, events } };
+export function fitPage(cursor: Cursor, epoch: string, page: Page): Page | 'old' | 'hole' {
+  if (epoch !== cursor.epoch || page.prev > cursor.seq) return 'hole';
+  if (page.prev === cursor.seq) return page;
+  if (page.seq <= cursor.seq) return 'old';
+  return { ...page, prev: cursor.seq, events: page.events.slice(cursor.seq - page.prev) };
 }

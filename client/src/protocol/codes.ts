@@ -12,6 +12,7 @@ export const ERROR_CODES = [
   'message_too_large',
   'unknown_op',
   'unknown_room',
+  'unknown_target',
   'forbidden',
   'refused',
   'unauthenticated',

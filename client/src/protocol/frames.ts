@@ -18,8 +18,16 @@ export interface WireEvent {
   tag: string;
   /** When it was stored, RFC 3339 with microseconds. It orders nothing. */
   at: string;
-  /** The JSON value that was sent. */
+  /** The JSON value that was sent; null for what was deleted. */
   data: unknown;
+  /** Of a change: the seq of the message it changes (CHG-1). */
+  target?: number;
+  /** What deleted it (CHG-7). */
+  deleted?: { seq: number; by: string; at: string };
+  /** Where it was read as present content: the last edit (CHG-9). */
+  edited?: { seq: number; at: string };
+  /** Likewise: who reacted, at most ten of them by name. */
+  reactions?: readonly { emoji: string; count: number; users: readonly string[] }[];
 }
 
 /** What changed in `(prev, seq]` (PAGE-1). `position` is the opaque position of `seq`. */
@@ -41,6 +49,7 @@ export interface WelcomeFrame {
   user: string;
   ping_ms: number;
   limits: Readonly<Record<string, number>>;
+  node?: string;
 }
 
 /** `joined`: where the cursor stands, and its first page (JOIN-2). */
@@ -98,9 +107,27 @@ export interface ResetFrame {
   head: number;
 }
 
+/** `degraded`: what the server does without (NODE-2). `node` is of a transport that learns of it after the welcome. */
+export interface DegradedFrame {
+  op: 'degraded';
+  parts: readonly string[];
+  node?: string;
+}
+
 /** A sign of life, or the wish for one (BEAT-2). */
 export interface BeatFrame {
   op: 'ping' | 'pong';
+}
+
+/** What a room shows beside its log (SIDE), as far as it is looked at where it is not used. */
+export interface SideFrame {
+  op: 'presence' | 'signals' | 'receipts' | 'marked' | 'part';
+  room: string;
+}
+
+/** `me`: the rooms of the client's user. */
+export interface MeFrame {
+  op: 'me';
 }
 
 /** Everything a server says. */
@@ -111,13 +138,25 @@ export type ServerFrame =
   | AckFrame
   | ErrorFrame
   | ResetFrame
+  | DegradedFrame
+  | SideFrame
+  | MeFrame
   | BeatFrame;
 
 /** What a client says, except `send`, which `sendFrame` writes (SEND-1). */
 export type ClientFrame =
   | { op: 'hello'; token: string; client: string }
   | { op: 'refresh'; token: string }
-  | { op: 'join'; id: number; room: string; position?: string; limit?: number; replay?: number }
+  | {
+      op: 'join';
+      id: number;
+      room: string;
+      position: string | undefined;
+      limit: number | undefined;
+      replay: number | undefined;
+      seen: number | undefined;
+    }
+  | { op: 'me' | 'presence' | 'signal' | 'read' | 'sync'; id: number }
   | { op: 'leave'; id: number; room: string }
   | BeatFrame;
 

@@ -6,6 +6,8 @@ import type {
   LostConnection,
   Message,
   MessageBody,
+  Messages,
+  PresenceData,
   Room,
   RoomStatus,
   SendHandle,
@@ -24,6 +26,8 @@ const IDLE: ConnectionStatus = {
   pendingSends: 0,
   transport: undefined,
   lastSyncedAt: undefined,
+  node: undefined,
+  degraded: [],
 };
 const DETACHED: RoomStatus = {
   state: 'detached',
@@ -126,14 +130,15 @@ export function useRoom<S, M>(
   return useSource(source, select as (room: UseRoom<M>) => S, isEqual as IsEqual<S>);
 }
 
-function useNearestRoom<M>(id?: string): Room<M> {
+/** The room that is named, or the nearest RoomProvider's. Throws an Error where there is neither. */
+export function useNearestRoom<M = MessageBody, P = PresenceData>(id?: string): Room<M, P> {
   const client = useClient();
   const around = useRoomId();
   const name = id ?? around;
   if (name === undefined) {
     throw new Error('roomlog/react: there is no <RoomProvider> around this component.');
   }
-  return client.room<M>(name);
+  return client.room<M, P>(name);
 }
 
 /** What `useMessages` gives. The functions stay the same from render to render. */
@@ -146,12 +151,22 @@ export interface UseMessages<M = MessageBody> {
   retry(tag: string): void;
   /** Takes back what is not stored: true if it is gone from the list. */
   discard(tag: string): boolean;
+  /** As `room.messages.edit`: it shows at once. */
+  edit(target: number | string, data: M): SendHandle<unknown>;
+  /** As `room.messages.remove`. */
+  remove(target: number | string, reason?: string): SendHandle<unknown>;
+  /** As `room.messages.react`; `unreact` takes it back. */
+  react(target: number | string, emoji: string): SendHandle<unknown>;
+  /** As `room.messages.unreact`. */
+  unreact(target: number | string, emoji: string): SendHandle<unknown>;
   /** Loads one page before the window; `error` says if that failed. */
   loadOlder(): void;
   /** Whether there is something before the window. */
   readonly hasOlder: boolean;
   /** Whether older messages are being loaded. */
   readonly isLoadingOlder: boolean;
+  /** As `room.receipts.firstUnread`, where the option `unread` asks for it; else null. */
+  readonly firstUnreadSeq: number | null;
   /** Whether the first page has not come yet, nor a refusal. */
   readonly isPending: boolean;
   /** Why the room was denied, or older messages could not be loaded. Why one message failed is its own `error`. */
@@ -162,6 +177,8 @@ export interface UseMessages<M = MessageBody> {
 export interface UseMessagesOptions {
   /** How many events `loadOlder` asks for. 50. */
   pageSize?: number;
+  /** Whether `firstUnreadSeq` is told, for which the room's receipts are asked for. False. */
+  unread?: boolean;
 }
 
 /**
@@ -183,18 +200,26 @@ export function useMessages<S, M>(
   isEqual?: IsEqual<S>,
 ): S {
   const select = typeof given === 'function' ? given : undefined;
-  const { pageSize = 50 } = given as UseMessagesOptions;
+  const { pageSize = 50, unread = false } = given as UseMessagesOptions;
   const room = useNearestRoom<M>();
-  const source = useMemo(() => messagesOf(room, pageSize), [room, pageSize]);
+  const source = useMemo(() => messagesOf(room, pageSize, unread), [room, pageSize, unread]);
   return useSource(source, select, isEqual);
 }
 
-function messagesOf<M>({ messages, status }: Room<M>, pageSize: number) {
+/** What is the same in `room.messages`. */
+type Shared = keyof UseMessages & keyof Messages;
+
+function messagesOf<M>({ messages, receipts, status }: Room<M>, pageSize: number, unread: boolean) {
   const { list, older } = messages;
-  const actions: Pick<UseMessages<M>, 'send' | 'retry' | 'discard' | 'loadOlder'> = {
+  const { firstUnread } = receipts;
+  const actions: Pick<UseMessages<M>, Shared | 'loadOlder'> = {
     send: (data, options) => messages.send(data, options),
     retry: tag => messages.retry(tag),
     discard: tag => messages.discard(tag),
+    edit: (target, data) => messages.edit(target, data),
+    remove: (target, reason) => messages.remove(target, reason),
+    react: (target, emoji) => messages.react(target, emoji),
+    unreact: (target, emoji) => messages.unreact(target, emoji),
     loadOlder: () => void messages.loadOlder(pageSize).catch(() => {}), // shown as `error`
   };
   const build = (): UseMessages<M> => ({
@@ -202,14 +227,16 @@ function messagesOf<M>({ messages, status }: Room<M>, pageSize: number) {
     messages: list.get(),
     hasOlder: older.get().hasMore,
     isLoadingOlder: older.get().loading,
+    firstUnreadSeq: unread ? firstUnread.get() : null,
     isPending: !status.get().loaded && !status.get().error,
     error: status.get().error ?? older.get().error,
   });
-  return combine([list, older, status], build, {
+  return combine([list, older, status, ...(unread ? [firstUnread] : [])], build, {
     ...actions,
     messages: NO_MESSAGES,
     hasOlder: false,
     isLoadingOlder: false,
+    firstUnreadSeq: null,
     isPending: true,
     error: undefined,
   });

@@ -23,4 +23,15 @@ export {
   useReadable,
   useRoom,
 } from './hooks.js';
+export {
+  type UsePresence,
+  type UseReceipts,
+  type UseTyping,
+  useMyPresence,
+  useOthers,
+  usePresence,
+  useReceipts,
+  useRooms,
+  useTyping,
+} from './people.js';
 export type { IsEqual } from './source.js';

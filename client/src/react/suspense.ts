@@ -16,5 +16,16 @@ export {
   useLostConnection,
   useReadable,
 } from './hooks.js';
+export {
+  type UsePresence,
+  type UseReceipts,
+  type UseTyping,
+  useMyPresence,
+  useOthers,
+  usePresence,
+  useReceipts,
+  useRooms,
+  useTyping,
+} from './people.js';
 export type { IsEqual } from './source.js';
 export { RoomProvider, type RoomProviderProps, useMessages, useRoom } from './suspending.js';

@@ -1,5 +1,5 @@
-import { newTag } from '../client/tag.js';
 import type { Client, Message, MessageBody } from '../client/types.js';
+import { newTag } from '../index.js';
 
 /** A message as a row. */
 export interface MessageRow<M = MessageBody> extends Message<M> {
@@ -43,6 +43,12 @@ export function messageSchema<M>(client: Client): MessageSchema<M> {
     at: new Date(),
     delivery: 'queued',
     error: undefined,
+    edited: undefined,
+    deleted: undefined,
+    reactions: [],
+    replyTo: undefined,
+    mentions: [],
+    change: undefined,
     order: nextOrder(),
     ...message,
     tag: message.tag?.toLowerCase() ?? newTag(),

@@ -46,3 +46,11 @@ function isBad(data: unknown, depth: number): boolean {
   if (depth >= MAX_DEPTH) return true;
   return Object.entries(data).some(([key, value]) => key.includes('\0') || isBad(value, depth + 1));
 }
+
+/** The positions that the id of a stream's event names (SSE-4): for one room it is the position itself. */
+export function positions(rooms: readonly string[], id: string): Map<string, string> {
+  if (id === '') return new Map();
+  if (rooms.length === 1 && !id.includes('=')) return new Map([[rooms[0] as string, id]]);
+  const pairs = id.split(',').map(pair => pair.split('=') as [string, string]);
+  return new Map(pairs.filter(([room]) => rooms.includes(room)));
+}

@@ -1,10 +1,12 @@
 import type { Page } from '../protocol/frames.js';
-import { isRoom, parsePosition } from './grammar.js';
+import { present } from './change.js';
+import { isRoom, parsePosition, positions } from './grammar.js';
 import type { Follower, Hub, Identity } from './hub.js';
 import { type Log, pageSize } from './log.js';
 import { Lane, type Weather } from './network.js';
-import { type Frame, Peer, type PeerHost } from './peer.js';
+import type { Frame } from './peer.js';
 import { statusOf, type TestRefusal, wireFields } from './refusal.js';
+import { Stream } from './stream.js';
 
 /** A request that came. */
 export interface TestRequest {
@@ -84,6 +86,8 @@ export class Http {
       this.requests.push(asked);
       if (asked.method === 'POST' && asked.path.endsWith('/events') && weather.loses()) line.cut();
       const answer = await this.#answer(asked, signal ?? undefined, gone);
+      const { node } = this.#hub;
+      if (node) answer.headers.set('roomlog-node', node);
       there.carry(weather.delayMs(), () => {
         if (gone.aborted || weather.isHole) return;
         weather.lines.delete(line);
@@ -95,7 +99,8 @@ export class Http {
   async #answer(asked: TestRequest, signal: AbortSignal | undefined, gone: AbortSignal): Promise<Response> {
     const { method, path } = asked;
     if (path === '/healthz') {
-      return Response.json({ status: 'ok', version: 'test', store: 'memory', durability: 'full' });
+      const { node } = this.#hub;
+      return Response.json({ status: 'ok', version: 'test', node, store: 'memory', durability: 'full' });
     }
     const [, stream] = /^\/v1\/connections\/([^/]+)$/.exec(path) ?? [];
     if (stream !== undefined) return this.#command(asked, stream);
@@ -110,6 +115,8 @@ export class Http {
     const refusal = this.#hub.forbids(who, room, 'read');
     if (refusal) return problem(refusal);
     if (rest === '') return this.#room(method, room);
+    if (rest === 'receipt' && method === 'PUT') return this.#mark(asked, who, room);
+    if (rest === 'presence' && method === 'GET') return this.#presence(room);
     if (rest !== 'events') return problem({ code: 'not_found' });
     if (method === 'POST') return this.#send(asked, who, room);
     return method === 'GET' ? this.#read(asked, who, room, gone) : problem({ code: 'method_not_allowed' });
@@ -159,7 +166,7 @@ export class Http {
     const { tag, type, data } = (body ?? {}) as { tag: string; type: string; data: unknown };
     const forbidden = this.#hub.forbids(who, room, 'send');
     if (forbidden) return problem(forbidden);
-    const outcome = this.#hub.send({ room, author: who.user, tag, type, data });
+    const outcome = this.#hub.send({ room, author: who.user, tag, type, data }, who);
     if ('refusal' in outcome) return problem(outcome.refusal);
     const { event, epoch, duplicate } = outcome;
     const { room: id, ...rest } = event;
@@ -177,11 +184,15 @@ export class Http {
     const limit = query.get('limit');
     if (limit !== null && !/^[1-9]\d*$/.test(limit)) return problem({ code: 'bad_request', field: 'limit' });
     const size = pageSize(Number(limit ?? 0));
-    const give = (log: Log, page: Page) => Response.json({ room, ...log.bounds, ...page });
+    const give = (log: Log, page: Page) => {
+      const { degraded } = this.#hub;
+      return Response.json({ room, ...log.bounds, ...(degraded.length > 0 && { degraded }), ...page });
+    };
     const log = this.#hub.log(room);
     if (anchor !== 'after') {
       if (!/^\d+$/.test(at)) return problem({ code: 'bad_request', field: anchor });
-      return give(log, anchor === 'before' ? before(log, Number(at), size) : around(log, Number(at), size));
+      const page = anchor === 'before' ? before(log, Number(at), size) : around(log, Number(at), size);
+      return give(log, { ...page, events: page.events.map(event => present(log, event, who.user)) });
     }
     const place = parsePosition(at);
     if (!place) return problem({ code: 'bad_position', field: 'after' });
@@ -211,6 +222,31 @@ export class Http {
     });
   }
 
+  // ---- beside the log ----
+
+  #mark({ body }: TestRequest, { user }: Identity, room: string): Response {
+    let marked: Frame | undefined;
+    const say = (frame: Frame) => {
+      marked = frame;
+    };
+    this.#hub.sides(room).take({ user, connection: '', say }, { ...Object(body), op: 'read', id: 0 });
+    const { op: _, id: __, ...fields } = Object(marked);
+    return Response.json(fields);
+  }
+
+  #presence(room: string): Response {
+    let full: Frame | undefined;
+    const say = (frame: Frame) => {
+      full ??= frame;
+    };
+    const sides = this.#hub.sides(room);
+    const peer = { user: '', connection: '', say };
+    sides.join(peer, { with: ['presence'], present: false }, this.#hub.at());
+    sides.leave(peer);
+    const { users, connections, set: members } = Object(full);
+    return Response.json({ room, users, connections, members });
+  }
+
   // ---- streams ----
 
   #stream(
@@ -230,9 +266,9 @@ export class Http {
     }
     if (this.#weather.blocks('sse')) return new Promise(() => {});
     const id = `s${++this.#count}`;
-    const stream = new Stream(this.#hub, this.#weather, who, () => this.#streams.delete(id));
+    const stream = new Stream(id, this.#hub, this.#weather, who, () => this.#streams.delete(id));
     this.#streams.set(id, stream);
-    return stream.open(id, rooms, given, signal);
+    return stream.open(rooms, given, signal, query);
   }
 
   #command({ body, headers }: TestRequest, id: string): Response {
@@ -245,116 +281,6 @@ export class Http {
     const status =
       op === 'error' ? statusOf({ code: code as 'internal' }) : op === 'ack' && !duplicate ? 201 : 200;
     return Response.json(answer, { status });
-  }
-}
-
-/** One stream: a peer whose pages are events, and which goes on after a reset by itself (SSE-7). */
-export class Stream implements PeerHost {
-  readonly peer: Peer;
-  readonly #hub: Hub;
-  readonly #weather: Weather;
-  readonly #ended: () => void;
-  readonly #lane = new Lane();
-  readonly #at = new Map<string, string>();
-  #bytes: ReadableStreamDefaultController<Uint8Array> | undefined;
-  #comments: ReturnType<typeof setInterval> | undefined;
-  #answer: Frame | undefined;
-  #isOver = false;
-
-  constructor(hub: Hub, weather: Weather, who: Identity, ended: () => void) {
-    this.#hub = hub;
-    this.#weather = weather;
-    this.#ended = ended;
-    this.peer = new Peer(hub, this);
-    this.peer.who = who;
-  }
-
-  open(id: string, rooms: string[], given: Map<string, string>, signal: AbortSignal | undefined): Response {
-    const body = new ReadableStream<Uint8Array>({
-      start: bytes => {
-        this.#bytes = bytes;
-      },
-      cancel: () => this.cut(),
-    });
-    signal?.addEventListener('abort', () => this.cut());
-    this.#weather.lines.add(this);
-    this.#comments = setInterval(() => this.#write(': \n\n'), 15_000); // SSE-9
-    for (const room of rooms)
-      this.#at.set(room, given.get(room) ?? this.#hub.log(room).position(this.#hub.log(room).head));
-    this.#event('ready', { connection: id, secret: `${id}-secret` });
-    for (const room of rooms) this.#begin(room);
-    return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
-  }
-
-  #begin(room: string): void {
-    const place = parsePosition(this.#at.get(room) as string);
-    const log = this.#hub.log(room);
-    const reason = place && log.refuses(place);
-    if (!place || reason) this.peer.reset(room, reason ?? 'epoch');
-    else this.peer.follow(room, place.seq);
-  }
-
-  /** A command to the stream (SESS-1); gives the answer, where there is one. */
-  command(text: string): Frame | undefined {
-    this.#answer = undefined;
-    this.peer.take(text);
-    return this.#answer;
-  }
-
-  say(frame: Frame): void {
-    const { op, ...data } = frame;
-    const room = String(frame.room);
-    if (op === 'page') {
-      this.#at.set(room, String(frame.position));
-      this.#event(op, data);
-    } else if (op === 'reset') {
-      const log = this.#hub.log(room);
-      const { prev } = log.latest(pageSize(undefined));
-      this.#at.set(room, log.position(prev));
-      this.#event(op, data);
-      this.peer.follow(room, prev);
-    } else if (op === 'error' && frame.id === undefined && this.#at.has(room)) {
-      this.close(); // ACC-4: with the first of its rooms
-    } else this.#answer = frame;
-  }
-
-  /** Ends it; a server that stops says when to come back (SSE-10). */
-  close(_code?: number, reason = ''): void {
-    const [, wait] = / (\d+)$/.exec(reason) ?? [];
-    if (wait !== undefined) this.#write(`retry: ${wait}\n\n`);
-    this.#lane.carry(this.#weather.delayMs(), () => {
-      if (this.#bytes && !this.#isOver) this.#bytes.close();
-      this.#over();
-    });
-    this.peer.gone();
-  }
-
-  taking(): void {}
-
-  cut(): void {
-    if (this.#isOver) return;
-    this.#over();
-    this.#bytes?.error(new TypeError('The test network was cut.'));
-  }
-
-  #over(): void {
-    this.#isOver = true;
-    clearInterval(this.#comments);
-    this.peer.gone();
-    this.#weather.lines.delete(this);
-    this.#ended();
-  }
-
-  #event(name: string, data: Fields): void {
-    const ids = [...this.#at].map(([room, at]) => (this.#at.size === 1 ? at : `${room}=${at}`));
-    this.#write(`event: ${name}\nid: ${ids.join(',')}\ndata: ${JSON.stringify(data)}\n\n`);
-  }
-
-  #write(text: string): void {
-    if (this.#weather.isHole) return;
-    this.#lane.carry(this.#weather.delayMs(), () => {
-      if (!this.#isOver && !this.#weather.isHole) this.#bytes?.enqueue(new TextEncoder().encode(text));
-    });
   }
 }
 
@@ -385,12 +311,4 @@ function around(log: Log, seq: number, size: number): Page {
   const prev = Math.min(Math.max(seq - 1 - Math.floor(size / 2), bottom), log.head);
   const last = Math.min(prev + size, log.head);
   return log.span(last - size, last);
-}
-
-/** The positions that the id of a stream's event names (SSE-4): for one room it is the position itself. */
-function positions(rooms: readonly string[], id: string): Map<string, string> {
-  if (id === '') return new Map();
-  if (rooms.length === 1 && !id.includes('=')) return new Map([[rooms[0] as string, id]]);
-  const pairs = id.split(',').map(pair => pair.split('=') as [string, string]);
-  return new Map(pairs.filter(([room]) => rooms.includes(room)));
 }

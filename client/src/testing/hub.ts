@@ -1,14 +1,16 @@
 import type { WireEvent } from '../protocol/frames.js';
+import { targetOf } from './change.js';
 import { isRoom, unfit } from './grammar.js';
 import { Log, sentAs } from './log.js';
 import type { TestRefusal } from './refusal.js';
+import { RoomSides } from './sides.js';
 
 /** What a token grants (AUTH-4): a pattern is a room id, or ends in `*`, which stands for any rest. */
 export interface TestGrant {
   /** A pattern of room ids, such as `chat:*`. */
   rooms: string;
   /** What may be done in them. */
-  can: readonly ('read' | 'send' | 'admin')[];
+  can: readonly ('read' | 'send' | 'moderate' | 'admin')[];
 }
 
 /** A send before it is stored. */
@@ -37,6 +39,8 @@ export interface Identity {
 export interface Follower {
   readonly who: Identity | undefined;
   look(room: string): void;
+  /** What the server does without is another thing than before. */
+  inform?(): void;
   /** Ends it for good or for now. */
   end(refusal: TestRefusal): void;
 }
@@ -52,23 +56,41 @@ export interface TestVerdict extends TestRefusal {
 
 const EVERYTHING: readonly TestGrant[] = [{ rooms: '*', can: ['read', 'send', 'admin'] }];
 
+/** What the grants that cover a room allow in it. */
+function rightsIn(grants: readonly TestGrant[], room: string) {
+  const covers = ({ rooms }: TestGrant) =>
+    rooms.endsWith('*') ? room.startsWith(rooms.slice(0, -1)) : rooms === room;
+  return grants.filter(covers).flatMap(({ can }) => can);
+}
+
 /** Rooms, tokens and who may do what: the server without its transports. */
 export class Hub {
   readonly followers = new Set<Follower>();
   /** What the next sends are refused with. */
   readonly verdicts: TestVerdict[] = [];
+  /** The name of the node, and what it does without (NODE-1, NODE-2). */
+  readonly node: string | undefined;
+  degraded: readonly string[] = [];
   beforeAppend: ((send: TestSend) => TestRefusal | undefined) | undefined;
 
   readonly #now: () => number;
   readonly #logs = new Map<string, Log>();
+  readonly #sides = new Map<string, RoomSides>();
   readonly #bans = new Set<string>();
   #epochs = 0;
   #issued = 0;
   /** By user: tokens up to this number are over, and how. */
   readonly #over = new Map<string, { upTo: number; code: 'token_expired' | 'revoked' }>();
 
-  constructor(now: () => number) {
+  constructor(now: () => number, node: string | undefined) {
     this.#now = now;
+    this.node = node;
+  }
+
+  /** What it does without from now on. */
+  degrade(parts: readonly string[]): void {
+    this.degraded = parts;
+    for (const follower of this.followers) follower.inform?.();
   }
 
   /** The present time as the server writes it (ROOM-6). */
@@ -110,11 +132,14 @@ export class Hub {
   /** Why a user may not do this in a room (AUTH-5, ACC-3); undefined if they may. */
   forbids({ user, grants }: Identity, room: string, right: 'read' | 'send'): TestRefusal | undefined {
     if (!isRoom(room)) return { code: 'bad_room', field: 'room' };
-    const covers = ({ rooms }: TestGrant) =>
-      rooms.endsWith('*') ? room.startsWith(rooms.slice(0, -1)) : rooms === room;
-    const rights = grants.filter(covers).flatMap(({ can }) => can);
+    const rights = rightsIn(grants, room);
     if (!rights.includes('read') || this.#bans.has(`${room} ${user}`)) return { code: 'unknown_room' };
     return rights.includes(right) ? undefined : { code: 'forbidden' };
+  }
+
+  /** Whether a user may change what others wrote (CHG-4). */
+  #moderates({ grants }: Identity, room: string): boolean {
+    return rightsIn(grants, room).some(right => right === 'moderate' || right === 'admin');
   }
 
   /** Bans a user from a room, or lifts the ban. */
@@ -134,6 +159,13 @@ export class Hub {
       this.#logs.set(room, log);
     }
     return log;
+  }
+
+  /** What a room shows beside its log. */
+  sides(room: string): RoomSides {
+    const sides = this.#sides.get(room) ?? new RoomSides(room, () => this.log(room));
+    this.#sides.set(room, sides);
+    return sides;
   }
 
   /** The rooms that exist, in the order of their ids (ROOM-11). */
@@ -173,7 +205,7 @@ export class Hub {
   // ---- sends ----
 
   /** Takes a send of one who may send: repeats first, then what the test has ordered (TAG-3, HOOK-3). */
-  send({ room, author, tag: given, type, data }: TestSend): Outcome {
+  send({ room, author, tag: given, type, data }: TestSend, who?: Identity): Outcome {
     const wrong = unfit(given, type, data);
     if (wrong) return { refusal: wrong };
     const tag = given.toLowerCase();
@@ -183,6 +215,8 @@ export class Hub {
       return { event: known.event, epoch: this.log(room).epoch, duplicate: true };
     }
     const send = { room, author, tag, type, data };
+    const target = targetOf(this.log(room), send, !who || this.#moderates(who, room));
+    if (target && 'code' in target) return { refusal: target };
     const refusal = this.beforeAppend?.(send);
     if (refusal) return { refusal };
     const verdict = this.verdicts.shift();
@@ -194,7 +228,10 @@ export class Hub {
 
   /** Stores an event, and shows it to those who follow the room. */
   store({ room, author, tag, type, data }: TestSend): WireEvent {
-    const event = this.log(room).append({ type, author, tag, at: this.at(), data }, sentAs(type, data));
+    const log = this.log(room);
+    const of = targetOf(log, { type, author, data }, true);
+    const target = of && 'seq' in of && { target: of.seq };
+    const event = log.append({ type, author, tag, at: this.at(), data, ...target }, sentAs(type, data));
     this.changed(room);
     return event;
   }

@@ -1,5 +1,6 @@
 import type { ResetReason } from '../protocol/codes.js';
 import type { Page, WireEvent } from '../protocol/frames.js';
+import { redacted } from './change.js';
 import type { Place } from './grammar.js';
 
 /** What of a send is remembered by its tag (TAG-3). */
@@ -57,10 +58,17 @@ export class Log {
   append(event: Omit<WireEvent, 'room' | 'seq'>, sent: string): WireEvent {
     const stored = { room: this.room, seq: this.head + 1, ...event };
     this.createdAt ??= event.at;
+    if (stored.type === 'delete' && stored.target !== undefined) this.#redact(stored);
     this.events.push(stored);
     this.#marks[stored.seq] = newMark();
     this.#tags.set(`${stored.tag} ${stored.author}`, { event: stored, sent });
     return stored;
+  }
+
+  /** Nothing is left of what was deleted, also for a repeat of its send (CHG-7). */
+  #redact(by: WireEvent): void {
+    this.events = this.events.map(event => redacted(event, by));
+    for (const known of this.#tags.values()) known.event = redacted(known.event, by);
   }
 
   /** What an author sent under a tag (TAG-5). */
@@ -82,8 +90,11 @@ export class Log {
     next.createdAt = this.createdAt;
     for (const event of this.events) {
       if (event.seq > head) break;
-      const known = this.find(event.author, event.tag);
-      next.append(event, known?.sent ?? sentAs(event.type, event.data));
+      next.append(event, this.find(event.author, event.tag)?.sent ?? sentAs(event.type, event.data));
+    }
+    // Tags outlive the events that were pruned (TAG-7), here too.
+    for (const [tag, known] of this.#tags) {
+      if (known.event.seq <= head && !next.#tags.has(tag)) next.#tags.set(tag, known);
     }
     return next;
   }

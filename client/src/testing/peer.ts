@@ -3,6 +3,7 @@ import { EVENT_BYTES, parsePosition } from './grammar.js';
 import type { Follower, Hub, Identity } from './hub.js';
 import { pageSize } from './log.js';
 import { closeOf, isForNow, type TestRefusal, wireFields } from './refusal.js';
+import type { SidesPeer } from './sides.js';
 
 type Fields = Record<string, unknown>;
 
@@ -29,6 +30,8 @@ const ROOMS = 200;
 const FRAME_BYTES = 1 << 20;
 /** How long a client may give no sign of life after a ping (BEAT-3). */
 const SILENCE_MS = 10_000;
+/** What concerns a room beside its log (SIDE-7). */
+const SIDE_OPS = ['presence', 'signal', 'read', 'sync'];
 /** The most events of a page behind the first one. */
 const PAGE = 100;
 
@@ -52,14 +55,20 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
   leave: ['room'],
   send: ['room', 'n'],
   refresh: ['token'],
+  presence: ['room'],
+  signal: ['room', 'type'],
+  read: ['room'],
+  sync: ['room'],
 };
 
 /**
  * The server's end of one connection: cursors over rooms, and the numbers of sends. It is told that a room may have
  * changed, and gives each cursor what it lacks. A stream has one too, opened by its request instead of a hello.
  */
-export class Peer implements Follower {
+export class Peer implements Follower, SidesPeer {
   who: Identity | undefined;
+  /** What a stream is called; a socket has the name of its welcome. */
+  name: string | undefined;
 
   readonly #hub: Hub;
   readonly #host: PeerHost;
@@ -76,6 +85,24 @@ export class Peer implements Follower {
     hub.followers.add(this);
   }
 
+  get user(): string {
+    return this.who?.user ?? '';
+  }
+
+  get connection(): string {
+    return this.name ?? `c${this.who?.issued}`;
+  }
+
+  say(frame: Frame): void {
+    if (!this.#over) this.#host.say(frame);
+  }
+
+  /** Follows a room no more. */
+  #drop(room: string): void {
+    this.#cursors.delete(room);
+    this.#hub.sides(room).leave(this);
+  }
+
   get rooms(): string[] {
     return [...this.#cursors.keys()];
   }
@@ -86,6 +113,7 @@ export class Peer implements Follower {
     clearInterval(this.#beat);
     clearTimeout(this.#silence);
     this.#hub.followers.delete(this);
+    for (const room of this.rooms) this.#hub.sides(room).leave(this);
   }
 
   /** `frame` is the one that this answers, if it answers one. */
@@ -109,9 +137,10 @@ export class Peer implements Follower {
     else if (frame.op === 'hello') this.#hello(frame);
     else if (!this.who) this.end({ code: 'unauthenticated' }, frame);
     else if (frame.op === 'join') this.#join(frame, this.who);
-    else if (frame.op === 'leave') this.#cursors.delete(frame.room as string);
+    else if (frame.op === 'leave') this.#drop(frame.room as string);
     else if (frame.op === 'send') this.#send(frame, this.who);
     else if (frame.op === 'refresh') this.#refresh(frame, this.who);
+    else if (SIDE_OPS.includes(frame.op as string)) this.#side(frame, this.who);
     else this.#refuse(frame, { code: 'unknown_op', field: 'op' });
   }
 
@@ -123,6 +152,13 @@ export class Peer implements Follower {
       ...(isText(tag) && { tag }),
       ...wireFields(refusal),
     });
+  }
+
+  #side(frame: Fields, who: Identity): void {
+    const room = frame.room as string;
+    const refusal = this.#hub.forbids(who, room, 'read');
+    if (refusal) this.#refuse(frame, refusal);
+    else this.#hub.sides(room).take(this, frame);
   }
 
   // ---- who ----
@@ -144,16 +180,23 @@ export class Peer implements Follower {
     this.who = who;
     this.#host.say({
       op: 'welcome',
-      connection: `c${who.issued}`,
+      connection: this.connection,
       user: who.user,
       ping_ms: pingMs,
       version: 1,
       limits: { frame_bytes: FRAME_BYTES, event_bytes: EVENT_BYTES, rooms: ROOMS },
+      ...(this.#hub.node && { node: this.#hub.node }),
     });
+    if (this.#hub.degraded.length > 0) this.inform();
     this.#beat = setInterval(() => {
       this.#host.say({ op: 'ping' });
       this.#silence ??= setTimeout(() => this.end({ code: 'ping_timeout' }), SILENCE_MS);
     }, pingMs);
+  }
+
+  inform(): void {
+    const parts = this.#hub.degraded;
+    if (this.who) this.#host.say({ op: 'degraded', parts, ...(parts.length > 0 && { within_ms: 1_000 }) });
   }
 
   #refresh(frame: Fields, { user }: Identity): void {
@@ -200,6 +243,7 @@ export class Peer implements Follower {
       page,
       ...(reason && { reset: { reason } }),
     });
+    this.#hub.sides(room).join(this, frame, this.#hub.at());
     this.look(room);
   }
 
@@ -214,7 +258,7 @@ export class Peer implements Follower {
     if (!cursor || !this.who) return;
     const denied = this.#hub.forbids(this.who, room, 'read');
     if (denied) {
-      this.#cursors.delete(room);
+      this.#drop(room);
       this.#refuse({ room }, denied); // ACC-4
       return;
     }
@@ -234,7 +278,7 @@ export class Peer implements Follower {
 
   /** Ends a cursor (RESET-2). */
   reset(room: string, reason: ResetReason): void {
-    this.#cursors.delete(room);
+    this.#drop(room);
     this.#host.say({ op: 'reset', room, reason, ...this.#hub.log(room).bounds });
   }
 
@@ -275,7 +319,7 @@ export class Peer implements Follower {
     const forbidden = this.#hub.forbids(who, room, 'send');
     const outcome = forbidden
       ? { refusal: forbidden }
-      : this.#hub.send({ room, author: who.user, tag, type, data });
+      : this.#hub.send({ room, author: who.user, tag, type, data }, who);
     if ('refusal' in outcome) {
       if (!isForNow(outcome.refusal)) this.#next.set(room, n + 1); // SEND-5
       this.#refuse(frame, outcome.refusal);

@@ -33,6 +33,11 @@ export const KNOWN: Partial<Record<ServerCode, Row>> = {
   message_too_large: [413, 0, 'This is larger than it may be.', 1009],
   unknown_op: [400, 0],
   unknown_room: [404, 0, 'There is no such room for you.'],
+  unknown_target: [
+    404,
+    0,
+    'There is no message to change: it was never stored, is of another type, or was deleted.',
+  ],
   forbidden: [403, 0, 'You may read this room, but not send to it.'],
   refused: [422, 0, 'The app does not take this event.'],
   unauthenticated: [401, 0, 'A valid token is needed.', 4501],

@@ -17,6 +17,8 @@ import type { TestRefusal } from './refusal.js';
 export interface TestServerOptions {
   /** What the time is, in epoch milliseconds, for the `at` of events. `Date.now`. */
   now?: () => number;
+  /** The name of its node. None. */
+  node?: string;
 }
 
 /** How a client of the server is made: as any, but for what the server itself gives it. */
@@ -68,9 +70,9 @@ export class TestServer {
   readonly #clients = new Set<Client>();
 
   /** For `createTestServer`. */
-  constructor({ now = () => Date.now() }: TestServerOptions) {
+  constructor({ now = () => Date.now(), node }: TestServerOptions) {
     const { weather } = this.network;
-    this.#hub = new Hub(now);
+    this.#hub = new Hub(now, node);
     this.#http = new Http(this.#hub, weather);
     this.WebSocket = socketClass(this.#hub, weather);
     this.fetch = this.#http.fetch;
@@ -195,6 +197,11 @@ export class TestServer {
     this.#hub.endTokens(user, 'revoked');
   }
 
+  /** What it does without from now on, such as `bus`: its clients show it (NODE-2). Nothing: all is well. */
+  degrade(...parts: string[]): void {
+    this.#hub.degrade(parts);
+  }
+
   /** Stops and starts again, with everything it has stored: clients are told when to come back, in milliseconds (CLOSE-10). */
   restart(retryAfterMs = 1_000): void {
     for (const each of [...this.#hub.followers]) each.end({ code: 'going_away', retryAfterMs });
@@ -202,8 +209,9 @@ export class TestServer {
 }
 
 /**
- * Makes a server in memory that keeps the protocol: rooms, positions, resets, sends in order and once, history, streams and polls, over
- * WebSockets and requests that never leave the process. It has no rates, limits of connections or schemas, tells the
+ * Makes a server in memory that keeps the protocol: rooms, positions, resets, sends in order and once, history, changes of messages, streams and
+ * polls, over WebSockets and requests that never leave the process; and who is present, signals and receipts, told at once,
+ * where a real server gathers and grants a grace. It has no rates, limits of connections or schemas, tells the
  * grants `read` and `send` apart but asks nobody for `admin`, and keeps numbers of `data` as JavaScript does.
  */
 export function createTestServer(options: TestServerOptions = {}): TestServer {

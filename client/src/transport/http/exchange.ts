@@ -3,10 +3,15 @@ export interface Answer {
   ok: boolean;
   status: number;
   body: Record<string, unknown> | undefined;
+  /** The name of the node that answered (NODE-1). */
+  node: string | undefined;
 }
 
 /** One request of a link: `path` is below the API's root. Rejects where no answer came, or the signal was aborted. */
-export type Ask = (path: string, init?: { body?: string; signal?: AbortSignal }) => Promise<Answer>;
+export type Ask = (
+  path: string,
+  init?: { method?: string; body?: string; signal?: AbortSignal },
+) => Promise<Answer>;
 
 /** What makes a request. */
 export type Fetch = typeof fetch;
@@ -20,7 +25,7 @@ const MAX_WAIT_MS = 55_000;
 
 /** Makes the requests of one link, each with the token that it has then, all ended by its signal. */
 export function asker(api: string, fetch: Fetch, token: () => string, over: AbortSignal): Ask {
-  return async (path, { body, signal } = {}) => {
+  return async (path, { method = 'POST', body, signal } = {}) => {
     const waits = path.includes('wait=');
     const limit = AbortSignal.timeout(ANSWER_MS + (waits ? MAX_WAIT_MS : 0));
     const ends = AbortSignal.any(signal ? [over, limit, signal] : [over, limit]);
@@ -30,7 +35,7 @@ export function asker(api: string, fetch: Fetch, token: () => string, over: Abor
           authorization: `Bearer ${token()}`,
           ...(body !== undefined && { 'content-type': 'application/json' }),
         },
-        ...(body !== undefined && { method: 'POST', body }),
+        ...(body !== undefined && { method, body }),
         signal: ends,
         cache: 'no-store',
       });
@@ -46,13 +51,14 @@ export function asker(api: string, fetch: Fetch, token: () => string, over: Abor
       ok: answer.ok,
       status: answer.status,
       body: isObject ? (json as Record<string, unknown>) : undefined,
+      node: answer.headers.get('roomlog-node') ?? undefined,
     };
   };
 }
 
 /** The fields of an error frame that a problem has too (ERR-5). A proxy's own page is taken for `fallback`. */
 export function problem(
-  { status, body }: Answer,
+  { status, body }: Omit<Answer, 'node'>,
   fallback: string,
 ): Record<string, unknown> & { code: string } {
   if (typeof body?.code === 'string' && typeof body.title === 'string') {

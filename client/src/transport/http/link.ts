@@ -1,15 +1,29 @@
-import type { Cursor } from '../../protocol/check.js';
+import type { Cursor, isPage } from '../../protocol/check.js';
 import type { Link, LinkEvents } from '../transport.js';
 import { type Ask, asker, claims, type Fetch, problem } from './exchange.js';
 import { type SendFrame, Sends } from './sends.js';
 
-/** What brings in the pages of the rooms that a link follows. */
+/** What a transport over plain HTTP is made of. */
+export interface HttpNeeds {
+  /** The API's root. */
+  api: string;
+  fetch: Fetch;
+  isPage: typeof isPage;
+}
+
+/** What brings in the pages of the rooms that a link follows, and what they show beside them. */
 export interface Feed {
-  /** The rooms or their positions are others than before: begin anew from where they are. */
+  /** The rooms, their positions or the sides that are asked for are others than before: begin anew from where they are. */
   changed(): void;
   /** Asks the server for a sign of life; rejects or answers false where there is none. */
   probe(): Promise<boolean>;
   stop(): void;
+}
+
+/** A feed that takes what is beside the logs. */
+export interface SidesFeed extends Feed {
+  /** What is shown of us is another than before; `again` names sides that are to be given as a whole, as `SIDE ROOM`. */
+  shows(again?: readonly string[]): void;
 }
 
 /** Up to where a room's pages were given. */
@@ -17,13 +31,34 @@ export interface Place extends Cursor {
   readonly position: string;
 }
 
+/** What is asked of a room beside its log, and what is shown there of us (SIDE-1). Of the room '', the client's own rooms. */
+export interface Aside {
+  /** The sides; of the room '' it is `me`. */
+  with: readonly string[];
+  /** Whether we are in its presence. */
+  present: boolean;
+  /** Whether nobody looks at the page. */
+  idle: boolean;
+  /** By what tells them apart: presence data and signals, as frames without their room, and when each was last said. */
+  shown: ReadonlyMap<string, { at: number; frame: { op: string; [field: string]: unknown } }>;
+}
+
+/** By room. */
+export type Asides = ReadonlyMap<string, Aside>;
+
 /** What a feed needs of its link. */
 export interface FeedHost {
   readonly api: string;
   readonly fetch: Fetch;
+  /** Handed down from the core: see `core` of the client. */
+  readonly isPage: typeof isPage;
   readonly token: string;
   /** The rooms that are followed, and where each stands. */
   readonly rooms: Map<string, Place>;
+  /** What is asked beside their logs. */
+  readonly asides: Asides;
+  /** The highest seq of each room that was acked on this link: any node answers with it (NODE-4). */
+  readonly acked: ReadonlyMap<string, number>;
   readonly over: AbortSignal;
   ask: Ask;
   /** Gives the client a frame, as a WebSocket would. */
@@ -34,11 +69,28 @@ export interface FeedHost {
   close(code: number, reason: string): void;
 }
 
+/** A frame that concerns a room beside its log (SIDE-7), or the client's own rooms. */
+export interface AsideFrame {
+  op: 'presence' | 'signal' | 'read' | 'sync' | 'me';
+  room: string;
+  [field: string]: unknown;
+}
+
 /** The frames that a link understands. */
 type Frame =
   | { op: 'hello' | 'refresh'; token: string }
-  | { op: 'join'; id: number; room: string; position?: string; limit?: number; replay?: number }
+  | {
+      op: 'join';
+      id: number;
+      room: string;
+      position?: string;
+      limit?: number;
+      replay?: number;
+      seen?: number;
+      with?: string[];
+    }
   | { op: 'leave'; room: string }
+  | AsideFrame
   | { op: 'ping' | 'pong' }
   | SendFrame;
 
@@ -61,22 +113,32 @@ const LATEST = `before=${Number.MAX_SAFE_INTEGER}`;
 export class HttpLink implements Link, FeedHost {
   readonly api: string;
   readonly fetch: Fetch;
+  readonly isPage: typeof isPage;
   readonly rooms = new Map<string, Place>();
+  readonly asides = new Map<string, Aside>();
+  readonly acked = new Map<string, number>();
   token = '';
   ask: Ask = () => Promise.reject(new Error('hello comes first'));
 
   readonly #events: LinkEvents;
   readonly #pingMs: number;
-  readonly #feed: Feed;
+  readonly #feed: SidesFeed;
   readonly #abort = new AbortController();
   /** The last join of each room: the answer to an earlier one is of no use. */
   readonly #joins = new Map<string, number>();
   #sends: Sends | undefined;
+  #sides: Promise<{ take(frame: object): void }> | undefined;
 
   /** `pingMs` is how often the feed gives a sign of life at least; the token comes with the hello. */
-  constructor(api: string, fetch: Fetch, events: LinkEvents, pingMs: number, feed: (host: FeedHost) => Feed) {
+  constructor(
+    { api, fetch, isPage }: HttpNeeds,
+    events: LinkEvents,
+    pingMs: number,
+    feed: (host: FeedHost) => SidesFeed,
+  ) {
     this.api = api;
     this.fetch = fetch;
+    this.isPage = isPage;
     this.#events = events;
     this.#pingMs = pingMs;
     this.#feed = feed(this);
@@ -96,6 +158,7 @@ export class HttpLink implements Link, FeedHost {
     else if (frame.op === 'join') void this.#join(frame);
     else if (frame.op === 'leave') this.#leave(frame.room);
     else if (frame.op === 'ping') void this.#ping();
+    else if (frame.op !== 'pong') void this.#aside(frame);
   }
 
   drop(): void {
@@ -132,12 +195,24 @@ export class HttpLink implements Link, FeedHost {
     }
     this.#sends = new Sends({
       ask: this.ask,
-      say: frame => this.say(frame),
+      say: frame => {
+        const { op, room, seq } = frame as { op: string; room: string; seq: number };
+        if (op === 'ack' && seq > (this.acked.get(room) ?? 0)) this.acked.set(room, seq);
+        this.say(frame);
+      },
       ends: refusal => this.ends(refusal),
       cut: () => this.close(1006, ''),
     });
     const user = String(claims(token).sub ?? '');
-    this.say({ op: 'welcome', connection: '', user, ping_ms: this.#pingMs, version: 1, limits: {} });
+    this.say({
+      op: 'welcome',
+      connection: '',
+      user,
+      ping_ms: this.#pingMs,
+      version: 1,
+      limits: {},
+      node: answer.node,
+    });
   }
 
   #refuse(refusal: Record<string, unknown> & { code: string }): void {
@@ -156,19 +231,23 @@ export class HttpLink implements Link, FeedHost {
     }
   }
 
-  async #join({ id, room, position, limit, replay }: Extract<Frame, { op: 'join' }>): Promise<void> {
+  async #join(frame: Extract<Frame, { op: 'join' }>): Promise<void> {
+    const { id, room, position, limit, replay, seen } = frame;
     this.#joins.set(room, id);
     const events = `/v1/rooms/${encodeURIComponent(room)}/events`;
     const latest = `${events}?${LATEST}&limit=${limit || 100}`;
+    let isLatest = position === undefined;
     let path = latest;
     if (position !== undefined) path = `${events}?after=${encodeURIComponent(position)}&limit=500`;
+    if (position !== undefined && seen) path += `&seen=${seen}`;
     let answer = await this.#answer(path);
     let reason: unknown;
     if (position !== undefined && answer) {
       const { head, prev } = (answer.body ?? {}) as { head: number; prev: number };
       if (answer.body?.code === 'reset') reason = answer.body.reason;
       else if (answer.ok && replay !== undefined && head - prev > replay) reason = 'too_far'; // JOIN-6
-      if (reason !== undefined) answer = await this.#answer(latest);
+      isLatest = reason !== undefined;
+      if (isLatest) answer = await this.#answer(latest);
     }
     if (!answer || this.#joins.get(room) !== id) return;
     if (!answer.ok || !answer.body) {
@@ -177,6 +256,8 @@ export class HttpLink implements Link, FeedHost {
       return;
     }
     const { epoch, floor, head, prev, seq, position: at, events: list } = answer.body;
+    if (frame.with) await this.#aside(frame); // so that the feed begins with it
+    if (this.#joins.get(room) !== id) return;
     this.rooms.set(room, { epoch: String(epoch), seq: Number(seq), position: String(at) });
     this.say({
       op: 'joined',
@@ -185,7 +266,8 @@ export class HttpLink implements Link, FeedHost {
       epoch,
       floor,
       head,
-      page: { prev, seq, position: at, events: list },
+      // What is read before a seq is present content (CHG-9), as of the head.
+      page: { prev, seq, position: at, events: list, ...(isLatest && { head }) },
       ...(reason !== undefined && { reset: { reason } }),
     });
     this.#feed.changed();
@@ -193,7 +275,19 @@ export class HttpLink implements Link, FeedHost {
 
   #leave(room: string): void {
     this.#joins.delete(room);
+    this.asides.delete(room);
     if (this.rooms.delete(room)) this.#feed.changed();
+  }
+
+  /** What concerns rooms beside their logs is done by code that is loaded for it. */
+  async #aside(frame: object): Promise<void> {
+    this.#sides ??= import('./asides.js').then(
+      ({ OwnAsides }) => new OwnAsides(this, this.asides, this.#feed),
+    );
+    const sides = await this.#sides.catch(() => {
+      this.#sides = undefined;
+    });
+    if (!this.over.aborted) sides?.take(frame);
   }
 
   async #ping(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Transport } from '../transport.js';
-import { type Fetch, isThere, sleep } from './exchange.js';
-import { type Feed, type FeedHost, HttpLink } from './link.js';
+import { isThere, sleep } from './exchange.js';
+import { type Feed, type FeedHost, HttpLink, type HttpNeeds } from './link.js';
 import type { SourceHost } from './shared.js';
 
 /** How long a request waits for an event, in seconds (POLL-6): below what proxies commonly cut. */
@@ -10,12 +10,12 @@ const MAX_WAITING = 3;
 /** How often more rooms than that are asked for, in milliseconds. */
 const ROUND_MS = 2_000;
 
-/** Long polling as a transport. `api` is the API's root. */
-export async function pollTransport(api: string, fetch: Fetch): Promise<Transport> {
+/** Long polling as a transport. */
+export async function transport(needs: HttpNeeds): Promise<Transport> {
   const { sharedFeed } = await import('./shared.js');
   const pingMs = WAIT_S * 1_000;
   const feed = (host: FeedHost) => sharedFeed(host, 'poll', pingMs, inner => new PollFeed(inner));
-  return { dial: events => new HttpLink(api, fetch, events, pingMs, feed) };
+  return { dial: events => new HttpLink(needs, events, pingMs, feed) };
 }
 
 /** Asks for each room behind its position: up to three wait each by itself, more are asked for in turn. */
@@ -33,6 +33,10 @@ class PollFeed implements Feed {
     const rooms = [...this.#host.rooms.keys()];
     if (rooms.length > MAX_WAITING) void this.#loop(rooms, false);
     else for (const room of rooms) void this.#loop([room], true);
+    const { signal } = this.#abort;
+    // Of signals, and of others' marks, nothing is known here, and nobody is seen.
+    if (this.#host.sides.length > 0)
+      import('./asides.js').then(({ askAround }) => askAround(this.#host, signal)).catch(() => {});
   }
 
   stop(): void {
@@ -54,6 +58,7 @@ class PollFeed implements Feed {
         if (signal.aborted) return;
         if (!read) this.#cut(lane, performance.now() - startedAt);
         else lane.cuts = 0;
+        if (read?.by) this.#host.say({ op: 'degraded', ...read.by });
         if (read?.pauseMs) await sleep(read.pauseMs, signal);
       }
       if (!waits) await sleep(ROUND_MS, signal);

@@ -1,4 +1,3 @@
-import { isPage } from '../../protocol/check.js';
 import type { Page } from '../../protocol/frames.js';
 import { problem } from './exchange.js';
 import type { FeedHost } from './link.js';
@@ -30,6 +29,8 @@ export interface Read {
   pauseMs: number;
   /** Whether there is more to read. */
   more: boolean;
+  /** What the node that answered does without, and its name (NODE-1, NODE-3). */
+  by?: { parts: unknown; node: string | undefined };
 }
 
 /**
@@ -45,16 +46,19 @@ export async function readOn(
 ): Promise<Read | undefined> {
   const place = host.rooms.get(room);
   if (!place) return { pauseMs: 0, more: false };
-  const path = `/v1/rooms/${encodeURIComponent(room)}/events?after=${encodeURIComponent(place.position)}&limit=500`;
+  let path = `/v1/rooms/${encodeURIComponent(room)}/events?after=${encodeURIComponent(place.position)}&limit=500`;
+  const acked = host.acked.get(room) ?? 0;
+  if (acked > place.seq) path += `&seen=${acked}`;
   const answer = await host.ask(wait > 0 ? `${path}&wait=${wait}` : path, { signal }).catch(() => undefined);
   if (!answer || signal.aborted) return undefined;
   // What is not a page is not the server's answer: to ask again at once would be a storm.
-  if (answer.ok && isPage(answer.body)) {
+  if (answer.ok && host.isPage(answer.body)) {
     const page = answer.body as unknown as RoomPage & { head: number };
     offer(host, { ...page, room });
     host.say({ op: 'ping' });
     const more = page.seq < page.head;
-    return { pauseMs: more && host.rooms.get(room) === place ? 1_000 : 0, more }; // no storm where nothing moves
+    const by = { parts: answer.body?.degraded ?? [], node: answer.node };
+    return { pauseMs: more && host.rooms.get(room) === place ? 1_000 : 0, more, by }; // no storm where nothing moves
   }
   const refusal = problem(answer, 'unavailable');
   const asked = host.rooms.get(room) === place; // else it was joined anew meanwhile

@@ -1,6 +1,9 @@
-import { claims, isThere, sleep } from './exchange.js';
-import type { Feed, FeedHost, Place } from './link.js';
-import { offer, type Read, type RoomPage, readOn } from './read.js';
+import { type Answer, isThere, sleep } from './exchange.js';
+import { asksOf, ownAsides, SharedSides, type SideFrame } from './folded.js';
+import type { Aside, Asides, Feed, FeedHost, Place, SidesFeed } from './link.js';
+import type { Frame, Note, Places, Told } from './notes.js';
+import { offer, type Read, readOn } from './read.js';
+import { hasTabs, multiplexed, shareName } from './tabs.js';
 
 /** How much longer than its signs of life are apart a feed may be silent, in milliseconds. */
 const SILENCE_GRACE_MS = 5_000;
@@ -13,28 +16,20 @@ const MAX_MISSED = 4;
 
 /** What a shared feed carries stands by itself: one room that is refused must not end the others. */
 export interface SourceHost extends FeedHost {
+  /** What a URL is to ask for beside the logs, in its query (SIDE-1, PRES-15, MEM-12). */
+  readonly sides: readonly [name: string, value: string][];
+  /** A stream has begun: the name of its connection, and how it is given commands, until `over`. */
+  opened(connection: string, command: Command, over: AbortSignal): void;
+  /** True where `sides` were refused, and are empty from now on: the rooms are worth more than what is beside them. */
+  goesBare(refusal: Record<string, unknown>): boolean;
   /** Something was refused as a whole: what it was, a read of each room tells. */
   doubt(): void;
   /** See `readOn`. */
   read(room: string, signal: AbortSignal, wait: number): Promise<Read | undefined>;
 }
 
-type Places = [room: string, place: Place][];
-type Frame = { op: 'ping' } | { op: 'reset' | 'error'; room: string } | ({ op: 'page' } & RoomPage);
-
-/** What tabs say to one another. All may be lost, repeated or late. */
-type Note =
-  /** A tab: what it follows, and where it stands. Nothing: it leaves. */
-  | { from: string; follows: Places }
-  /** The holder: it is there, and where its feed stands. */
-  | { holds: Places }
-  /** The holder: what its feed gave. */
-  | { frame: Frame }
-  /** The holder: its feed is refused, or is at its end for a reason that concerns all. */
-  | { doubt: true }
-  | { close: [code: number, reason: string] }
-  /** A tab: is the holder there? */
-  | { ask: true };
+/** Gives a command to a stream (SESS-1). Rejects where no answer came. */
+export type Command = (frame: object) => Promise<Answer>;
 
 /**
  * A feed that tabs share, since over HTTP/1.1 a browser has six connections to a server: seven tabs with a stream each would
@@ -50,7 +45,7 @@ type Note =
  * and it does not answer. Where there are no tabs to share with, or no need (HTTP/2 has one connection for all), a feed is
  * its own holder.
  */
-class SharedFeed implements Feed {
+class SharedFeed implements SidesFeed {
   readonly #host: FeedHost;
   readonly #kind: string;
   readonly #silenceMs: number;
@@ -67,7 +62,13 @@ class SharedFeed implements Feed {
   #source: Feed | undefined;
   readonly #carried = new Map<string, Place>();
   /** What the other tabs follow, and how many signs of life they have not answered. */
-  readonly #others = new Map<string, { follows: Places; missed: number }>();
+  readonly #others = new Map<string, { follows: Places; asides: Asides; missed: number }>();
+  /** What the tabs ask and show beside the rooms that are carried. */
+  readonly #sides = new SharedSides();
+  /** What this tab asked for beside the logs when it last changed. */
+  #asked: string[] = [];
+  /** What the server last said of itself, as far as this tab knows. */
+  #told: Told = { op: 'degraded', parts: [] };
   #heardAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The rooms that are being read, and whether another hole was seen meanwhile. */
@@ -81,15 +82,28 @@ class SharedFeed implements Feed {
     const { signal } = this.#left;
     // A page that is left may be kept for the back button, and would hold in its sleep.
     globalThis.addEventListener?.('pagehide', () => this.#leave(), { signal });
-    globalThis.addEventListener?.('pageshow', () => host.rooms.size > 0 && this.changed(), { signal });
+    globalThis.addEventListener?.(
+      'pageshow',
+      () => host.rooms.size + host.asides.size > 0 && this.changed(),
+      { signal },
+    );
   }
 
   changed(): void {
     if (!this.#begun) this.#begin();
-    this.#follow();
+    const asked = asksOf(this.#host.asides);
+    const again = asked.filter(each => !this.#asked.includes(each));
+    this.#asked = asked;
+    this.#follow(again);
     if (!this.#source) return;
-    this.#carry();
+    this.#carry(again);
     this.#compare(this.#carried);
+  }
+
+  shows(again?: readonly string[]): void {
+    if (!this.#begun) return;
+    this.#follow(again);
+    if (this.#source) this.#carry(again);
   }
 
   stop(): void {
@@ -144,13 +158,22 @@ class SharedFeed implements Feed {
   #hold(): void {
     const host = this.#host;
     const say = (frame: Frame) => this.#gave(frame);
+    const sides = this.#sides;
     const source: SourceHost = {
       api: host.api,
       fetch: host.fetch,
+      isPage: host.isPage,
       get token() {
         return host.token;
       },
       rooms: this.#carried,
+      get asides() {
+        return sides.folded;
+      },
+      get sides() {
+        return sides.asked;
+      },
+      acked: host.acked,
       over: host.over,
       ask: (path, init) => host.ask(path, init),
       say: frame => say(frame as Frame),
@@ -164,18 +187,21 @@ class SharedFeed implements Feed {
         if (code !== 1006 || reason !== '') this.#tell({ close: [code, reason] });
         host.close(code, reason);
       },
+      opened: (...stream) => sides.opened(source, ...stream),
+      goesBare: refusal => sides.goBare(refusal),
       read: (room, signal, wait) => readOn(source, room, signal, wait),
     };
     this.#source = this.#make(source);
     this.#alive();
     this.#carry();
-    this.#tell({ holds: [...this.#carried] });
+    this.#tellHolds();
   }
 
   #drop(): void {
     this.#source?.stop();
     this.#source = undefined;
     this.#carried.clear();
+    this.#sides.drop();
   }
 
   #leave(): void {
@@ -193,8 +219,8 @@ class SharedFeed implements Feed {
 
   // ---- the holder ----
 
-  /** The feed carries what any tab follows, and begins anew where that is more or less than before. */
-  #carry(): void {
+  /** The feed carries what any tab follows, and begins anew where that is more or less than before. Else it gives `again` what is lacked. */
+  #carry(again: readonly string[] = []): void {
     const wanted = new Map<string, Place>(this.#host.rooms);
     for (const { follows } of this.#others.values())
       for (const [room, place] of follows) if (!wanted.has(room)) wanted.set(room, place);
@@ -206,14 +232,16 @@ class SharedFeed implements Feed {
       this.#carried.set(room, place);
       changed = true;
     }
-    if (changed) {
+    const asides = [ownAsides(this.#host), ...[...this.#others.values()].map(other => other.asides)];
+    if (this.#sides.fold(asides, this.#carried) || changed) {
       this.#source?.changed();
-      this.#tell({ holds: [...this.#carried] });
-    }
+      this.#tellHolds();
+    } else if (!this.#sides.say(again) && again.length > 0) this.#source?.changed();
   }
 
-  #gave(frame: Frame): void {
+  #gave(given: Frame): void {
     this.#alive();
+    const frame = given.op === 'signals' ? this.#sides.named(given) : given;
     if (frame.op === 'ping') this.#beat();
     else this.#tell({ frame });
     if (frame.op === 'reset') {
@@ -225,7 +253,7 @@ class SharedFeed implements Feed {
   }
 
   #beat(): void {
-    this.#tell({ holds: [...this.#carried] });
+    this.#tellHolds();
     for (const [id, other] of this.#others) if (++other.missed > MAX_MISSED) this.#others.delete(id);
     this.#carry();
     this.#compare(this.#carried);
@@ -237,17 +265,23 @@ class SharedFeed implements Feed {
     this.#channel?.postMessage(note);
   }
 
-  #follow(): void {
-    this.#tell({ from: this.#id, follows: [...this.#host.rooms] });
+  #tellHolds(): void {
+    this.#tell({ holds: [...this.#carried], told: this.#told });
+  }
+
+  #follow(again: readonly string[] = []): void {
+    const follows = [...this.#host.rooms];
+    this.#tell({ from: this.#id, follows, asides: ownAsides(this.#host), again });
   }
 
   #hear(note: Note): void {
     if ('follows' in note) {
-      if (note.follows.length > 0) this.#others.set(note.from, { follows: note.follows, missed: 0 });
-      else this.#others.delete(note.from);
-      if (this.#source) this.#carry();
+      const { from, follows, asides = new Map<string, Aside>() } = note;
+      if (follows.length + asides.size > 0) this.#others.set(from, { follows, asides, missed: 0 });
+      else this.#others.delete(from);
+      if (this.#source) this.#carry(note.again);
     } else if ('ask' in note) {
-      if (this.#source) this.#tell({ holds: [...this.#carried] });
+      if (this.#source) this.#tellHolds();
     } else {
       if (!this.#source) this.#alive();
       if ('frame' in note) this.#take(note.frame);
@@ -255,6 +289,7 @@ class SharedFeed implements Feed {
       else if ('close' in note) this.#host.close(...note.close);
       else {
         this.#host.say({ op: 'ping' });
+        this.#hearTold(note.told ?? this.#told); // a tab of an earlier version says nothing
         this.#follow();
         this.#compare(new Map(note.holds));
       }
@@ -263,8 +298,25 @@ class SharedFeed implements Feed {
 
   #take(frame: Frame): void {
     if (frame.op === 'ping') this.#host.say(frame);
-    else if (frame.op !== 'page') void this.#read(frame.room);
+    else if (frame.op === 'degraded') this.#hearTold(frame);
+    else if (frame.op === 'reset' || frame.op === 'error') void this.#read(frame.room);
+    else if (frame.op !== 'page') this.#takeSide(frame);
     else if (!offer(this.#host, frame)) void this.#read(frame.room);
+  }
+
+  #takeSide(frame: SideFrame): void {
+    const { op, room = '' } = frame;
+    const { rooms, asides } = this.#host;
+    const side = { marked: 'receipts', part: 'parts' }[op as string] ?? op;
+    if ((room === '' || rooms.has(room)) && asides.get(room)?.with.includes(side)) this.#host.say(frame);
+  }
+
+  /** Says what the server says of itself, where that is another thing than before. */
+  #hearTold({ op, parts, node = this.#told.node }: Told): void {
+    const told: Told = { op, parts, ...(node !== undefined && { node }) };
+    if (JSON.stringify(told) === JSON.stringify(this.#told)) return;
+    this.#told = told;
+    this.#host.say(told);
   }
 
   /** What the feed does not carry, or stands before us in, we read. */
@@ -336,26 +388,6 @@ export function sharedFeed(
   kind: string,
   pingMs: number,
   make: (host: SourceHost) => Feed,
-): Feed {
+): SidesFeed {
   return new SharedFeed(host, kind, pingMs, make);
-}
-
-/** Web Locks are there in secure contexts only. Node has both too, but no tabs, and no limit of connections. */
-function hasTabs(): boolean {
-  const { location, navigator, BroadcastChannel } = globalThis as Partial<typeof globalThis>;
-  return Boolean(location && navigator?.locks && BroadcastChannel);
-}
-
-/** Who shares: one API, one user, the same grants. Undefined where the token does not say who that is. */
-function shareName(kind: string, { api, token }: FeedHost): string | undefined {
-  const { sub, grants } = claims(token);
-  return sub ? `roomlog:${kind}:${JSON.stringify([api, sub, grants])}` : undefined;
-}
-
-/** Whether a request to the API, such as the one that checked the token, is known to have gone over HTTP/2 or 3. */
-function multiplexed(api: string): boolean {
-  const entries = (performance.getEntriesByType?.('resource') ?? []) as PerformanceResourceTiming[];
-  return entries.some(
-    ({ name, nextHopProtocol }) => name.startsWith(`${api}/`) && /^h[23]/.test(nextHopProtocol),
-  );
 }

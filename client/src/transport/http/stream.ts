@@ -1,6 +1,6 @@
 import type { Transport } from '../transport.js';
-import { type Fetch, isThere, problem } from './exchange.js';
-import { type Feed, type FeedHost, HttpLink } from './link.js';
+import { asker, isThere, problem } from './exchange.js';
+import { type Feed, type FeedHost, HttpLink, type HttpNeeds } from './link.js';
 import type { RoomPage } from './read.js';
 import type { SourceHost } from './shared.js';
 import { type StreamEvent, streamParser } from './sse.js';
@@ -12,14 +12,24 @@ const READY_MS = 5_000;
 /** A stream that ends is taken up again, unless it is the third in a row that held no longer than this. */
 const HELD_MS = 10_000;
 const MAX_ENDS = 3;
+/** What comes as it is (SIDE-2, RCPT-4, PART-9, MEM-12). */
+const SIDES = ['presence', 'signals', 'receipts', 'marked', 'part', 'me'];
 /** The longest wait before a stream that was refused is asked for again; the first is a second. */
 const MAX_REFUSED_MS = 30_000;
 
-/** Server-sent events as a transport: pages by one stream for all rooms, the rest by request. `api` is the API's root. */
-export async function streamTransport(api: string, fetch: Fetch): Promise<Transport> {
+/** Server-sent events as a transport: pages by one stream for all rooms, the rest by request. */
+export async function transport(needs: HttpNeeds): Promise<Transport> {
   const { sharedFeed } = await import('./shared.js');
   const feed = (host: FeedHost) => sharedFeed(host, 'sse', COMMENT_MS, inner => new StreamFeed(inner));
-  return { dial: events => new HttpLink(api, fetch, events, COMMENT_MS, feed) };
+  return { dial: events => new HttpLink(needs, events, COMMENT_MS, feed) };
+}
+
+/** What a stream begins with (SSE-2). */
+interface Ready {
+  connection: string;
+  secret: string;
+  /** When it came. */
+  at: number;
 }
 
 /** One stream for the rooms of a link. The rooms are those of its URL (SESS-4), so other rooms are another stream. */
@@ -27,7 +37,7 @@ class StreamFeed implements Feed {
   readonly #host: SourceHost;
   #abort = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #ready: { connection: string; secret: string; at: number } | undefined;
+  #ready: Ready | undefined;
   #retryMs: number | undefined;
   #refusals = 0;
   /** Of the ends in a row, whether it had become ready. */
@@ -52,15 +62,18 @@ class StreamFeed implements Feed {
   async probe(): Promise<boolean> {
     const { api, fetch, over } = this.#host;
     if (!this.#ready) return isThere(api, fetch, over);
-    const { connection, secret } = this.#ready;
-    const answer = await fetch(`${api}/v1/connections/${encodeURIComponent(connection)}`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
-      body: '{"op":"ping"}',
-      signal: over,
-    });
-    if (answer.status === 404 && this.#ready?.connection === connection) this.#host.close(1006, '');
-    return answer.ok;
+    return (await this.#command({ op: 'ping' })).ok;
+  }
+
+  async #command(frame: object) {
+    const { api, fetch, over } = this.#host;
+    const { connection, secret } = this.#ready as Ready;
+    const path = `/v1/connections/${encodeURIComponent(connection)}`;
+    const { signal } = this.#abort;
+    const answer = await asker(api, fetch, () => secret, over)(path, { body: JSON.stringify(frame), signal });
+    const isLost = answer.status === 404 && answer.body?.op !== 'error';
+    if (isLost && this.#ready?.connection === connection) this.#host.close(1006, '');
+    return answer;
   }
 
   /** The old stream says nothing more, since its pages adjoin the old positions. */
@@ -68,25 +81,26 @@ class StreamFeed implements Feed {
     this.stop();
     this.#abort = new AbortController();
     this.#timer = setTimeout(() => {
-      if (this.#host.rooms.size > 0) void this.#open(this.#abort.signal);
+      const { rooms, sides } = this.#host;
+      if (rooms.size + sides.length > 0) void this.#open(this.#abort.signal);
     }, ms);
   }
 
   async #open(signal: AbortSignal): Promise<void> {
-    const { api, fetch, token, rooms, over } = this.#host;
-    const names = [...rooms.keys()];
+    const { api, fetch, token, rooms, sides, over } = this.#host;
+    const names = [...rooms.keys()].map(room => ['room', room]);
     // One room's id is its position, that of several names them (SSE-4).
     const at = [...rooms].map(([room, { position }]) =>
       rooms.size === 1 ? position : `${room}=${position}`,
     );
-    const search = new URLSearchParams(names.map(room => ['room', room]));
+    const search = new URLSearchParams([...names, ...sides]);
     this.#timer = setTimeout(() => this.#host.close(1006, 'buffered'), READY_MS);
     try {
       const answer = await fetch(`${api}/v1/sse?${search}`, {
         headers: {
           authorization: `Bearer ${token}`,
           accept: 'text/event-stream',
-          'last-event-id': at.join(','),
+          ...(at.length > 0 && { 'last-event-id': at.join(',') }),
         },
         signal: AbortSignal.any([over, signal]),
         cache: 'no-store',
@@ -128,6 +142,10 @@ class StreamFeed implements Feed {
   #refused(refusal: Record<string, unknown> & { code: string }): void {
     clearTimeout(this.#timer);
     if (this.#host.ends(refusal)) return;
+    if (this.#host.goesBare(refusal)) {
+      this.#openIn(0);
+      return;
+    }
     // More rooms than a stream may have would be refused each time (SSE-1): polls have no such bound.
     if (refusal.code === 'limit_exceeded') {
       this.#host.close(1006, refusal.code);
@@ -155,14 +173,20 @@ class StreamFeed implements Feed {
     if (name === 'ready') {
       clearTimeout(this.#timer);
       this.#refusals = 0;
-      this.#ready = { ...(data as { connection: string; secret: string }), at: performance.now() };
+      this.#ready = { ...(data as unknown as Ready), at: performance.now() };
+      this.#host.say({ op: 'degraded', parts: [], node: data.node });
       this.#host.say({ op: 'ping' });
+      this.#host.opened(this.#ready.connection, frame => this.#command(frame), this.#abort.signal);
+    } else if (name === 'degraded') {
+      this.#host.say({ ...data, op: 'degraded' });
     } else if (name === 'page' && rooms.has(room)) {
       const { epoch, seq, position } = data as unknown as RoomPage;
       rooms.set(room, { epoch, seq, position });
       this.#host.say({ ...data, op: 'page' });
     } else if (name === 'reset' && rooms.delete(room)) {
       this.#host.say({ ...data, op: 'reset' });
+    } else if (SIDES.includes(name)) {
+      this.#host.say({ ...data, op: name });
     }
   }
 }
