@@ -34,8 +34,8 @@ test('what makes no sense is left out', () => {
 
 test('an address names a room, and a message of it', () => {
   const at = (address: string) => placeOf(new URL(address, 'http://host/chat'));
-  expect(at('?room=board:a#12')).toEqual({ room: 'board:a', jump: { seq: 12, count: 0 } });
-  expect(at('')).toEqual({ room: 'chat:lobby', jump: null });
+  expect(at('?room=board:a#12')).toEqual({ room: 'board:a', jump: { seq: 12 }, count: 0, isLeft: false });
+  expect(at('')).toEqual({ room: 'chat:lobby', jump: null, count: 0, isLeft: false });
   for (const hash of ['#0', '#-1', '#1x', '#1e9', `#${'9'.repeat(16)}`]) expect(at(hash).jump).toBe(null);
 });
 
@@ -43,7 +43,9 @@ test('an address that was made is read as it was meant', () => {
   for (const room of ['chat:lobby', 'a:b.c_d-e', 'odd:&=#?']) {
     expect(placeOf(new URL(addressOf(room, 5), 'http://host/chat'))).toEqual({
       room,
-      jump: { seq: 5, count: 0 },
+      jump: { seq: 5 },
+      count: 0,
+      isLeft: false,
     });
     expect(placeOf(new URL(addressOf(room), 'http://host/chat')).room).toBe(room);
   }

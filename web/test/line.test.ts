@@ -5,9 +5,14 @@ import { Line } from '../src/guest/line.ts';
 let answers: Record<string, { status: number; body?: unknown }>;
 let asked: string[];
 
+/** A tunnel of the node on port 4000, which need not be where requests without a host go. */
+function tunnel(id: string, port: number) {
+  return { id, url: `http://127.0.0.1:${port}`, control: `http://127.0.0.1:4000/v1/dev/tunnels/${id}` };
+}
+
 beforeEach(() => {
   asked = [];
-  answers = { 'POST /v1/dev/tunnels': { status: 201, body: { id: 'a', url: 'http://127.0.0.1:4001' } } };
+  answers = { 'POST /v1/dev/tunnels': { status: 201, body: tunnel('a', 4001) } };
   vi.stubGlobal('fetch', async (path: string, init: RequestInit = {}) => {
     const request = `${init.method ?? 'GET'} ${path}`;
     asked.push(request);
@@ -21,23 +26,36 @@ afterEach(() => {
 });
 
 test('the first check opens a tunnel, later ones keep it while it is there', async () => {
-  answers['GET /v1/dev/tunnels/a'] = { status: 200 };
+  answers['GET http://127.0.0.1:4000/v1/dev/tunnels/a'] = { status: 200 };
   const line = new Line();
   await Promise.all([line.ready(), line.ready()]);
   await line.ready();
-  expect(asked).toEqual(['POST /v1/dev/tunnels', 'GET /v1/dev/tunnels/a']);
+  expect(asked).toEqual(['POST /v1/dev/tunnels', 'GET http://127.0.0.1:4000/v1/dev/tunnels/a']);
   expect(line.state.get()).toMatchObject({ kind: 'tunnel', tunnel: { id: 'a' }, heldSince: null });
 });
 
 test('a tunnel that went with the server is replaced, and the new one holds nothing', async () => {
-  answers['POST /v1/dev/tunnels/a'] = { status: 200 };
+  answers['POST http://127.0.0.1:4000/v1/dev/tunnels/a'] = { status: 200 };
   const line = new Line();
   await line.ready();
   await line.hold(true);
   expect(line.state.get()).toMatchObject({ heldSince: expect.any(Number) });
-  answers['GET /v1/dev/tunnels/a'] = { status: 404 };
-  answers['POST /v1/dev/tunnels'] = { status: 201, body: { id: 'b', url: 'http://127.0.0.1:4002' } };
+  answers['GET http://127.0.0.1:4000/v1/dev/tunnels/a'] = { status: 404 };
+  answers['POST /v1/dev/tunnels'] = { status: 201, body: tunnel('b', 4002) };
   await line.ready();
+  expect(line.state.get()).toMatchObject({ kind: 'tunnel', tunnel: { id: 'b' }, heldSince: null });
+});
+
+test('a tunnel whose node does not answer is replaced by one of another node', async () => {
+  const line = new Line();
+  await line.ready();
+  answers['POST /v1/dev/tunnels'] = { status: 201, body: tunnel('b', 4002) };
+  await line.ready();
+  expect(asked).toEqual([
+    'POST /v1/dev/tunnels',
+    'GET http://127.0.0.1:4000/v1/dev/tunnels/a',
+    'POST /v1/dev/tunnels',
+  ]);
   expect(line.state.get()).toMatchObject({ kind: 'tunnel', tunnel: { id: 'b' }, heldSince: null });
 });
 

@@ -22,6 +22,12 @@ function message(
     at: new Date(noon + minutes * minute),
     delivery: 'sent',
     error: undefined,
+    edited: undefined,
+    deleted: undefined,
+    reactions: [],
+    replyTo: undefined,
+    mentions: [],
+    change: undefined,
     ...rest,
   };
 }

@@ -8,6 +8,8 @@ const status = (rest: Partial<ConnectionStatus>): ConnectionStatus => ({
   retryAt: undefined,
   rttMs: undefined,
   lastSyncedAt: undefined,
+  node: undefined,
+  degraded: [],
   attempt: 0,
   pendingSends: 0,
   ...rest,

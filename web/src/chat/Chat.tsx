@@ -1,12 +1,15 @@
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
-import { RoomlogProvider, RoomProvider } from 'roomlog/react';
+import { RoomlogProvider, RoomProvider, usePresence, useRoom } from 'roomlog/react';
 import { useReadable } from '../pane/hooks.ts';
 import { Icon } from '../pane/Icon.tsx';
 import { TopBar } from '../theme/TopBar.tsx';
 import { type Account, accountOf, keepName, lastName, type Name, names } from './account.ts';
 import { Conversation } from './Conversation.tsx';
+import { People } from './People.tsx';
 import { goTo, type Place, usePlace } from './place.ts';
 import { nameOf, RoomList } from './RoomList.tsx';
+import { SearchButton } from './Search.tsx';
+import { useDialog } from './useDialog.ts';
 
 /** The chat: an account, its rooms, and one of them open. */
 export function Chat() {
@@ -37,7 +40,8 @@ interface RoomsProps {
 }
 
 function Rooms({ account, place, elsewhere, onAccount }: RoomsProps) {
-  const wide = useWide();
+  const wide = useMatch(wideEnough);
+  const widest = useMatch(widestEnough);
   const drawer = useRef<HTMLDialogElement>(null);
   const side = (onPick?: () => void) => (
     <>
@@ -63,6 +67,7 @@ function Rooms({ account, place, elsewhere, onAccount }: RoomsProps) {
         </dialog>
       )}
       <RoomProvider id={place.room} key={`${account.name} ${place.room}`}>
+        <Here />
         <Conversation
           account={account}
           place={place}
@@ -72,11 +77,18 @@ function Rooms({ account, place, elsewhere, onAccount }: RoomsProps) {
               <button type="button" className="rooms-button" onClick={() => drawer.current?.showModal()}>
                 <Icon name="rooms" />
                 Rooms
-                {elsewhere > 0 && <span className="badge">{elsewhere > 99 ? '99+' : elsewhere}</span>}
+                {elsewhere > 0 && <span className="badge">{elsewhere > 999 ? '999+' : elsewhere}</span>}
               </button>
             )
           }
+          tools={
+            <>
+              {!widest && <PeopleSheet account={account} />}
+              <SearchButton account={account} roomId={place.room} />
+            </>
+          }
         />
+        {widest && <People account={account} />}
       </RoomProvider>
     </main>
   );
@@ -110,15 +122,62 @@ function useTitle(room: string, elsewhere: number): void {
   }, [room, elsewhere]);
 }
 
-const wideEnough = matchMedia('(min-width: 52rem)');
+/** Whoever has a room open is seen in it by others; of the other rooms that are followed, only the news count. */
+function Here() {
+  const { room } = useRoom();
+  useEffect(() => {
+    room.presence.set({});
+    return () => {
+      room.typing.stop();
+      room.presence.leave();
+    };
+  }, [room]);
+  return null;
+}
 
-/** Whether the list of rooms has a place beside the conversation. */
-function useWide(): boolean {
+/** The people of the room, behind a button that says how many are here. */
+function PeopleSheet({ account }: { readonly account: Account }) {
+  const { dialog, isOpen, open, close, closed } = useDialog();
+  const users = usePresence(({ occupancy }) => occupancy.users);
+  return (
+    <>
+      <button type="button" className="icon-button people-button" onClick={open}>
+        <Icon name="people" />
+        <span className="unseen">People: </span>
+        {users > 0 && users}
+        <span className="unseen"> here</span>
+      </button>
+      <dialog
+        ref={dialog}
+        className="drawer people-drawer"
+        aria-label="People"
+        closedby="any"
+        onClose={closed}
+      >
+        {isOpen && (
+          <>
+            <button type="button" className="drawer-close" onClick={close}>
+              <Icon name="close" />
+              <span className="unseen">Close</span>
+            </button>
+            <People account={account} />
+          </>
+        )}
+      </dialog>
+    </>
+  );
+}
+
+/** Whether the list of rooms has a place beside the conversation, and whether the people of the room have one too. */
+const wideEnough = matchMedia('(min-width: 52rem)');
+const widestEnough = matchMedia('(min-width: 70rem)');
+
+function useMatch(query: MediaQueryList): boolean {
   return useSyncExternalStore(
     onChange => {
-      wideEnough.addEventListener('change', onChange);
-      return () => wideEnough.removeEventListener('change', onChange);
+      query.addEventListener('change', onChange);
+      return () => query.removeEventListener('change', onChange);
     },
-    () => wideEnough.matches,
+    () => query.matches,
   );
 }

@@ -1,50 +1,78 @@
-import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { type ReactNode, type RefObject, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import type { VirtuosoHandle } from 'react-virtuoso';
-import type { ResetReason } from 'roomlog';
+import type { Message, ResetReason } from 'roomlog';
 import { useMessages, useRoom } from 'roomlog/react';
 import type { Body } from '../guest/guest.ts';
-import { chatRows } from '../model/rows.ts';
+import { chatRows, isUnread } from '../model/rows.ts';
 import { connectionWords, count } from '../model/words.ts';
-import { Composer } from '../pane/Composer.tsx';
+import type { Remedies } from '../pane/Failure.tsx';
+import { useReadable } from '../pane/hooks.ts';
 import { Icon } from '../pane/Icon.tsx';
+import { LateSign, NodeSign, useSaidOnce } from '../pane/ServerSigns.tsx';
 import type { Account } from './account.ts';
+import { type Acts, ActsContext } from './acts.ts';
 import { Banner, type Link, spokenWords, type Told, useLink } from './Banner.tsx';
+import { DeleteDialog } from './DeleteDialog.tsx';
+import { Footing } from './footing.ts';
 import { Log } from './Log.tsx';
+import { type MenuOf, MessageMenu } from './MessageMenu.tsx';
 import { leaveJump, type Place } from './place.ts';
 import { nameOf } from './RoomList.tsx';
 import { Standin } from './Standin.tsx';
+import { useChanges } from './useChanges.ts';
 import { useNews } from './useNews.ts';
 import { useStretch } from './useStretch.ts';
+import { useWriting } from './useWriting.ts';
+import { Writer } from './Writer.tsx';
 
 interface ConversationProps {
   readonly account: Account;
   readonly place: Place;
   /** What stands before the room's name, where the list of rooms is out of sight. */
   readonly menu: ReactNode;
+  /** What stands behind it. */
+  readonly tools: ReactNode;
   readonly onForget: () => void;
 }
 
 /** One room: its name, its messages and the composer. */
-export function Conversation({ account, place, menu, onForget }: ConversationProps) {
+export function Conversation({ account, place, menu, tools, onForget }: ConversationProps) {
   const { room: id, jump } = place;
   const link = useLink();
   const stretch = useStretch(jump);
-  const [atEnd, setAtEnd] = useState(false);
-  const news = useNews(account, atEnd && stretch.isLive);
+  const [footing] = useState(() => new Footing());
+  const stance = useReadable(footing.stance);
+  const isEmpty = stretch.messages.length === 0 && !stretch.isPending;
+  const atEnd = stretch.isLive && (stance === 'follows' || isEmpty);
+  const news = useNews(account, atEnd, stance === 'opening');
   const [reset, closeReset] = useReset();
   const list = useRef<VirtuosoHandle>(null);
-  const { field, ...actions } = useActions(account, id, list, () => {
+  const field = useField(id);
+  const remedies = useRemedies(account, id, field);
+  const writing = useWriting(account, field, () => {
     closeReset();
     news.dismiss();
+    leaveJump();
+    footing.follow();
   });
+  const { said, toggle, remove } = useChanges(field);
+  const [menuOf, setMenuOf] = useState<MenuOf | null>(null);
+  const [asked, setAsked] = useState<Message<Body> | null>(null);
+  const isLocked = stretch.denied !== undefined;
+  const acts = useMemo<Acts>(
+    () => ({ openMenu: (message, button) => setMenuOf({ message, button }), toggle, locked: isLocked }),
+    [toggle, isLocked],
+  );
+  const floorOf = useCallback(() => account.api.floor(id), [account, id]);
   const rows = useMemo(
     () => chatRows(stretch.messages, { hidesFirst: stretch.hasOlder, readUpTo: news.after }),
     [stretch.messages, stretch.hasOlder, news.after],
   );
-  const below = useBelow(atEnd && stretch.isLive);
+  const isBelow = stance === 'stays' || !stretch.isLive;
+  const below = useBelow(isBelow);
   const toLatest = () => {
-    if (!stretch.isLive) leaveJump();
-    list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
+    leaveJump();
+    footing.follow();
     field.current?.focus({ preventScroll: true });
   };
   const toFirstNew = () => {
@@ -55,11 +83,14 @@ export function Conversation({ account, place, menu, onForget }: ConversationPro
     <section className="conversation" aria-labelledby="room">
       <header className="conversation-head">
         {menu}
-        <h1 id="room">{nameOf(id)}</h1>
+        <h1 id="room" title={nameOf(id)}>
+          {nameOf(id)}
+        </h1>
         <Signal link={link} />
+        {tools}
       </header>
       <div className="conversation-body">
-        <Spoken link={link} reset={reset} caughtUp={news.caughtUp} below={below} />
+        <Spoken link={link} said={said} reset={reset} caughtUp={news.caughtUp} below={below} />
         <Banner
           link={link}
           caughtUp={news.caughtUp}
@@ -77,19 +108,21 @@ export function Conversation({ account, place, menu, onForget }: ConversationPro
             onLatest={leaveJump}
           />
         ) : (
-          <Log
-            rows={rows}
-            stretch={stretch}
-            roomId={id}
-            jump={jump}
-            clock={account.clock}
-            aloud={atEnd && stretch.isLive}
-            onAtEnd={setAtEnd}
-            handle={list}
-            {...actions}
-          />
+          <ActsContext value={acts}>
+            <Log
+              rows={rows}
+              stretch={stretch}
+              place={place}
+              footing={footing}
+              clock={account.clock}
+              aloud={atEnd}
+              handle={list}
+              floorOf={floorOf}
+              {...remedies}
+            />
+          </ActsContext>
         )}
-        {rows.length > 0 && !stretch.isLinkBroken && (!atEnd || !stretch.isLive) && (
+        {rows.length > 0 && !stretch.isLinkBroken && isBelow && (
           <button type="button" className="talk-new" onClick={toLatest}>
             <Icon name="down" />
             {below > 0 ? count(below, 'new message') : 'To the latest'}
@@ -99,32 +132,45 @@ export function Conversation({ account, place, menu, onForget }: ConversationPro
       {stretch.denied ? (
         rows.length > 0 && <p className="no-composer">You cannot write here: {stretch.denied.message}</p>
       ) : (
-        <Composer
+        <Writer
           key={id}
+          roomId={id}
           name={account.name}
           field={field}
+          writing={writing.writing}
           draft={account.drafts.get()[id] ?? ''}
-          onDraft={text => account.keepDraft(id, text)}
-          onSend={actions.say}
+          onDraft={writing.draft}
+          onSend={writing.say}
+          onCancel={writing.cancel}
+          onEditLast={writing.editLast}
         />
       )}
+      <MessageMenu
+        of={menuOf}
+        onClose={() => setMenuOf(null)}
+        onReact={toggle}
+        onReply={writing.answer}
+        onEdit={writing.edit}
+        onDelete={setAsked}
+      />
+      <DeleteDialog message={asked} onClose={() => setAsked(null)} onDelete={remove} />
     </section>
   );
 }
 
-/** What can be done with messages, and the field where they are written. */
-function useActions(
-  account: Account,
-  id: string,
-  list: React.RefObject<VirtuosoHandle | null>,
-  onSaid: () => void,
-) {
-  const { send, retry, discard } = useMessages<Body>();
+/** The field where one writes. It has the focus in a room that was opened. */
+function useField(id: string) {
   const field = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
     // On a phone the keyboard would cover the room that was just opened.
     if (id && matchMedia('(pointer: fine)').matches) field.current?.focus({ preventScroll: true });
   }, [id]);
+  return field;
+}
+
+/** What can be done with a message that was refused. */
+function useRemedies(account: Account, id: string, field: RefObject<HTMLTextAreaElement | null>): Remedies {
+  const { retry, discard } = useMessages<Body>();
   const edit = useCallback(
     (tag: string, text: string) => {
       discard(tag);
@@ -133,25 +179,19 @@ function useActions(
       field.current.value = text;
       field.current.focus();
     },
-    [account, id, discard],
+    [account, id, discard, field],
   );
-  const say = (text: string) => {
-    send({ text }).catch(() => {}); // the row itself says what went wrong
-    onSaid();
-    leaveJump();
-    requestAnimationFrame(() => list.current?.scrollToIndex({ index: 'LAST', align: 'end' }));
-  };
-  return { field, retry, discard, edit, say };
+  return { retry, discard, edit };
 }
 
 /** How many messages of others came while the end was out of sight. */
-function useBelow(atEnd: boolean): number {
+function useBelow(isBelow: boolean): number {
   const { messages } = useMessages<Body>();
   const head = messages.findLast(m => m.seq !== null)?.seq ?? 0;
   const [seen, setSeen] = useState<number | null>(null);
-  if ((atEnd || seen === null) && head > 0 && seen !== head) setSeen(head);
-  if (atEnd || seen === null) return 0;
-  return messages.filter(m => !m.own && m.seq !== null && m.seq > seen).length;
+  if ((!isBelow || seen === null) && head > 0 && seen !== head) setSeen(head);
+  if (!isBelow || seen === null) return 0;
+  return messages.filter(m => isUnread(m, seen)).length;
 }
 
 /** Why the history that was shown gave way to the latest page, until it is closed. */
@@ -162,27 +202,33 @@ function useReset(): [ResetReason | null, () => void] {
   return [reason, () => setReason(null)];
 }
 
-/** How the connection is, in a word that takes the same place in all states. */
+/** How the connection is and to which node, in a word that takes the same place in all states. */
 function Signal({ link }: { readonly link: Link }) {
   const { tone, text } = connectionWords(link, false, 0);
   const short = { waiting: 'Offline', over: 'Stopped', good: text, quiet: link.late ? 'Reconnecting' : text }[
     tone
   ];
   return (
-    <p className="signal" data-tone={link.late ? 'waiting' : tone} data-state={link.state}>
+    <p
+      className="signal"
+      data-tone={link.late ? 'waiting' : tone}
+      data-state={link.state}
+      data-late={link.degraded.length > 0}
+    >
       <span className="connection-dot" aria-hidden="true" />
-      <span>{short}</span>
+      {link.degraded.length > 0 ? <LateSign /> : <span>{short}</span>}
+      <NodeSign node={link.node} />
     </p>
   );
 }
 
 /** The one polite region. */
-function Spoken({ link, ...told }: Told & { readonly link: Link }) {
+function Spoken({ link, said, ...told }: Told & { readonly link: Link; readonly said: string }) {
   const [wasLost, setWasLost] = useState(false);
   if (!wasLost && (link.late || link.state === 'offline')) setWasLost(true);
   return (
     <p className="unseen" role="status">
-      {spokenWords(link, { wasLost, ...told })}
+      {useSaidOnce(link.degraded.length > 0, said || spokenWords(link, { wasLost, ...told }))}
     </p>
   );
 }

@@ -1,12 +1,13 @@
 import { type SubmitEvent, useId, useState } from 'react';
 import type { Message } from 'roomlog';
+import { useRooms } from 'roomlog/react';
 import type { Body } from '../guest/guest.ts';
-import { textOf } from '../model/text.ts';
 import { clockTime } from '../model/when.ts';
 import { count } from '../model/words.ts';
 import { useReadable } from '../pane/hooks.ts';
 import type { Account } from './account.ts';
 import { addressOf, goTo } from './place.ts';
+import { wordsOf } from './Quote.tsx';
 
 /** The rooms of an account, with what is new in each, and a way into any other. */
 export function RoomList({
@@ -58,7 +59,9 @@ function RoomLink({
   readonly onPick: () => void;
 }) {
   const room = account.room(id);
-  const last = useReadable(room.messages.list).at(-1);
+  const { last: latest, mentions = 0 } = useRooms(rooms => rooms.find(each => each.room === id)) ?? {};
+  // What is not sent yet is known here alone; of a room that is not loaded yet only the server knows.
+  const last = useReadable(room.messages.list).at(-1) ?? (latest as Message<Body> | undefined);
   const draft = useReadable(account.drafts)[id];
   return (
     <a
@@ -78,8 +81,13 @@ function RoomLink({
       </span>
       {unread > 0 && (
         <span className="badge">
-          {unread > 99 ? '99+' : unread}
-          <span className="unseen"> {count(unread, 'new message').replace(/^\d+ /, '')}</span>
+          {unread > 999 ? '999+' : unread}
+          <span className="unseen">
+            {' '}
+            {count(unread, 'new message').replace(/^\d+ /, '')}
+            {mentions > 0 && `, ${count(mentions, 'mention')} of you`}
+          </span>
+          {mentions > 0 && <span aria-hidden="true">@</span>}
         </span>
       )}
     </a>
@@ -89,7 +97,7 @@ function RoomLink({
 function lastWords(last: Message<Body> | undefined): string {
   if (!last) return 'Nothing yet';
   const who = last.delivery === 'failed' ? 'Not sent' : last.own ? 'You' : last.author;
-  return `${who}: ${textOf(last.data).slice(0, 120)}`;
+  return `${who}: ${wordsOf(last).slice(0, 120)}`;
 }
 
 /** A field that opens a room by name; without a kind it is a chat. */

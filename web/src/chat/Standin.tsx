@@ -47,7 +47,7 @@ export function Standin({
       <div className="standin">
         <Cells kind="replay" />
         <h2>Nobody has said anything yet</h2>
-        <p>The first message gets number 1 in the log of this room.</p>
+        <p>What is written first stands first in the log of this room, for everybody.</p>
       </div>
     );
   if (link.state === 'offline' || link.state === 'failed' || link.late)

@@ -10,6 +10,9 @@ import '../styles/strip.css';
 import '../styles/chat.css';
 import '../styles/rooms.css';
 import '../styles/bubble.css';
+import '../styles/changes.css';
+import '../styles/people.css';
+import '../styles/search.css';
 import { keepShell } from '../shell/keep.ts';
 import { Chat } from './Chat.tsx';
 

@@ -3,8 +3,12 @@ import { useSyncExternalStore } from 'react';
 /** Where the reader is: a room, and perhaps one message of it. */
 export interface Place {
   readonly room: string;
-  /** The message that is linked to, and how often a link was followed: the same one twice is two jumps. */
-  readonly jump: { readonly seq: number; readonly count: number } | null;
+  /** The message that is linked to; another object each time that a link is followed. */
+  readonly jump: { readonly seq: number } | null;
+  /** How often somewhere was gone to. */
+  readonly count: number;
+  /** A linked message was left for the newest ones. */
+  readonly isLeft: boolean;
 }
 
 /** The room that opens by itself. */
@@ -15,7 +19,9 @@ export function placeOf(url: URL, count = 0): Place {
   const seq = /^#([1-9]\d{0,14})$/.exec(url.hash)?.[1];
   return {
     room: url.searchParams.get('room') || lobby,
-    jump: seq === undefined ? null : { seq: Number(seq), count },
+    jump: seq === undefined ? null : { seq: Number(seq) },
+    count,
+    isLeft: false,
   };
 }
 
@@ -26,28 +32,32 @@ export function addressOf(room: string, seq?: number): string {
   return seq === undefined ? query : `${query}#${seq}`;
 }
 
-let jumps = 0;
+let count = 0;
 let place = placeOf(new URL(location.href));
 const listeners = new Set<() => void>();
 
-function look(): void {
-  place = placeOf(new URL(location.href), ++jumps);
+function set(next: Place): void {
+  place = next;
   for (const listener of listeners) listener();
+}
+
+function look(): void {
+  set(placeOf(new URL(location.href), ++count));
 }
 
 addEventListener('popstate', look); // also for a link to #412
 
-/** Goes to a room, as a step that the back button takes back. */
-export function goTo(room: string): void {
-  history.pushState(null, '', addressOf(room));
+/** Goes to a room, or to a message of it, as a step that the back button takes back. */
+export function goTo(room: string, seq?: number): void {
+  history.pushState(null, '', addressOf(room, seq));
   look();
 }
 
-/** Leaves the linked message; the room stays. */
+/** Leaves the linked message for the newest ones; the room stays. */
 export function leaveJump(): void {
   if (!place.jump) return;
   history.replaceState(null, '', addressOf(place.room));
-  look();
+  set({ ...place, jump: null, isLeft: true });
 }
 
 /** Where the reader is. */

@@ -20,8 +20,9 @@ const noticeMs = 10_000;
 /**
  * Keeps the mark of what has been read, and where the news begin.
  * @param atEnd the newest message is in sight
+ * @param opening it is not known yet: whoever was at the end before will be there again
  */
-export function useNews(account: Account, atEnd: boolean): News {
+export function useNews(account: Account, atEnd: boolean, opening: boolean): News {
   const { room, status } = useRoom<Body>();
   const looking = useLooking();
   const read = useReadable(account.read)[room.id];
@@ -29,11 +30,14 @@ export function useNews(account: Account, atEnd: boolean): News {
   const [after, setAfter] = useState<number | null>(null);
   const { missed, dismissMissed } = useMissed();
   const reading = atEnd && looking;
+  const [wasReading, setWasReading] = useState(false);
+  if (reading && !wasReading) setWasReading(true);
+  const mayRead = opening && wasReading && looking;
   useEffect(() => {
     if (!status.loaded || read === undefined) return;
     if (reading) account.markRead(room.id, status.seq);
-    else if (unread > 0) setAfter(read);
-  }, [account, room, status.loaded, status.seq, reading, read, unread]);
+    else if (unread > 0 && !mayRead) setAfter(read);
+  }, [account, room, status.loaded, status.seq, reading, mayRead, read, unread]);
   useEffect(() => {
     if (missed) setAfter(missed.after);
   }, [missed]);

@@ -10,6 +10,8 @@ import type { Place } from './place.ts';
 export interface Stretch {
   readonly messages: readonly Message<Body>[];
   readonly hasOlder: boolean;
+  /** It is that around a linked message. */
+  readonly isHistory: boolean;
   /** New messages come at its end. */
   readonly isLive: boolean;
   readonly isPending: boolean;
@@ -44,6 +46,7 @@ export function useStretch(jump: Place['jump']): Stretch {
   return {
     messages,
     hasOlder: state ? state.hasOlder : live.hasOlder,
+    isHistory: state !== null,
     isLive,
     isPending: live.isPending || opening,
     denied: status.error,

@@ -12,6 +12,8 @@ export interface Tunnel {
   readonly id: string;
   /** Where it listens, such as http://127.0.0.1:41234. */
   readonly url: string;
+  /** Where its node is told what to do with it: behind a load balancer, other nodes do not know it. */
+  readonly control: string;
 }
 
 /** A request that the server answered with a refusal. Without an answer, fetch's own TypeError is thrown instead. */
@@ -47,20 +49,21 @@ export async function openTunnel(): Promise<Tunnel> {
   return (await ask('/v1/dev/tunnels', { method: 'POST' })).json() as Promise<Tunnel>;
 }
 
-/** Whether the tunnel is still there; tunnels end with the server's process. */
-export async function tunnelExists(id: string): Promise<boolean> {
+/** Whether the tunnel is still there; tunnels end with the process of their node. */
+export async function tunnelExists(tunnel: Tunnel): Promise<boolean> {
   try {
-    await ask(`/v1/dev/tunnels/${id}`);
+    await ask(tunnel.control);
     return true;
   } catch (cause) {
-    if (cause instanceof Refused && cause.status === 404) return false;
+    // Without an answer the node may be gone for good: another one opens another tunnel, if there is one.
+    if (!(cause instanceof Refused) || cause.status === 404) return false;
     throw cause;
   }
 }
 
 /** Lets nothing pass the tunnel, in either direction and without a close, or everything again. */
-export async function holdTunnel(id: string, held: boolean): Promise<void> {
-  await ask(`/v1/dev/tunnels/${id}`, {
+export async function holdTunnel(tunnel: Tunnel, held: boolean): Promise<void> {
+  await ask(tunnel.control, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ open: held }),
@@ -68,8 +71,8 @@ export async function holdTunnel(id: string, held: boolean): Promise<void> {
 }
 
 /** Closes a tunnel, also while the page is being left; what becomes of the request is not known. */
-export function leaveTunnel(id: string): void {
-  fetch(`/v1/dev/tunnels/${id}`, { method: 'DELETE', keepalive: true }).catch(() => {}); // the server sweeps idle ones
+export function leaveTunnel(tunnel: Tunnel): void {
+  fetch(tunnel.control, { method: 'DELETE', keepalive: true }).catch(() => {}); // the server sweeps idle ones
 }
 
 /** The newest seq of a room, asked over plain HTTP: beside any tunnel. */

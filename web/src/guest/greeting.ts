@@ -1,13 +1,21 @@
 import { until } from './crossing.ts';
 import type { Guest } from './guest.ts';
 
+/** A line, by one of the two; `before` is the seq of the one that it answers. */
+interface Line {
+  readonly tag: string;
+  readonly by: 0 | 1;
+  readonly text: string | ((before: number) => string);
+}
+
 // The tags are the same in every tab, so that two tabs opened at once still greet only once.
-const lines = [
+const lines: readonly Line[] = [
   { tag: '6f1c0000-0000-4000-8000-000000000001', by: 0, text: 'Hi Jonas! Is this thing on?' },
   {
     tag: '6f1c0000-0000-4000-8000-000000000002',
     by: 1,
-    text: 'Loud and clear. You are number 1 in the log, I am number 2.',
+    // Whoever was in the chat before is in the log as a member.
+    text: before => `Loud and clear. You are number ${before} in the log, I am number ${before + 1}.`,
   },
   {
     tag: '6f1c0000-0000-4000-8000-000000000003',
@@ -19,7 +27,7 @@ const lines = [
     by: 1,
     text: 'Keep typing while you are in there. So will I.',
   },
-] as const;
+];
 
 const pauseMs = 450;
 
@@ -30,9 +38,12 @@ const pauseMs = 450;
 export async function greet(pair: readonly [Guest, Guest]): Promise<void> {
   const rooms = pair.map(guest => guest.room.status);
   await until(rooms, () => rooms.every(status => status.get().state === 'live'));
-  if (pair[0].room.status.get().seq > 0) return;
-  for (const line of lines) {
-    await pair[line.by].room.messages.send({ text: line.text }, { tag: line.tag });
+  const { list, older } = pair[0].room.messages;
+  if (list.get().length > 0 || older.get().hasMore) return;
+  let before = 0;
+  for (const { tag, by, text } of lines) {
+    const body = { text: typeof text === 'string' ? text : text(before) };
+    before = (await pair[by].room.messages.send(body, { tag })).seq ?? 0;
     await new Promise(resolve => setTimeout(resolve, pauseMs));
   }
 }

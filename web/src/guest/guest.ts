@@ -7,6 +7,16 @@ import { Line } from './line.ts';
 /** What a message of these pages holds. */
 export interface Body {
   readonly text: string;
+  /** The seq of the message that it answers. */
+  readonly reply_to?: number;
+  /** The users that it names. */
+  readonly mentions?: readonly string[];
+  /** It is being written: `text` grows (PART-1). */
+  readonly streaming?: true;
+  /** It ended before it was whole (PART-5). */
+  readonly aborted?: true;
+  /** It came word by word: its end is an edit, though nobody edited it. */
+  readonly streamed?: true;
 }
 
 /** One pane's guest: a user with a client of their own, as two people at two machines would have. */

@@ -32,7 +32,7 @@ export class Line {
   async #check(): Promise<void> {
     const line = this.state.get();
     if (line.kind === 'direct') return;
-    if (line.kind === 'tunnel' && (await tunnelExists(line.tunnel.id))) return;
+    if (line.kind === 'tunnel' && (await tunnelExists(line.tunnel))) return;
     try {
       this.state.set({ kind: 'tunnel', tunnel: await openTunnel(), heldSince: null });
     } catch (cause) {
@@ -45,14 +45,14 @@ export class Line {
   async hold(held: boolean): Promise<void> {
     const line = this.state.get();
     if (line.kind !== 'tunnel') return;
-    await holdTunnel(line.tunnel.id, held);
+    await holdTunnel(line.tunnel, held);
     this.state.set({ ...line, heldSince: held ? Date.now() : null });
   }
 
   /** Gives the tunnel back: there are only so many, and a page that is left needs none. */
   close(): void {
     const line = this.state.get();
-    if (line.kind === 'tunnel') leaveTunnel(line.tunnel.id);
+    if (line.kind === 'tunnel') leaveTunnel(line.tunnel);
   }
 
   /** A WebSocket constructor whose sockets take this line, whatever host their URL names. */

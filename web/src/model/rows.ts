@@ -44,7 +44,7 @@ export function chatRows(
 
 /** Whether a message is news to the reader. */
 export function isUnread(message: Message<Body>, readUpTo: number): boolean {
-  return !message.own && message.seq !== null && message.seq > readUpTo;
+  return !message.own && !message.deleted && message.seq !== null && message.seq > readUpTo;
 }
 
 function inGroup(before: Message<Body>, message: Message<Body>): boolean {

@@ -1,4 +1,4 @@
-import { type KeyboardEvent, type RefObject, type SubmitEvent, useId } from 'react';
+import { type KeyboardEvent, type ReactNode, type RefObject, type SubmitEvent, useId } from 'react';
 
 interface ComposerProps {
   readonly name: string;
@@ -8,10 +8,27 @@ interface ComposerProps {
   readonly draft?: string;
   /** Hears each change of the text, also that it has gone. */
   readonly onDraft?: (text: string) => void;
+  /** Hears each key first; what it takes with `preventDefault` does nothing here. */
+  readonly onKey?: (event: KeyboardEvent<HTMLTextAreaElement>) => void;
+  readonly onLeave?: () => void;
+  /** What the button says. */
+  readonly verb?: string;
+  /** What stands before it. */
+  readonly tools?: ReactNode;
 }
 
 /** Where a guest writes. Enter sends, Shift+Enter makes a new line; what was sent is gone from the field at once. */
-export function Composer({ name, field, onSend, draft, onDraft }: ComposerProps) {
+export function Composer({
+  name,
+  field,
+  onSend,
+  draft,
+  onDraft,
+  onKey,
+  onLeave,
+  verb = 'Send',
+  tools,
+}: ComposerProps) {
   const id = useId();
   const send = () => {
     const box = field.current;
@@ -27,6 +44,8 @@ export function Composer({ name, field, onSend, draft, onDraft }: ComposerProps)
     send();
   };
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
+    onKey?.(event);
+    if (event.defaultPrevented) return;
     if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
     event.preventDefault();
     send();
@@ -47,9 +66,11 @@ export function Composer({ name, field, onSend, draft, onDraft }: ComposerProps)
         defaultValue={draft}
         onInput={event => onDraft?.(event.currentTarget.value)}
         onKeyDown={onKeyDown}
+        onBlur={onLeave}
       />
+      {tools}
       <button type="submit" className="send">
-        Send
+        {verb}
       </button>
     </form>
   );

@@ -3,27 +3,37 @@ import type { ConnectionState } from 'roomlog';
 import { useConnection } from 'roomlog/react';
 import { connectionWords } from '../model/words.ts';
 import { useLate, useNow } from './hooks.ts';
+import { LateSign, NodeSign, useSaidOnce } from './ServerSigns.tsx';
 
 /** For how long a drop is nobody's business. */
 const spareMs = 5_000;
 
-/** One line of fixed height: how the guest is connected, and when it will be tried again. */
-export function ConnectionLine() {
+/**
+ * One line of fixed height: how the guest is connected and to which node, and when it will be tried again.
+ * @param speaks that updates may be late is read aloud
+ */
+export function ConnectionLine({ speaks }: { readonly speaks: boolean }) {
   const status = useConnection();
   const trying = status.state === 'connecting' || status.state === 'reconnecting';
   const late = useLate(trying, spareMs);
   const now = useNow(late);
   const words = connectionWords(status, late, now);
-  const aloud = useSpoken(late, status.state);
+  const isLate = status.degraded.length > 0;
+  const aloud = useSaidOnce(isLate, useSpoken(late, status.state), speaks);
   return (
-    <p className="connection" data-tone={words.tone} data-state={status.state}>
+    <p className="connection" data-tone={words.tone} data-state={status.state} data-late={isLate}>
       <span className="connection-dot" aria-hidden="true" />
       <span className="unseen" aria-live="polite">
         {aloud}
       </span>
-      <span className="connection-words" title={words.text}>
-        {words.text}
-      </span>
+      {isLate ? (
+        <LateSign />
+      ) : (
+        <span className="connection-words" title={words.text}>
+          {words.text}
+        </span>
+      )}
+      <NodeSign node={status.node} />
       {words.canRetry && (
         <button type="button" className="quiet-button" onClick={() => status.retryNow()}>
           Retry now

@@ -20,7 +20,7 @@ interface PaneProps {
 
 /** One guest at work: who, how connected, the conversation, the composer, and the strip of what came. */
 export function Pane(props: PaneProps) {
-  const { guest, onUse } = props;
+  const { guest, active, onUse } = props;
   const crossing = useReadable(guest.crossing.state);
   return (
     <RoomlogProvider client={guest.client}>
@@ -37,7 +37,7 @@ export function Pane(props: PaneProps) {
               {guest.name.slice(0, 1)}
             </span>
             <h2>{guest.name}</h2>
-            <ConnectionLine />
+            <ConnectionLine speaks={active} />
             <TunnelSwitch guest={guest} />
           </header>
           <TunnelNote guest={guest} />

@@ -3,6 +3,7 @@ import { ThemeSwitch } from './ThemeSwitch.tsx';
 const pages = [
   { id: 'home', name: 'Tunnel', href: '/' },
   { id: 'chat', name: 'Chat', href: '/chat' },
+  { id: 'cursors', name: 'Cursors', href: '/cursors' },
 ] as const;
 
 /** What stands above every page: whose it is, the pages there are, and the theme. */
