@@ -61,7 +61,7 @@ async function kept(chat: Chat): Promise<void> {
   await eventually(inWindows).toBeGreaterThan(1);
 }
 
-const stored = async () => (await server.log(room)).map(event => event.data.text);
+const stored = async () => (await server.messages(room)).map(event => event.data.text);
 
 test('9, 11: offline with three messages queued, and a reload: all is there, and leaves in order, once', async () => {
   await mira.context.setOffline(true);

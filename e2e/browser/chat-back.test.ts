@@ -114,7 +114,7 @@ test('15: hidden with something to send it stays until that is sent', async () =
   await hide(timed, true);
   await timed.page.clock.fastForward('20:00');
   await timed.context.setOffline(false);
-  await eventually(async () => (await server.log('chat:lobby')).at(-1)?.data.text).toBe(
+  await eventually(async () => (await server.messages('chat:lobby')).at(-1)?.data.text).toBe(
     'written before looking away',
   );
   await timed.page.clock.fastForward('06:00');

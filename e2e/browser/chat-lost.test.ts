@@ -35,7 +35,7 @@ afterEach(async () => {
   await server?.stop();
 });
 
-const stored = async () => (await server.log(room)).map(event => event.data.text);
+const stored = async () => (await server.messages(room)).map(event => event.data.text);
 
 /** Notes every text of the banner and the words beside the dot from now on; the returned function tells them. */
 async function recordWords(chat: Chat): Promise<() => Promise<string[]>> {

@@ -1,5 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  test: { include: ['browser/chat-screens.ts'], testTimeout: 120_000, hookTimeout: 60_000 },
+  test: {
+    include: ['browser/chat-screens.ts', 'browser/cursors-screens.ts'],
+    testTimeout: 120_000,
+    hookTimeout: 60_000,
+  },
 });

@@ -1,31 +1,22 @@
 // Takes a picture of every state of the pages, light and dark, wide and narrow, to be looked at: not a test, but run
 // like one for its tools. They are written to test-results/chat, and are not kept.
-import { mkdir, writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { writeFile } from 'node:fs/promises';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, test } from 'vitest';
 import { type Chat, openChat } from './chat.ts';
 import { launch } from './chromium.ts';
 import { eventually } from './home.ts';
+import { type Camera, camera } from './pictures.ts';
 import { FaultProxy } from './proxy.ts';
 import { Server } from './server.ts';
-
-const folder = fileURLToPath(new URL('../../test-results/chat/', import.meta.url));
-const dresses = [
-  { name: 'light-1280', colorScheme: 'light', viewport: { width: 1280, height: 860 } },
-  { name: 'dark-1280', colorScheme: 'dark', viewport: { width: 1280, height: 860 } },
-  { name: 'light-390', colorScheme: 'light', viewport: { width: 390, height: 844 } },
-  { name: 'dark-390', colorScheme: 'dark', viewport: { width: 390, height: 844 } },
-  { name: 'light-320', colorScheme: 'light', viewport: { width: 320, height: 640 } },
-] as const;
 
 let server: Server;
 let proxy: FaultProxy;
 let browser: Browser;
+let picture: Camera;
 
 beforeAll(async () => {
-  await mkdir(folder, { recursive: true });
-  browser = await launch();
+  [picture, browser] = await Promise.all([camera('chat'), launch()]);
 });
 afterAll(() => browser?.close());
 
@@ -59,20 +50,6 @@ const keptRooms = (chat: Chat) =>
   );
 
 const options = { locale: 'en-GB', reducedMotion: 'reduce' } as const;
-
-/** Takes the pictures of a state; `again` brings it back where a change of size has closed it. */
-async function picture(chat: Chat, name: string, again: () => Promise<void> = async () => {}): Promise<void> {
-  for (const { name: dress, colorScheme, viewport } of dresses) {
-    await chat.page.emulateMedia({ colorScheme });
-    await chat.page.setViewportSize(viewport);
-    await again();
-    await chat.page.evaluate(
-      () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))),
-    );
-    await chat.page.screenshot({ path: `${folder}${name}-${dress}.png` });
-  }
-  await chat.page.setViewportSize(dresses[0].viewport);
-}
 
 async function talk(room: string): Promise<void> {
   await server.post(room, 'Jonas', ['Morning. Desk, coffee, rain.', 'Did you see the plan for Thursday?']);
@@ -290,4 +267,109 @@ test('the page of the error codes, and Home', async () => {
   await chat.page.keyboard.press('Enter');
   await chat.page.getByRole('button', { name: 'Retry now' }).waitFor();
   await picture(chat, 'home-tunnel');
+});
+
+test('people and what they do with messages', async () => {
+  const room = 'chat:lobby';
+  const first = await server.append(room, 'Jonas', 'message', {
+    text: 'Shall we meet on Thursday, @Mira?',
+    mentions: ['Mira'],
+  });
+  await server.append(room, 'Mira', 'message', { text: 'Yes, at ten.', reply_to: first });
+  const gone = await server.append(room, 'Jonas', 'message', { text: 'Or Friday.' });
+  await server.append(room, 'Jonas', 'delete', { target: gone });
+  const edited = await server.append(room, 'Jonas', 'message', {
+    text: 'Ten is good. I wil bring the plan.',
+  });
+  await server.append(room, 'Jonas', 'edit', {
+    target: edited,
+    data: { text: 'Ten is good. I will bring the plan.' },
+  });
+  for (const [who, emoji] of [
+    ['Mira', '👍'],
+    ['Nora', '👍'],
+    ['Nora', '🎉'],
+    ['Ahmed', '❤️'],
+  ] as const)
+    await server.append(room, who, 'reaction', { target: edited, emoji });
+  const many = await server.append(
+    room,
+    'Maximiliane-Alexandra-von-und-zu-Hohenstein-Langenburg',
+    'message',
+    {
+      text: 'متى نلتقي؟ @Mira',
+      mentions: ['Mira'],
+    },
+  );
+  for (const emoji of [
+    '😀',
+    '😁',
+    '😂',
+    '🤣',
+    '😅',
+    '😊',
+    '😍',
+    '😎',
+    '🤔',
+    '😴',
+    '🥳',
+    '🤯',
+    '👏',
+    '🙌',
+    '🔥',
+    '💯',
+    'well done, all of you',
+  ])
+    await server.append(room, 'Nora', 'reaction', { target: many, emoji });
+  const jonas = await (await openChat(browser, server.url, { ...options, as: 'Jonas' })).ready();
+  const chat = await (await openChat(browser, server.url, options)).ready();
+  await chat.say('Then it is settled: Thursday at ten, third floor.');
+  await eventually(() => chat.page.locator('.tick[data-tick="read"]').count()).toBeGreaterThan(0);
+  const typing = () => jonas.composer.pressSequentially('a', { delay: 20 });
+  await picture(chat, 'people', async () => {
+    await typing();
+    await chat.page.getByText('Jonas is typing…').waitFor();
+  });
+  const more = chat.row('Ten is good. I will bring the plan.').locator('.more');
+  await picture(chat, 'menu', async () => {
+    await chat.page.keyboard.press('Escape');
+    await chat.row('Then it is settled: Thursday at ten, third floor.').locator('.more').focus();
+    await chat.page.keyboard.press('Enter');
+  });
+  await chat.page.keyboard.press('Escape');
+  await more.focus();
+  await chat.page.keyboard.press('Enter');
+  await chat.page.getByRole('button', { name: 'Reply', exact: true }).click();
+  await chat.page.locator('.tick[data-tick="read"]').last().focus();
+  await picture(chat, 'reply');
+  await chat.page.keyboard.press('Escape');
+  await picture(chat, 'people-sheet', async () => {
+    if ((chat.page.viewportSize()?.width ?? 0) > 1120) return;
+    if ((await chat.page.locator('dialog[open]').count()) > 0) return;
+    await chat.page.locator('.people-button').click();
+  });
+  await chat.page.keyboard.press('Escape');
+  await chat.page.getByRole('button', { name: 'Search' }).click();
+  await chat.page.getByLabel('Search for').fill('ten');
+  await chat.page.locator('.result').first().waitFor();
+  await picture(chat, 'search');
+  await chat.page.keyboard.press('Escape');
+  await chat.composer.fill('');
+  await chat.composer.press('Escape');
+  await chat.composer.press('ArrowUp');
+  await chat.page.keyboard.press('Tab');
+  await picture(chat, 'edit');
+});
+
+test('an answer that grows, and one that was stopped', async () => {
+  const chat = await (await openChat(browser, server.url, options)).ready();
+  await chat.composer.fill('/ask How does this work?');
+  await chat.page.getByText('a scripted demo answers').waitFor();
+  await picture(chat, 'ask');
+  await chat.composer.press('Enter');
+  await chat.log.getByText('and every question').waitFor();
+  await picture(chat, 'grows');
+  await chat.page.getByRole('button', { name: 'Stop the answer' }).click();
+  await chat.log.getByText('stopped').waitFor();
+  await picture(chat, 'stopped-answer');
 });

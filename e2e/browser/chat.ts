@@ -116,3 +116,16 @@ export async function openTab(chat: Chat, origin: string, opening: Opening = {})
 export function expectShown(chat: Chat, texts: readonly string[]): Promise<void> {
   return eventually(async () => (await chat.texts()).slice(-texts.length)).toEqual(texts);
 }
+
+/** Whether a row is in the part of the conversation that is in sight; false where there is none. */
+export async function isInSight(chat: Chat, row: Locator): Promise<boolean> {
+  if ((await row.count()) === 0) return false;
+  const [at, sight] = await Promise.all([row.boundingBox(), chat.log.boundingBox()]);
+  return (
+    at !== null &&
+    sight !== null &&
+    (await row.isVisible()) &&
+    at.y + at.height > sight.y &&
+    at.y < sight.y + sight.height
+  );
+}

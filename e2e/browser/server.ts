@@ -1,31 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Asked } from './asked.ts';
 
 const binary = fileURLToPath(new URL('../../bin/roomlog', import.meta.url));
 const announced = /http:\/\/127\.0\.0\.1:(\d+)/;
 
-/** An event as the server stores it. */
-export interface Stored {
-  readonly seq: number;
-  readonly author: string;
-  readonly tag: string;
-  readonly data: { readonly text?: string };
-}
-
 /** The real server in dev mode, on a free port and a data folder of its own. Stop it in the end. */
-export class Server {
+export class Server extends Asked {
   #process: ChildProcess | undefined;
   #port = '0';
 
   private constructor(
     readonly data: string,
     private readonly flags: readonly string[],
-  ) {}
+  ) {
+    super();
+  }
 
   /**
    * Starts one. Rejects with what it printed when it ends instead of serving.
@@ -70,56 +64,6 @@ export class Server {
   async stop(): Promise<void> {
     await this.#end('SIGTERM');
     await rm(this.data, { recursive: true, force: true });
-  }
-
-  /** All events of a room, in the order of the store. */
-  async log(room: string): Promise<Stored[]> {
-    const headers = { Authorization: `Bearer ${await this.#token()}` };
-    const events: Stored[] = [];
-    for (;;) {
-      const after = events.at(-1)?.seq ?? 0;
-      const answer = await fetch(`${this.url}/v1/rooms/${room}/events?after=${after}&limit=500`, { headers });
-      if (!answer.ok) throw new Error(`read the log: ${answer.status} ${await answer.text()}`);
-      const page = (await answer.json()) as { head: number; events: Stored[] };
-      events.push(...page.events);
-      if (page.events.length === 0 || page.events.at(-1)?.seq === page.head) return events;
-    }
-  }
-
-  /** The first seq that a room keeps. */
-  async floor(room: string): Promise<number> {
-    const headers = { Authorization: `Bearer ${await this.#token()}` };
-    const answer = await fetch(`${this.url}/v1/rooms/${room}`, { headers });
-    return ((await answer.json()) as { floor: number }).floor;
-  }
-
-  /** Stores messages of one author over plain HTTP, one after the other. */
-  async post(room: string, author: string, texts: readonly string[]): Promise<void> {
-    const headers = {
-      Authorization: `Bearer ${await this.#token(author)}`,
-      'Content-Type': 'application/json',
-    };
-    for (const text of texts) {
-      const body = JSON.stringify({ tag: randomUUID(), type: 'message', data: { text } });
-      const answer = await fetch(`${this.url}/v1/rooms/${room}/events`, { method: 'POST', headers, body });
-      if (answer.status !== 201) throw new Error(`store a message: ${answer.status} ${await answer.text()}`);
-    }
-  }
-
-  /** Keeps a user out of a room. */
-  async ban(room: string, user: string): Promise<void> {
-    const headers = { Authorization: `Bearer ${await this.#token()}`, 'Content-Type': 'application/json' };
-    const answer = await fetch(`${this.url}/v1/rooms/${room}/bans/${user}`, {
-      method: 'PUT',
-      headers,
-      body: '{}',
-    });
-    if (!answer.ok) throw new Error(`ban: ${answer.status} ${await answer.text()}`);
-  }
-
-  async #token(user = 'reader'): Promise<string> {
-    const answer = await fetch(`${this.url}/v1/dev/token?user=${user}`);
-    return ((await answer.json()) as { token: string }).token;
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {

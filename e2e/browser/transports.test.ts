@@ -51,6 +51,21 @@ async function open(id: string, user: string, url = proxy.url): Promise<Talker> 
   return { client, room, texts, status, transport: async () => (await status()).transport };
 }
 
+/** Makes a user a member of a room, for the list of their rooms. */
+async function enrol(id: string, user: string): Promise<void> {
+  const { token } = (await (await fetch(`${server.url}/v1/dev/token?user=admin`)).json()) as {
+    token: string;
+  };
+  const answer = await fetch(`${server.url}/v1/rooms/${id}/members/${user}`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: '{"role":"member"}',
+  });
+  expect(answer.status).toBe(201);
+}
+
+const unread = async ({ client }: Talker) => client.rooms.get().map(({ room, unread }) => [room, unread]);
+
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => `n${from + i}`);
 
 /** Says n1 to n60 while `disturb` goes on; both have all of it in the end, in order and once, and so does the server. */
@@ -81,6 +96,45 @@ test('upgrades are blocked: server-sent events, and sends in order through cuts'
   await talk(id, speaker, listener, () => proxy.cut(''));
 });
 
+test('upgrades are blocked: who is here, who types and who has read it come over the stream', async () => {
+  await proxy.fault({ kind: 'cut-after', class: '/v1/ws', direction: 'down', bytes: 0 });
+  const id = next();
+  const [ann, bob] = [await open(id, 'ann'), await open(id, 'bob', server.url)];
+  for (const { room } of [ann, bob]) {
+    for (const each of [room.presence.others, room.typing.who, room.broadcasts, room.receipts.marks])
+      each.subscribe(() => {});
+    room.presence.set({ name: room === ann.room ? 'Ann' : 'Bob' });
+  }
+  const others = async (room: Room) => room.presence.others.get().map(({ user, data }) => [user, data]);
+  await eventually(ann.transport).toBe('sse');
+  await eventually(() => others(ann.room)).toEqual([['bob', { name: 'Bob' }]]);
+  await eventually(() => others(bob.room)).toEqual([['ann', { name: 'Ann' }]]);
+
+  ann.room.typing.keystroke();
+  bob.room.broadcast('cursor', { x: 1 });
+  ann.room.broadcast('cursor', { x: 2 });
+  await eventually(async () => bob.room.typing.who.get()).toEqual(['ann']);
+  await eventually(async () => ann.room.broadcasts.get().map(({ data }) => data)).toEqual([{ x: 1 }]);
+  await eventually(async () => bob.room.broadcasts.get().map(({ data }) => data)).toEqual([{ x: 2 }]);
+
+  const { seq } = await ann.room.messages.send({ text: 'read me' });
+  await eventually(async () => bob.room.receipts.unread.get()).toBe(1);
+  await eventually(async () => bob.room.typing.who.get()).toEqual([]);
+  bob.room.receipts.markRead();
+  await eventually(async () => ann.room.receipts.readers(seq as number)).toEqual(['bob']);
+  await bob.room.messages.send({ text: 'and me' });
+  await eventually(ann.texts).toEqual(['read me', 'and me']);
+  ann.room.receipts.markRead();
+  await eventually(async () => bob.room.receipts.reached((seq as number) + 1)).toBe('read');
+
+  await enrol(id, 'ann');
+  ann.client.rooms.subscribe(() => {});
+  await eventually(() => unread(ann)).toEqual([[id, 0]]);
+  await bob.room.messages.send({ text: 'and a third' });
+  await eventually(() => unread(ann)).toEqual([[id, 1]]);
+  expect([ann.room.status.get().gaps, bob.room.status.get().gaps]).toEqual([0, 0]);
+});
+
 test('upgrades hang: server-sent events within seconds', async () => {
   await proxy.fault({ kind: 'blackhole', class: '/v1/ws' });
   const id = next();
@@ -96,6 +150,18 @@ test('streams are held back too: long polling', async () => {
   await eventually(speaker.transport).toBe('poll');
   await eventually(listener.transport).toBe('poll');
   await talk(id, speaker, listener, async () => {});
+
+  const third = await open(id, 'cleo', server.url);
+  third.room.presence.set({});
+  third.room.receipts.marks.subscribe(() => {});
+  await eventually(async () => third.room.presence.self.get()?.devices.length).toBe(1);
+  await enrol(id, 'bob');
+  listener.client.rooms.subscribe(() => {});
+  listener.room.presence.others.subscribe(() => {});
+  await eventually(async () => listener.room.presence.others.get().map(({ user }) => user)).toEqual(['cleo']);
+  await eventually(() => unread(listener)).toEqual([[id, 0]]);
+  listener.room.receipts.markRead();
+  await eventually(async () => third.room.receipts.readers(60)).toEqual(['bob']);
   between.stop();
 });
 

@@ -43,15 +43,17 @@ func TestMain(m *testing.M) {
 }
 
 // python is the interpreter; `make test` installs one where there is none.
-func python(t *testing.T) string {
+func python(t *testing.T) string { return program(t, "ROOMLOG_PYTHON", "python3") }
+
+// program is what a variable names, else the program of that name; scripts/deps.sh installs what is missing.
+func program(t *testing.T, variable, name string) string {
 	t.Helper()
-	name := "python3"
-	if given := os.Getenv("ROOMLOG_PYTHON"); given != "" {
+	if given := os.Getenv(variable); given != "" {
 		name = given
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatal("Python is missing: apt-get install python3, or run scripts/deps.sh")
+		t.Fatalf("%s is missing: run scripts/deps.sh, or name it in %s", name, variable)
 	}
 	return path
 }

@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,12 +69,24 @@ type follower struct {
 	token     string
 	rec       *recorder
 	rng       *rand.Rand
+	moves     func() door // where the next connection or request goes; nil: base
+	at        string      // the node that it is connected to; "" where there is one node
 
 	position string // as the server gave it; "0" at first
 	seq      int64
 	refresh  func() (token string, lives time.Duration) // a token for each dial, and anew while it lives; nil: token, for ever
 	outcast  bool                                       // it is now and then without access, which is no fault then
 	back     int64                                      // when the server said to come back, in ms; 0: it did not
+}
+
+// door is where to connect now; from then on the history says so.
+func (f *follower) door() (addr string) {
+	if f.moves == nil {
+		return f.base
+	}
+	d := f.moves()
+	f.at = d.node
+	return d.addr
 }
 
 // run follows until ctx ends.
@@ -111,12 +124,13 @@ const quiet = 3 * time.Second
 
 func (f *follower) overWebSocket(ctx context.Context) error {
 	f.renew()
-	conn, err := dialWebSocket(ctx, f.base, f.token)
+	conn, err := dialWebSocket(ctx, f.door(), f.token)
 	if err != nil {
 		return err
 	}
 	defer conn.CloseNow()
-	asked := f.rec.joins(f)
+	f.rec.joins(f)
+	ask := asked(f.name, f.at, f.transport, f.room, f.position == "")
 	defer f.keepFresh(ctx, conn)()
 	join := map[string]any{"op": "join", "id": 1, "room": f.room, "position": f.position}
 	if f.position == "" {
@@ -140,7 +154,7 @@ func (f *follower) overWebSocket(ctx context.Context) error {
 		}
 		switch fr.Op {
 		case "joined":
-			f.rec.head(f.name, f.transport, f.room, asked, fr.Epoch, fr.Head)
+			f.rec.head(ask, fr.Epoch, fr.Head)
 			fr.Page.Room, fr.Page.Epoch, fr.Page.Floor, fr.Page.Head = fr.Room, fr.Epoch, fr.Floor, fr.Head
 			if fr.Reset != nil {
 				f.rec.reset(f, fr.Reset.Reason, fr.page)
@@ -214,24 +228,17 @@ func writeJSON(ctx context.Context, conn *websocket.Conn, v any) error {
 
 // readFrame reads the next frame; pings of the server are answered. A quiet connection is probed
 // once, then given up.
-func readFrame(ctx context.Context, conn *websocket.Conn, probe func() error) (frame, error) {
+func readFrame(ctx context.Context, conn *websocket.Conn, probe func() error) (fr frame, err error) {
 	timer := time.AfterFunc(quiet/2, func() { _ = probe() })
 	defer timer.Stop()
 	for {
-		read, cancel := context.WithTimeout(ctx, quiet)
-		_, text, err := conn.Read(read)
-		cancel()
+		text, err := readMessage(ctx, conn)
 		if err != nil {
 			return frame{}, err
 		}
 		timer.Reset(quiet / 2)
-		var fr frame
+		fr = frame{}
 		if err := json.Unmarshal(text, &fr); err != nil {
-			// The library takes a message that is cut off behind a frame's header for one that ends there. Nothing
-			// comes behind it then.
-			if _, _, next := conn.Read(ctx); next != nil && !json.Valid(text) {
-				return frame{}, next
-			}
 			return frame{}, breach(fmt.Sprintf("frame %.200s: %v", text, err))
 		}
 		switch fr.Op {
@@ -245,6 +252,66 @@ func readFrame(ctx context.Context, conn *websocket.Conn, probe func() error) (f
 		}
 	}
 }
+
+// readMessage reads the next message within the time that a connection may be quiet.
+func readMessage(ctx context.Context, conn *websocket.Conn) ([]byte, error) {
+	read, cancel := context.WithTimeout(ctx, quiet)
+	_, text, err := conn.Read(read)
+	cancel()
+	if err == nil && !json.Valid(text) {
+		// The library takes a message that is cut off behind a frame's header for one that ends there. Nothing
+		// comes behind it then.
+		if _, _, next := conn.Read(ctx); next != nil {
+			return nil, next
+		}
+	}
+	return text, err
+}
+
+// readText reads the next message as [readFrame] does, and gives it as it came.
+func readText(ctx context.Context, conn *websocket.Conn) ([]byte, error) {
+	timer := time.AfterFunc(quiet/2, func() { _ = writeJSON(ctx, conn, map[string]any{"op": "ping"}) })
+	defer timer.Stop()
+	for {
+		text, err := readMessage(ctx, conn)
+		if err != nil {
+			return nil, err
+		}
+		timer.Reset(quiet / 2)
+		if !bytes.Equal(text, pingText) {
+			return text, nil
+		}
+		if err := writeJSON(ctx, conn, map[string]any{"op": "pong"}); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// converse connects, asks, and has every message that comes taken, until the connection ends or taking one is an error.
+func converse(ctx context.Context, base, token string, ask []map[string]any, take func(conn *websocket.Conn, text []byte) error) error {
+	conn, err := dialWebSocket(ctx, base, token)
+	if err != nil {
+		return err
+	}
+	defer conn.CloseNow()
+	for _, frame := range ask {
+		if err := writeJSON(ctx, conn, frame); err != nil {
+			return err
+		}
+	}
+	for {
+		text, err := readText(ctx, conn)
+		if err != nil {
+			return closing(err)
+		}
+		if err := take(conn, text); err != nil {
+			return err
+		}
+	}
+}
+
+// pingText is a ping of the server.
+var pingText = []byte(`{"op":"ping"}`)
 
 // closing judges how a connection ended. The proxies cut bytes off but change none, so no server has
 // reason to find a client's frames or token wrong, and none to close for a fault of its own.

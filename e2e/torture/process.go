@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,7 +27,10 @@ type node struct {
 	addr   string
 	store  string
 	dir    string
+	name   string   // as the history has it; "" where there is one node
+	base   []string // the command, before the address and the store; nil: dev
 	args   []string // besides those that every node has; set before start
+	env    []string // besides this process's own
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -54,8 +59,13 @@ func newNode(binary, dir, store string) (*node, error) {
 // start starts the process and waits until it answers.
 func (n *node) start(ctx context.Context) error {
 	n.mu.Lock()
-	cmd := exec.Command(n.binary, append([]string{"dev", "--listen", n.addr, "--store", n.store}, n.args...)...)
+	base := n.base
+	if base == nil {
+		base = []string{"dev"}
+	}
+	cmd := exec.Command(n.binary, slices.Concat(base, []string{"--listen", n.addr, "--store", n.store}, n.args)...)
 	cmd.Dir = n.dir
+	cmd.Env = append(os.Environ(), n.env...)
 	cmd.Stdout, cmd.Stderr = n.log, n.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -146,6 +156,25 @@ func (n *node) faults() ([]string, error) {
 	return found, err
 }
 
+// logged is a line of the server's log.
+type logged struct {
+	Time time.Time `json:"time"`
+	Msg  string    `json:"msg"`
+	Peer string    `json:"peer"`
+}
+
+// said finds the lines of the server's log with a message.
+func (n *node) said(msg string) (found []logged, err error) {
+	text, err := os.ReadFile(n.log.Name())
+	for line := range strings.Lines(string(text)) {
+		var l logged
+		if json.Unmarshal([]byte(line), &l) == nil && strings.HasPrefix(l.Msg, msg) {
+			found = append(found, l)
+		}
+	}
+	return found, err
+}
+
 // token asks the server for a development token.
 func (n *node) token(user string) (string, error) {
 	resp, err := http.Get("http://" + n.addr + "/v1/dev/token?user=" + user)
@@ -161,4 +190,16 @@ func (n *node) token(user string) (string, error) {
 		err = fmt.Errorf("no token: status %d", resp.StatusCode)
 	}
 	return body.Token, err
+}
+
+// door is where a client connects, and the node behind it.
+type door struct{ addr, node string }
+
+// rounds gives the doors of a cluster by turns, beginning anywhere: each connection is to another node than the one before.
+func rounds(rng *rand.Rand, doors []door) func() door {
+	next := rng.IntN(len(doors))
+	return func() door {
+		next = (next + 1) % len(doors)
+		return doors[next]
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -20,6 +21,7 @@ type recorder struct {
 	moved chan struct{} // closed and replaced when a follower moves
 	notes map[string]int
 	wrong map[string]int // what no fault excuses
+	words map[string]int // in which sends were refused
 
 	expired int // connections that ended with their token
 	wards   int // revocations that were answered, and lifted
@@ -31,35 +33,37 @@ func newRecorder(file string) (*recorder, error) {
 	r, err := history.Create(file)
 	return &recorder{
 		Recorder: r, seqs: make(map[*follower]int64), moved: make(chan struct{}),
-		notes: make(map[string]int), wrong: make(map[string]int),
+		notes: make(map[string]int), wrong: make(map[string]int), words: make(map[string]int),
 	}, err
 }
 
-// joins records that a follower resumes from where it stands, or begins, and says when.
-func (r *recorder) joins(f *follower) int64 {
-	now := history.Now()
+// joins records that a follower resumes from where it stands, or begins.
+func (r *recorder) joins(f *follower) {
 	r.Add(history.Line{
-		Op: history.OpJoin, TMono: now, Client: f.name, Transport: f.transport, Room: f.room,
+		Op: history.OpJoin, Client: f.name, Node: f.at, Transport: f.transport, Room: f.room,
 		Epoch: epochOf(f.position), Prev: f.seq, Fresh: f.position == "",
 	})
-	return now
 }
 
-// head records that a client asked how far a room goes, and was told.
-func (r *recorder) head(client, transport, room string, asked int64, epoch string, head int64) {
-	r.Add(history.Line{
-		Op: history.OpHead, TMono: asked, TEnd: history.Now(), Client: client, Transport: transport, Room: room, Epoch: epoch, Seq: head,
-	})
+// asked is the line of a client that asks a node how far a room goes. fresh: without a position.
+func asked(client, node, transport, room string, fresh bool) history.Line {
+	return history.Line{Op: history.OpHead, TMono: history.Now(), Client: client, Node: node, Transport: transport, Room: room, Fresh: fresh}
+}
+
+// head records what a client that asked was told.
+func (r *recorder) head(line history.Line, epoch string, head int64) {
+	line.TEnd, line.Epoch, line.Seq = history.Now(), epoch, head
+	r.Add(line)
 }
 
 func (r *recorder) page(f *follower, p page, via history.Via) {
 	lines := []history.Line{{
-		Op: history.OpPage, Client: f.name, Transport: f.transport, Room: f.room,
+		Op: history.OpPage, Client: f.name, Node: f.at, Transport: f.transport, Room: f.room,
 		Epoch: p.Epoch, Prev: p.Prev, Seq: p.Seq, Via: via, Floor: p.Floor, Head: p.Head,
 	}}
 	for _, e := range p.Events {
 		lines = append(lines, history.Line{
-			Op: history.OpEvent, Client: f.name, Transport: f.transport, Room: f.room, Epoch: p.Epoch,
+			Op: history.OpEvent, Client: f.name, Node: f.at, Transport: f.transport, Room: f.room, Epoch: p.Epoch,
 			Author: e.Author, Tag: e.Tag, PayloadHash: history.Hash(e.Data), Seq: e.Seq, Via: via,
 		})
 	}
@@ -78,7 +82,7 @@ func (r *recorder) reset(f *follower, reason string, p page) {
 		r.violation(fmt.Errorf("%s was reset over %s, reason %s", f.room, f.transport, reason))
 	}
 	r.Add(history.Line{
-		Op: history.OpReset, Client: f.name, Transport: f.transport, Room: f.room, Epoch: p.Epoch, Reason: reason,
+		Op: history.OpReset, Client: f.name, Node: f.at, Transport: f.transport, Room: f.room, Epoch: p.Epoch, Reason: reason,
 		Floor: p.Floor, Seq: p.Head,
 	})
 }
@@ -97,13 +101,13 @@ func (r *recorder) turnedAway(f *follower, err error) {
 }
 
 func (r *recorder) end(f *follower, code string) {
-	r.Add(history.Line{Op: history.OpEnd, Client: f.name, Transport: f.transport, Room: f.room, Code: code, Count: f.back})
+	r.Add(history.Line{Op: history.OpEnd, Client: f.name, Node: f.at, Transport: f.transport, Room: f.room, Code: code, Count: f.back})
 }
 
 // invoke records that a message is about to leave, once per attempt.
-func (r *recorder) invoke(w *writer, m *message) *history.Call {
+func (r *recorder) invoke(w *writer, m *message, node string) *history.Call {
 	return r.Invoke(history.Line{
-		Client: w.name, Transport: w.transport, Room: m.room, Author: w.name,
+		Client: w.name, Node: node, Transport: w.transport, Room: m.room, Author: w.name,
 		Tag: m.tag, PayloadHash: history.Hash(m.data), Order: m.order,
 	})
 }
@@ -122,6 +126,13 @@ func (r *recorder) note(transport string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.notes[fmt.Sprintf("%s: %T", transport, err)]++
+}
+
+// refused notes in which words a send was refused.
+func (r *recorder) refused(node, code, title string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.words[strings.TrimSpace(fmt.Sprintf("%s %s: %s", node, code, title))]++
 }
 
 // violation notes what no fault excuses; the run fails by it.

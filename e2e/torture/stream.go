@@ -18,7 +18,7 @@ import (
 func (f *follower) overStream(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.base+"/v1/sse?room="+url.QueryEscape(f.room), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.door()+"/v1/sse?room="+url.QueryEscape(f.room), nil)
 	if err != nil {
 		return err
 	}
@@ -111,13 +111,13 @@ func (f *follower) overPolls(ctx context.Context) error {
 	f.renew()
 	f.rec.joins(f)
 	for {
-		u := fmt.Sprintf("http://%s/v1/rooms/%s/events?after=%s&limit=%d&wait=1", f.base, f.room, url.QueryEscape(f.position), 1+f.rng.IntN(200))
+		u := fmt.Sprintf("http://%s/v1/rooms/%s/events?after=%s&limit=%d&wait=1", f.door(), f.room, url.QueryEscape(f.position), 1+f.rng.IntN(200))
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
 		if err != nil {
 			return err
 		}
 		req.Header.Set("Authorization", "Bearer "+f.token)
-		asked := history.Now()
+		ask := asked(f.name, f.at, f.transport, f.room, false)
 		resp, err := client.Do(req)
 		if err != nil {
 			return err
@@ -140,7 +140,7 @@ func (f *follower) overPolls(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		f.rec.head(f.name, f.transport, f.room, asked, answer.Epoch, answer.Head)
+		f.rec.head(ask, answer.Epoch, answer.Head)
 		f.take(answer.page, history.ViaPoll)
 	}
 }

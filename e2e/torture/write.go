@@ -39,11 +39,13 @@ type writer struct {
 	token     string
 	rec       *recorder
 	rng       *mrand.Rand
+	moves     func() door // where the next connection or request goes; nil: base
 
-	pace time.Duration // between messages over HTTP; 0: none
+	pace time.Duration // between messages; 0: none
 	pad  int           // bytes that each message is longer by
 
 	made    int64
+	acked   int64      // the seq of the last that was acked over HTTP
 	pending []*message // in order; over a WebSocket all of them in flight
 	extra   sync.WaitGroup
 }
@@ -52,6 +54,13 @@ const writerWindow = 8
 
 // canaryData is in the data of every event that the writers send: no log, metric or error may have it.
 const canaryData = "canary-data-5d41402abc4b"
+
+func (w *writer) door() door {
+	if w.moves != nil {
+		return w.moves()
+	}
+	return door{addr: w.base}
+}
 
 // run writes until stop is closed and everything it began is settled, or until ctx ends.
 func (w *writer) run(ctx context.Context, stop <-chan struct{}) {
@@ -100,7 +109,8 @@ func closed(c <-chan struct{}) bool {
 // overWebSocket keeps several sends in flight. After a reconnect n starts at 1, and everything
 // unanswered is sent again first, in order.
 func (w *writer) overWebSocket(ctx context.Context, stop <-chan struct{}) error {
-	conn, err := dialWebSocket(ctx, w.base, w.token)
+	at := w.door()
+	conn, err := dialWebSocket(ctx, at.addr, w.token)
 	if err != nil {
 		return err
 	}
@@ -119,7 +129,7 @@ func (w *writer) overWebSocket(ctx context.Context, stop <-chan struct{}) error 
 		if len(w.pending) > 0 && m == w.pending[0] && w.rng.IntN(8) == 0 {
 			w.postToo(ctx, client, m)
 		}
-		m.attempt = w.rec.invoke(w, m)
+		m.attempt = w.rec.invoke(w, m, at.node)
 		return writeJSON(ctx, conn, map[string]any{"op": "send", "id": n, "n": n, "room": m.room, "tag": m.tag, "type": "message", "data": m.data})
 	}
 	for _, m := range w.pending {
@@ -140,15 +150,16 @@ func (w *writer) overWebSocket(ctx context.Context, stop <-chan struct{}) error 
 		if len(w.pending) == 0 {
 			return nil
 		}
-		if err := w.answer(ctx, conn, slots, &hold, send); err != nil {
+		if err := w.answer(ctx, conn, at.node, slots, &hold, send); err != nil {
 			return err
 		}
+		wait(ctx, w.pace)
 	}
 }
 
 // answer reads one frame. A send refused retryably is sent again with its n; the ones behind it, refused
 // as out_of_order, follow it.
-func (w *writer) answer(ctx context.Context, conn *websocket.Conn, slots map[int64]*message, hold *int64, send func(int64, *message) error) error {
+func (w *writer) answer(ctx context.Context, conn *websocket.Conn, node string, slots map[int64]*message, hold *int64, send func(int64, *message) error) error {
 	fr, err := readFrame(ctx, conn, func() error { return writeJSON(ctx, conn, map[string]any{"op": "ping"}) })
 	if err != nil {
 		return closing(err)
@@ -156,6 +167,9 @@ func (w *writer) answer(ctx context.Context, conn *websocket.Conn, slots map[int
 	m := slots[fr.ID]
 	if m == nil || m.attempt == nil {
 		return nil
+	}
+	if fr.Op == "error" {
+		w.rec.refused(node, fr.Code, fr.Title)
 	}
 	switch {
 	case fr.Op == "ack":
@@ -261,9 +275,11 @@ func (w *writer) overHTTP(ctx context.Context, stop <-chan struct{}) error {
 				w.postToo(ctx, client, m)
 			}
 		}
-		if err := w.post(ctx, client, m); err != nil {
+		seq, err := w.post(ctx, client, w.door(), m)
+		if err != nil {
 			return err
 		}
+		w.acked = seq
 		w.settle(m)
 		if w.rng.IntN(8) == 0 {
 			if err := w.lookAfter(ctx, client); err != nil {
@@ -276,8 +292,9 @@ func (w *writer) overHTTP(ctx context.Context, stop <-chan struct{}) error {
 
 // postToo posts m besides, whoever else sends it.
 func (w *writer) postToo(ctx context.Context, client *http.Client, m *message) {
+	at := w.door()
 	w.extra.Go(func() {
-		if err := w.post(ctx, client, m); err != nil && ctx.Err() == nil {
+		if _, err := w.post(ctx, client, at, m); err != nil && ctx.Err() == nil {
 			w.rec.note("http", err)
 		}
 	})
@@ -285,20 +302,21 @@ func (w *writer) postToo(ctx context.Context, client *http.Client, m *message) {
 
 // socketToo sends m over a WebSocket of its own besides, whoever else sends it.
 func (w *writer) socketToo(ctx context.Context, m *message) {
+	at := w.door()
 	w.extra.Go(func() {
-		if err := w.overItsOwn(ctx, m); err != nil && ctx.Err() == nil {
+		if err := w.overItsOwn(ctx, at, m); err != nil && ctx.Err() == nil {
 			w.rec.note("ws", err)
 		}
 	})
 }
 
-func (w *writer) overItsOwn(ctx context.Context, m *message) error {
-	conn, err := dialWebSocket(ctx, w.base, w.token)
+func (w *writer) overItsOwn(ctx context.Context, at door, m *message) error {
+	conn, err := dialWebSocket(ctx, at.addr, w.token)
 	if err != nil {
 		return err
 	}
 	defer conn.CloseNow()
-	attempt := w.rec.invoke(w, m)
+	attempt := w.rec.invoke(w, m, at.node)
 	err = writeJSON(ctx, conn, map[string]any{"op": "send", "id": 1, "n": 1, "room": m.room, "tag": m.tag, "type": "message", "data": m.data})
 	for err == nil {
 		var fr frame
@@ -320,14 +338,21 @@ func (w *writer) overItsOwn(ctx context.Context, m *message) error {
 	return closing(err)
 }
 
-// lookAfter asks for the head after an ack (I10).
+// lookAfter asks for the head after an ack (I10): of a cluster either without a position, which is to tell what any node
+// has acked, or with one and the seq that was acked here (NODE-4).
 func (w *writer) lookAfter(ctx context.Context, client *http.Client) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.base+"/v1/rooms/"+w.room+"/events?limit=1&before=1", nil)
+	at := w.door()
+	query := "limit=1&before=1"
+	claims := at.node != "" && w.rng.IntN(2) == 0
+	if claims {
+		query = fmt.Sprintf("limit=1&after=0&seen=%d", w.acked)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.addr+"/v1/rooms/"+w.room+"/events?"+query, nil)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+w.token)
-	asked := history.Now()
+	ask := asked(w.name, at.node, "poll", w.room, !claims)
 	resp, err := client.Do(req)
 	if err != nil {
 		return err
@@ -340,7 +365,7 @@ func (w *writer) lookAfter(ctx context.Context, client *http.Client) error {
 	if resp.StatusCode != http.StatusOK {
 		return statusError("head", resp.StatusCode)
 	}
-	w.rec.head(w.name, "poll", w.room, asked, p.Epoch, p.Head)
+	w.rec.head(ask, p.Epoch, p.Head)
 	return nil
 }
 
@@ -349,25 +374,26 @@ type stored struct {
 	Seq   int64  `json:"seq"`
 	Epoch string `json:"epoch"`
 	Code  string `json:"code"`
+	Title string `json:"title"`
 }
 
-// post makes one attempt; nil means that the message is stored.
-func (w *writer) post(ctx context.Context, client *http.Client, m *message) error {
+// post makes one attempt; without an error the message is stored, as that seq.
+func (w *writer) post(ctx context.Context, client *http.Client, at door, m *message) (seq int64, err error) {
 	text, err := json.Marshal(map[string]any{"tag": m.tag, "type": "message", "data": m.data})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.base+"/v1/rooms/"+m.room+"/events", bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+at.addr+"/v1/rooms/"+m.room+"/events", bytes.NewReader(text))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	req.Header.Set("Authorization", "Bearer "+w.token)
 	req.Header.Set("Content-Type", "application/json")
-	attempt := w.rec.invoke(w, m)
+	attempt := w.rec.invoke(w, m, at.node)
 	resp, err := client.Do(req)
 	if err != nil {
 		attempt.Unknown("")
-		return err
+		return 0, err
 	}
 	defer resp.Body.Close()
 	var s stored
@@ -375,14 +401,15 @@ func (w *writer) post(ctx context.Context, client *http.Client, m *message) erro
 	switch {
 	case err != nil:
 		attempt.Unknown("")
-		return err
+		return 0, err
 	case resp.StatusCode == http.StatusCreated || resp.StatusCode == http.StatusOK:
 		attempt.OK(s.Epoch, s.Seq)
-		return nil
+		return s.Seq, nil
 	case s.Code == "outcome_unknown" || s.Code == "":
 		attempt.Unknown(s.Code)
 	default:
 		attempt.Fail(s.Code)
 	}
-	return statusError("send "+s.Code, resp.StatusCode)
+	w.rec.refused(at.node, s.Code, s.Title)
+	return 0, statusError("send "+s.Code, resp.StatusCode)
 }
