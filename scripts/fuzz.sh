@@ -3,8 +3,10 @@
 # breaks one is left under its package's testdata/fuzz, to be committed with the fix.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+work=$(mktemp -d)
+log=$work/log
+trap 'rm -rf "$work"' EXIT
+corpus=$(go env GOCACHE)/fuzz/roomlog # where `go test -fuzz` keeps what it found worth keeping
 
 # Before Go 1.27 the fuzzing engine may take the end of its own time for a failure of the target
 # (go.dev/issue/75804). It then says nothing but this; whatever a target does is told in other words as well.
@@ -13,10 +15,23 @@ ended_by_its_time() {
 		! grep -qE 'Failing input|panic|_test\.go:|hung or terminated|fuzzing process' "$log"
 }
 
-for file in $(grep -rl --include='*_test.go' '^func Fuzz' bench chaos cmd history server); do
-	for target in $(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' "$file"); do
-		echo "$target"
-		if ! go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZ:-10s}" -parallel "${JOBS:-2}" "./$(dirname "$file")" 2>&1 | tee "$log"; then
+# What guides the fuzzing is counted in everything that is linked; beside a store only in our own code and in what
+# parses for it, since to compile SQLite with the counters takes longer than to fuzz.
+counted() {
+	if go list -deps -test "./$1" | grep '^modernc.org/sqlite' >/dev/null; then
+		echo -gcflags={roomlog,github.com/gobwas,github.com/goccy}/...=-d=libfuzzer
+	else
+		echo -fuzz=.
+	fi
+}
+
+for package in $(grep -rl --include='*_test.go' '^func Fuzz' bench chaos cmd history server | xargs -n 1 dirname | sort -u); do
+	# shellcheck disable=SC2046 # flags without spaces
+	go test -c -vet=off $(counted "$package") -o "$work/fuzz" "./$package"
+	for target in $(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' "$package"/*_test.go); do
+		echo "$package $target"
+		if ! (cd "$package" && "$work/fuzz" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "${FUZZ:-10s}" \
+			-test.fuzzcachedir "$corpus/$package" -test.parallel "${JOBS:-2}") 2>&1 | tee "$log"; then
 			ended_by_its_time || exit 1
 			echo "$target ended with its time, and found nothing"
 		fi

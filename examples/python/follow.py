@@ -79,8 +79,8 @@ def main():
         except urllib.error.HTTPError as refusal:
             if refusal.code in (400, 401, 403, 404):  # not for a retry to cure
                 sys.exit(f"follow.py: {refusal.read().decode()}")
-        except (OSError, http.client.HTTPException):
-            pass  # the network
+        except (OSError, http.client.HTTPException, ValueError):
+            pass  # the network: no answer, or half of one
         failures = 0 if time.monotonic() - began > 10 else failures + 1
         time.sleep(random.uniform(0, min(20, 0.25 * 2**failures)))
 

@@ -46,8 +46,8 @@ def send(room, tag, text):
             if refusal.code < 500 and refusal.code not in (401, 429):
                 sys.exit(f"send.py: {refusal.read().decode()}")
             wait = int(refusal.headers.get("Retry-After", 0))
-        except (OSError, http.client.HTTPException):
-            pass  # it may be stored or not: the tag makes the repeat harmless
+        except (OSError, http.client.HTTPException, ValueError):
+            pass  # no answer, or half of one: it may be stored or not, and the tag makes the repeat harmless
         failures += 1
         time.sleep(max(wait, random.uniform(0, min(20, 0.25 * 2**failures))))
 
