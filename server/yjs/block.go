@@ -217,7 +217,7 @@ func (b *block) appendHead(out []byte, kind byte, from uint64) []byte {
 	info := b.info&^kindMask | kind
 	origin := b.origin
 	if from > 0 {
-		info |= hasOrigin
+		info = info&^hasKey | hasOrigin
 		origin = id{b.client, b.clock + from - 1}
 	}
 	out = append(out, info)

@@ -3,7 +3,7 @@ package yjs
 // Compact gives an update with the same document that has no more than a reader needs: the content of deleted
 // items is dropped, what deleted types held becomes GC structs, and neighbours are joined. It is what a Yjs
 // document with garbage collection would encode, but for neighbours: these are joined even where others inserted
-// between them, since a reader parts them again. What waits for missing units is kept whole.
+// between them, since a reader parts them again. What waits for missing units still waits.
 //
 // Who shows old versions of a document (the snapshots of Yjs) needs what is dropped here, and must not compact.
 func Compact(update []byte) ([]byte, error) {

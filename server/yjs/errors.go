@@ -48,5 +48,5 @@ func Validate(update []byte, limits Limits) error {
 		return &Error{Reason: "The update has too many bytes.", Limit: int64(l.Bytes)}
 	}
 	var s scan
-	return s.read(update, l)
+	return s.read(update, &l)
 }

@@ -92,7 +92,7 @@ func (s *scan) buried() (all []stretch) {
 	for i := range s.runs {
 		for w.begin(&s.runs[i]); w.next(); {
 			if kind := w.kind(); kind == kindGC || kind == kindDeleted {
-				all = append(all, stretch{w.client, span{w.clock, w.block.end()}})
+				all = append(all, stretch{w.client, span{w.clock, w.end()}})
 			}
 		}
 	}

@@ -2,21 +2,51 @@ package yjs
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 )
 
 // sort brings the runs into the order of an update: higher clients first, clocks ascending. Of equals the first
 // given stays first, so that a state that was there wins over an update that repeats it.
 func (s *scan) sort() {
-	order := func(a, b run) int {
-		if a.client != b.client {
-			return cmp.Compare(b.client, a.client)
+	if slices.IsSortedFunc(s.runs, run.compare) {
+		return
+	}
+	// Updates come from few clients in turns, each in order: putting them apart is nearly all that is to do.
+	count := map[uint64]int{}
+	for i := range s.runs {
+		count[s.runs[i].client]++
+	}
+	clients := slices.Sorted(maps.Keys(count))
+	slices.Reverse(clients)
+	place, at := make(map[uint64]int, len(count)), 0
+	for _, client := range clients {
+		place[client] = at
+		at += count[client]
+	}
+	apart := make([]run, len(s.runs))
+	for i := range s.runs {
+		client := s.runs[i].client
+		apart[place[client]] = s.runs[i]
+		place[client]++
+	}
+	s.runs = apart
+	for _, client := range clients {
+		if own := apart[:count[client]]; !slices.IsSortedFunc(own, run.compare) {
+			slices.SortFunc(own, run.compare)
 		}
-		return cmp.Compare(a.clock, b.clock)
+		apart = apart[count[client]:]
 	}
-	if !slices.IsSortedFunc(s.runs, order) {
-		slices.SortStableFunc(s.runs, order)
+}
+
+func (r run) compare(other run) int {
+	switch {
+	case r.client != other.client:
+		return cmp.Compare(other.client, r.client)
+	case r.clock != other.clock:
+		return cmp.Compare(r.clock, other.clock)
 	}
+	return cmp.Compare(r.order, other.order)
 }
 
 // merge writes the structs of all runs, each unit once, without those that are known.
@@ -51,7 +81,7 @@ func (m *merging) run(r *run) {
 	w := &m.walk
 	w.begin(r)
 	for join := true; w.next(); {
-		if w.block.end() > m.end {
+		if w.end() > m.end {
 			m.put(&w.block, join)
 			join = false // within a run they are as their writer chose
 		}

@@ -13,6 +13,7 @@ type run struct {
 	end   uint64 // the clock behind the last
 	count int    // structs
 	bytes []byte
+	order int // of being read
 }
 
 func scanAll(updates [][]byte) (*scan, error) {
@@ -21,7 +22,7 @@ func scanAll(updates [][]byte) (*scan, error) {
 		s.runs = make([]run, 0, len(updates))
 	}
 	for _, update := range updates {
-		if err := s.read(update, wide); err != nil {
+		if err := s.read(update, &wide); err != nil {
 			return nil, err
 		}
 	}
@@ -29,8 +30,8 @@ func scanAll(updates [][]byte) (*scan, error) {
 }
 
 // read checks an update to its last byte, and adds what it has.
-func (s *scan) read(update []byte, limits Limits) error {
-	d := decoder{buf: update, limits: &limits}
+func (s *scan) read(update []byte, limits *Limits) error {
+	d := decoder{buf: update, limits: limits}
 	sections := d.uint()
 	if sections > uint64(limits.Clients) {
 		d.failLimit("The update has units of too many clients.", limits.Clients)
@@ -63,7 +64,7 @@ func (s *scan) section(d *decoder, first id, count uint64) {
 	start := d.at
 	leave := func(end int) {
 		if now.count > 0 {
-			now.bytes = d.buf[start:end]
+			now.bytes, now.order = d.buf[start:end], len(s.runs)
 			s.runs = append(s.runs, now)
 		}
 	}

@@ -52,6 +52,7 @@ func newTree(s *scan) *tree {
 		count += r.count
 	}
 	t.nodes = make([]node, 0, count)
+	settled := s.settled()
 	var w walker
 	for i := range s.runs {
 		for w.begin(&s.runs[i]); w.next(); {
@@ -61,7 +62,54 @@ func newTree(s *scan) *tree {
 	for i := range t.nodes {
 		t.ask(i)
 	}
+	i := 0
+	for _, r := range s.runs {
+		for n := range t.nodes[i : i+r.count] {
+			if t.nodes[i+n].clock >= settled[r.client] {
+				t.nodes[i+n].fate = alive // it waits, and as a GC struct it would not
+			}
+		}
+		i += r.count
+	}
 	return t
+}
+
+// settled says up to which clock a reader can apply the units of each client. Behind it they wait, since they or
+// what they refer to refer to something that is missing.
+func (s *scan) settled() Vector {
+	v := s.vector()
+	var w walker
+	for range rounds {
+		changed := false
+		for i := range s.runs {
+			for w.begin(&s.runs[i]); w.next() && w.clock < v[w.client]; {
+				if w.waits(v) {
+					v[w.client] = w.clock
+					changed = true
+				}
+			}
+		}
+		if !changed {
+			return v
+		}
+	}
+	return nil
+}
+
+// rounds is how often it is asked whether what waits makes more wait. Beyond, as after the effort of somebody
+// hostile, everything is treated as if it waited, which costs some bytes.
+const rounds = 8
+
+// waits says whether an item refers to a unit of another client that is not settled.
+func (b *block) waits(settled Vector) bool {
+	missing := func(to id) bool { return to.client != b.client && to.clock >= settled[to.client] }
+	switch {
+	case b.kind() == kindGC:
+		return false
+	case b.info&(hasOrigin|hasRight) == 0:
+		return !b.named && missing(b.parent)
+	}
+	return b.info&hasOrigin != 0 && missing(b.origin) || b.info&hasRight != 0 && missing(b.right)
 }
 
 func nodeOf(b *block) node {

@@ -48,3 +48,14 @@ func (v Vector) ranges() ranges {
 	}
 	return all
 }
+
+// vector is that of sorted runs.
+func (s *scan) vector() Vector {
+	v := Vector{}
+	for _, r := range s.runs {
+		if r.clock <= v[r.client] {
+			v[r.client] = max(v[r.client], r.end)
+		}
+	}
+	return v
+}

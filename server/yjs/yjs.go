@@ -84,13 +84,7 @@ func StateVector(update []byte) (Vector, error) {
 		return nil, err
 	}
 	s.sort()
-	v := Vector{}
-	for _, r := range s.runs {
-		if r.clock <= v[r.client] {
-			v[r.client] = max(v[r.client], r.end)
-		}
-	}
-	return v, nil
+	return s.vector(), nil
 }
 
 // Missing gives what a state, itself an update, lacks of another update, units and deletions, and nothing more;

@@ -77,14 +77,25 @@ function value(r) {
   }
 }
 
+/**
+ * Where documents overlap, texts are not cut within a pair: Yjs may cut where nothing comes to be, when it looks for
+ * the ends of a format, and says U+FFFD to some and the character to others.
+ */
+function cut(text, at) {
+  if (!mode.startsWith('overlaps')) return at;
+  const units = text.toDelta().flatMap(op => (typeof op.insert === 'string' ? op.insert.split('') : ['']));
+  return /[\ud800-\udbff]/.test(units[at - 1]) && /[\udc00-\udfff]/.test(units[at]) ? at + 1 : at;
+}
+
 function editText(r, text) {
-  const at = r.below(text.length + 1);
+  const at = cut(text, r.below(text.length + 1));
   const rest = text.length - at;
+  const span = n => cut(text, at + r.below(n + 1)) - at;
   const kind = r.below(10);
   if (kind < 5 || text.length === 0)
     text.insert(at, r.pick(words), r.chance(0.15) ? r.pick(marks) : undefined);
-  else if (kind < 7) text.delete(at, r.below(Math.min(rest, 6) + 1));
-  else if (kind < 9) text.format(at, r.below(rest + 1), r.pick(marks));
+  else if (kind < 7) text.delete(at, span(Math.min(rest, 6)));
+  else if (kind < 9) text.format(at, span(rest), r.pick(marks));
   else text.insertEmbed(at, r.chance(0.5) ? { image: 'x', n: r.below(9) } : new Y.Map([['e', 1]]));
 }
 
@@ -121,7 +132,7 @@ function editXml(r, xml) {
 function within(type, found = []) {
   found.push(type);
   if (type instanceof Y.Map || type instanceof Y.XmlHook) {
-    type.forEach(v => v instanceof Y.AbstractType && within(v, found));
+    for (const v of type.values()) if (v instanceof Y.AbstractType) within(v, found);
   } else if (type instanceof Y.Array || type instanceof Y.XmlFragment) {
     for (const v of type.toArray()) if (v instanceof Y.AbstractType) within(v, found);
   }
@@ -145,7 +156,7 @@ function edit(r, doc) {
 }
 
 function peer(r, client, sent) {
-  const doc = new Y.Doc({ gc: r.chance(0.85) });
+  const doc = new Y.Doc({ gc: r.chance(0.85), guid: String(client) });
   doc.clientID = client;
   doc.on('update', (update, origin) => origin !== 'remote' && sent.push(update));
   const undo = r.chance(0.3) ? new Y.UndoManager(roots(doc), { captureTimeout: 0 }) : null;
@@ -156,9 +167,9 @@ function peer(r, client, sent) {
 function shown(v) {
   if (v instanceof Y.Doc) return { doc: v.guid, meta: v.meta, auto: v.autoLoad };
   if (v instanceof Y.Text)
-    return { text: joined(v.toDelta()), kind: v.constructor.name, with: v.getAttributes() };
+    return { text: joined(v.toDelta()), kind: v.constructor.name, with: shown(v.getAttributes()) };
   if (v instanceof Y.XmlElement)
-    return { node: v.nodeName, with: v.getAttributes(), in: v.toArray().map(shown) };
+    return { node: v.nodeName, with: shown(v.getAttributes()), in: v.toArray().map(shown) };
   if (v instanceof Y.XmlHook) return { hook: v.hookName, in: entries(v) };
   if (v instanceof Y.XmlFragment || v instanceof Y.Array) return { list: v.toArray().map(shown) };
   if (v instanceof Y.Map) return { map: entries(v) };
@@ -190,8 +201,26 @@ function joined(delta) {
 const view = doc =>
   JSON.stringify([roots(doc).map(shown), [...Y.decodeStateVector(Y.encodeStateVector(doc))].sort()]);
 
-function load(updates, into = new Y.Doc()) {
+/**
+ * A document that is what its updates say, in whatever order they come. Else Yjs deletes formats that have no effect
+ * at the moment, and have one when more comes.
+ */
+function pure() {
+  const doc = new Y.Doc({ guid: 'loaded' });
+  doc.on('beforeObserverCalls', transaction =>
+    Object.defineProperty(transaction, '_needFormattingCleanup', { get: () => false, set() {} }),
+  );
+  return doc;
+}
+
+/** A document with these updates more. */
+function load(updates, into = pure()) {
   for (const update of updates) Y.applyUpdate(into, update, 'remote');
+  // Yjs may leave waiting what no longer has to: it is given its own state once more.
+  for (let size = -1; into.store.pendingStructs && size !== into.store.pendingStructs.update.length; ) {
+    size = into.store.pendingStructs.update.length;
+    Y.applyUpdate(into, Y.encodeStateAsUpdate(into), 'remote');
+  }
   return into;
 }
 
@@ -203,18 +232,23 @@ function shuffle(r, list) {
   return list;
 }
 
+/** Merged. Of one update Yjs would give that one as it is; its encoder also sets a bit that its decoder drops. */
+const normal = (...updates) => Y.mergeUpdates([...updates, new Uint8Array([0, 0])]);
+
 const modes = ['ordered', 'shuffled', 'repeated', 'gaps', 'overlaps', 'overlaps and gaps'];
 let now;
+let mode = '';
 
 function make(seed) {
   const r = random(seed);
-  const mode = modes[seed % modes.length];
+  mode = modes[seed % modes.length];
   const sent = [];
-  const peers = Array.from({ length: 1 + r.below(4) }, () =>
-    peer(r, 1 + r.below(r.chance(0.2) ? 50 : 2 ** 32 - 1), sent),
+  const clients = new Set(
+    Array.from({ length: 1 + r.below(4) }, () => 1 + r.below(r.chance(0.2) ? 50 : 2 ** 32 - 1)),
   );
+  const peers = [...clients].map(client => peer(r, client, sent));
   const states = [];
-  for (let steps = 5 + r.below(40); steps > 0; steps--) {
+  for (let steps = 5 + r.below(28); steps > 0; steps--) {
     const p = r.pick(peers);
     if (r.chance(0.3)) {
       load(r.chance(0.8) ? sent.slice(p.seen) : shuffle(r, sent.slice(p.seen)), p.doc);
@@ -238,7 +272,7 @@ function make(seed) {
   if (updates.length === 0) updates.push(new Uint8Array([0, 0]));
   const half = r.below(updates.length + 1);
   const vector = Y.encodeStateVector(load(updates.slice(0, half)));
-  const merged = Y.mergeUpdates([...updates, new Uint8Array([0, 0])]); // of one, Yjs would give that one as it is
+  const merged = normal(...updates);
   now = { updates, half, held, vector };
   return {
     mode,
@@ -247,7 +281,7 @@ function make(seed) {
     vector: pack(vector),
     merged: pack(merged),
     mergedVector: pack(Y.encodeStateVectorFromUpdate(merged)),
-    mergedDiff: pack(Y.diffUpdate(merged, vector)),
+    mergedDiff: pack(normal(Y.diffUpdate(merged, vector))),
   };
 }
 
@@ -257,7 +291,7 @@ const units = update =>
     .structs.filter(s => !(s instanceof Y.Skip))
     .map(s => [s.id.client, s.id.clock, s.id.clock + s.length]);
 
-function check({ merged, mergedVector, diff, compact, missing, part }) {
+function check({ merged, mergedVector, diff, compact, missing, part, served }) {
   const { updates, half, held, vector } = now;
   const all = load(updates);
   const wanted = view(all);
@@ -268,8 +302,9 @@ function check({ merged, mergedVector, diff, compact, missing, part }) {
     Buffer.compare(unpack(bytes), to) === 0 || faults.push(`${what}\n got ${bytes}\nwant ${pack(to)}`);
   same('merged', load([unpack(merged)]));
   same('compact', load([unpack(compact)]));
+  same('served', load([unpack(served)]));
   equal('state vector', mergedVector, Y.encodeStateVectorFromUpdate(unpack(merged)));
-  equal('diff', diff, Y.diffUpdate(unpack(merged), vector));
+  equal('diff', diff, normal(Y.diffUpdate(unpack(merged), vector)));
   const before = updates.slice(0, half);
   same('missing', load(missing === null ? [] : [unpack(missing)], load(before)));
   same('diff to who has a part', load([unpack(diff)], load(before)));
@@ -278,12 +313,12 @@ function check({ merged, mergedVector, diff, compact, missing, part }) {
     const twice = known.find(([c, from, to]) => c === client && from < end && clock < to);
     if (twice) faults.push(`missing has ${client}:${clock}-${end}, of which ${twice} was there`);
   }
+  if (held.length === 0) return { faults, full: Y.encodeStateAsUpdate(all).length };
   // What comes later finds its place in what was compacted.
-  const later = [...held, new Uint8Array([0, 0])];
-  const end = view(load(later, all));
-  same('later, into compact', load(later, load([unpack(compact)])), end);
-  same('later, into merged', load(later, load([unpack(merged)])), end);
-  return { faults, full: held.length ? 0 : Y.encodeStateAsUpdate(all).length };
+  const end = view(load(held, all));
+  same('later, into compact', load(held, load([unpack(compact)])), end);
+  same('later, into served', load(held, load([unpack(served)])), end);
+  return { faults };
 }
 
 /** Three people who type, mark and delete in one long text, as people do: runs, not random letters. */
@@ -291,7 +326,7 @@ function typed(seed) {
   const r = random(seed);
   const sent = [];
   const peers = [1, 2, 3].map(n => peer(r, n * 1000003, sent));
-  for (let i = 0; i < 600; i++) {
+  for (let i = 0; i < 300; i++) {
     const p = r.pick(peers);
     load(sent.slice(p.seen), p.doc);
     const text = p.doc.getText('text');
