@@ -9,6 +9,7 @@ import { Server } from './server.ts';
 // The demo of messages that stream, as both windows show it: a page is the producer of a scripted answer (PART-1 to PART-9).
 
 const first = 'This is a demo:';
+const opening = first.split(' ').length;
 const last = 'nothing twice, nothing left out. 🙂';
 
 let server: Server;
@@ -62,7 +63,8 @@ async function two(room: string): Promise<[Chat, Chat]> {
 
 /**
  * Lets the page say so many words of its answer, and from then on nothing, until it is let go on: it keeps its lease meanwhile.
- * @param shown how many texts were seen of it: each word waits until the one before it was, however slow the page is
+ * @param shown how many texts were seen of it since it had its first words: each further word waits until the one before it was, however
+ *   slow the page is
  */
 async function holdAfter(
   words: number,
@@ -74,7 +76,7 @@ async function holdAfter(
   await context.route(parts, async route => {
     const part = route.request().postDataJSON() as { offset: number; text: string } | null; // to stop has none
     if (!part?.text) return route.continue();
-    const goesOn = said < words && (!shown || (await shown()) >= said);
+    const goesOn = said < words && (!shown || (await shown()) > said - opening);
     if (goesOn) said++;
     return route.continue(goesOn ? {} : { postData: JSON.stringify({ ...part, text: '' }) });
   });
