@@ -121,9 +121,10 @@ install_haproxy() {
 	! command -v systemctl >/dev/null || as_root systemctl disable --quiet haproxy >&2 || true
 }
 
+# The one without windows first: it is the same engine, and a page of another person costs it half of what it costs the other.
 find_chromium() {
 	local name
-	for name in "${ROOMLOG_CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
+	for name in "${ROOMLOG_CHROMIUM:-}" chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable; do
 		if [ -n "$name" ] && command -v "$name"; then
 			return
 		fi
@@ -134,7 +135,7 @@ find_chromium() {
 install_chromium() {
 	can_apt || return 1
 	say "installing Chromium with apt"
-	apt_install chromium
+	apt_install chromium-headless-shell || apt_install chromium
 }
 
 find_compiler() { command -v "${CC:-gcc}" >/dev/null; }
