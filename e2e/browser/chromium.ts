@@ -7,10 +7,13 @@ import {
 } from 'playwright-core';
 import { Home, patienceMs } from './home.ts';
 
-function start(ignoreDefaultArgs: string[] = []): Promise<Browser> {
+/** The Chromium of this machine: the one that ROOMLOG_CHROMIUM names, or Debian's. */
+const whole = process.env.ROOMLOG_CHROMIUM || '/usr/bin/chromium';
+
+function start(executablePath: string, ignoreDefaultArgs: string[] = []): Promise<Browser> {
   return chromium.launch({
     ignoreDefaultArgs,
-    executablePath: process.env.ROOMLOG_CHROMIUM || '/usr/bin/chromium',
+    executablePath,
     timeout: patienceMs,
     args: [
       '--headless',
@@ -28,13 +31,13 @@ function start(ignoreDefaultArgs: string[] = []): Promise<Browser> {
 let shared: Promise<Browser> | undefined;
 
 /**
- * The Chromium of this machine: the one that ROOMLOG_CHROMIUM names, or Debian's. Files that run in one process, one after the other,
- * share it, each with contexts of its own: leave it in the end. It ends with the process.
+ * A browser: the Chromium without windows that ROOMLOG_HEADLESS names, which opens a context at half the cost, or else the whole one.
+ * Files that run in one process, one after the other, share it, each with contexts of its own: leave it in the end. It ends with the process.
  */
 export async function launch(): Promise<Browser> {
   const there = await shared;
   if (there?.isConnected()) return there;
-  shared = start();
+  shared = start(process.env.ROOMLOG_HEADLESS || whole);
   return shared;
 }
 
@@ -44,11 +47,11 @@ export async function leave(browser: Browser | undefined): Promise<void> {
 }
 
 /**
- * Starts a Chromium of one's own. Close it in the end.
+ * Starts a whole Chromium of one's own. Close it in the end.
  * @param keepsPages it keeps a page that is left for the back button, as it does for people
  */
 export function launchOwn({ keepsPages = false } = {}): Promise<Browser> {
-  return start(keepsPages ? ['--disable-back-forward-cache'] : []);
+  return start(whole, keepsPages ? ['--disable-back-forward-cache'] : []);
 }
 
 /** Another person at another machine, patient with a slow one. */
