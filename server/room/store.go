@@ -160,7 +160,7 @@ type Query struct {
 	// State is how much of the room's map the page has. With StateChanges and StateWhole state events are not listed, and Limit counts the others; so
 	// it is with Before, Around and Present.
 	State StateView
-	// Bottom: the page begins no lower than behind the seq before it, as if the floor were here. 0: it does not.
+	// Bottom: a page without state events begins no lower, as if it were the floor. 0: it may.
 	Bottom Seq
 }
 
@@ -198,6 +198,7 @@ type Page struct {
 	End      Seq          // where it ends, if that is behind the last event; else 0
 	EndMark  Mark         // of End
 	HasState bool         // the room has had state events
+	Log      Seq          // the newest event of another type; 0: the log has none
 	Full     bool         // State is the whole map, as it is at the end of the page
 	State    []StateEntry // in the order of seq
 	Left     int64        // of a page with StateChanges or StateWhole: how many events of other types follow it
