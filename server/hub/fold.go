@@ -29,8 +29,9 @@ type foldKey struct {
 // the same place, and kept for a while: what has come since follows from the tail. Guarded by the room's lock but for what load says.
 type fold struct {
 	load
-	count  int  // of its events
-	over   bool // it was read: page and what follows it are there, unless err says otherwise
+	count  int   // of its events
+	weight int64 // charged against the byte budget
+	over   bool  // it was read: page and what follows it are there, unless err says otherwise
 	page   room.Page
 	events []byte // encoded, separated by commas
 	state  []byte // encoded, an object; nil: nothing is said
@@ -45,6 +46,7 @@ func (r *liveRoom) fold(key foldKey) *fold {
 	if f := r.folds[key]; f != nil && (!f.over || r.head-f.page.Seq() <= foldLag) {
 		return f
 	}
+	r.dropFold(key)
 	f := &fold{load: load{start: key.at, why: ReadReplay, done: make(chan struct{}), forks: r.forks, head: r.head}}
 	f.query = room.Query{Room: r.id, Anchor: room.After, Seq: key.at, Limit: key.limit, MaxBytes: blockBytes, State: room.StateChanges, Bottom: key.bottom}
 	if key.at == first {
@@ -75,7 +77,7 @@ func (r *liveRoom) makePlace() {
 	}
 	for key, f := range r.folds {
 		if f.over {
-			delete(r.folds, key)
+			r.dropFold(key)
 			return
 		}
 	}
@@ -85,9 +87,36 @@ func (r *liveRoom) makePlace() {
 func (r *liveRoom) dropFolds() {
 	for key, f := range r.folds {
 		if f.over {
-			delete(r.folds, key)
+			r.dropFold(key)
 		}
 	}
+}
+
+// dropLate lets go of those that too much has come after since.
+func (r *liveRoom) dropLate() {
+	for key, f := range r.folds {
+		if f.over && r.head-f.page.Seq() > foldLag {
+			r.dropFold(key)
+		}
+	}
+}
+
+func (r *liveRoom) dropFold(key foldKey) {
+	if f := r.folds[key]; f != nil {
+		r.hub.cache.grew(-f.weight)
+		f.weight = 0
+		delete(r.folds, key)
+	}
+}
+
+// weigh charges what a fold holds against the byte budget.
+func (r *liveRoom) weigh(f *fold) {
+	w := int64(len(f.events) + len(f.state) + segmentCost)
+	for _, frame := range f.frames {
+		w += int64(len(frame))
+	}
+	r.hub.cache.grew(w - f.weight)
+	f.weight = w
 }
 
 func (r *liveRoom) readFold(ctx context.Context, key foldKey, f *fold) {
@@ -103,8 +132,11 @@ func (r *liveRoom) readFold(ctx context.Context, key foldKey, f *fold) {
 	if err != nil && r.folds[key] == f {
 		delete(r.folds, key)
 	}
-	f.err, f.over = err, true
+	if f.err, f.over = err, true; r.folds[key] == f {
+		r.weigh(f)
+	}
 	r.mu.Unlock()
+	r.hub.cache.hold()
 	close(f.done)
 	if err != nil && !errors.Is(err, errMoved) && ctx.Err() == nil {
 		r.hub.log.Warn("read failed", "room", r.id, "after", key.at, "error", err)
@@ -113,14 +145,15 @@ func (r *liveRoom) readFold(ctx context.Context, key foldKey, f *fold) {
 	r.mu.Lock()
 	waiting := f.waiting
 	f.waiting = nil
-	if ctx.Err() == nil {
-		r.repair() // the page may end behind the tail
+	if ctx.Err() == nil && r.loaded && !r.dead && r.behind() { // the page ends behind the tail
+		r.repairSoon()
 	}
 	r.retire()
 	r.mu.Unlock()
 	for _, c := range waiting {
 		c.conn.dirtied(c, 0)
 	}
+	r.hub.cache.trim()
 }
 
 // takeFold compares the page of a fold with what is known, and encodes it.
@@ -157,12 +190,13 @@ func (r *liveRoom) takeFold(f *fold, p room.Page) error {
 	return nil
 }
 
-// frame is the page as a frame of its own.
-func (f *fold) frame(id room.ID, framing wire.Framing) []byte {
+// frame is the page of a fold as a frame of its own.
+func (r *liveRoom) frame(f *fold, framing wire.Framing) []byte {
 	if f.frames[framing] == nil {
 		f.frames[framing] = framing.AppendPage(nil, wire.Page{
-			Room: id, Epoch: f.page.Head.Epoch, Prev: f.page.Prev, Seq: f.page.Seq(), Mark: f.page.Position().Mark, Full: f.page.Full, State: f.state,
+			Room: r.id, Epoch: f.page.Head.Epoch, Prev: f.page.Prev, Seq: f.page.Seq(), Mark: f.page.Position().Mark, Full: f.page.Full, State: f.state,
 		}, f.events)
+		r.weigh(f)
 	}
 	return f.frames[framing]
 }
@@ -185,7 +219,7 @@ func (f *fold) continues(p room.Position, replay int64) (why room.ResetReason, w
 	return "", true
 }
 
-// folds reports whether a cursor behind seq is to be given a fold: memory does not have what follows, or has more state than is worth telling one
+// foldsAt reports whether a cursor behind seq is to be given a fold: memory does not have what follows, or has more state than is worth telling one
 // by one. In a room of which only the map is kept nobody who asks is told otherwise (live is false).
 func (r *liveRoom) foldsAt(seq room.Seq, live bool) bool {
 	if !r.stateful || seq >= r.head {
@@ -281,12 +315,12 @@ func (cur *cursor) pullFold(limit int, paged bool) (frame []byte, why room.Reset
 		cur.await(&f.load)
 		return nil, "", true
 	case f.err != nil || f.page.Prev != cur.seq:
-		delete(r.folds, key)
+		r.dropFold(key)
 		return nil, "", false
 	case cur.mark != 0 && f.page.PrevMark != 0 && cur.mark != f.page.PrevMark:
 		return nil, room.ResetDiverged, false
 	}
-	frame = f.frame(r.id, cur.conn.framing)
+	frame = r.frame(f, cur.conn.framing)
 	if paged && len(frame) > limit {
 		return nil, "", false
 	}

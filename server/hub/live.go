@@ -114,7 +114,7 @@ func (r *liveRoom) start(p room.Page) {
 	r.loaded = true
 	r.account = r.hub.accounts.Add(1)
 	r.epoch, r.floor, r.floorMark = p.Head.Epoch, p.Head.Floor, p.Head.FloorMark
-	r.stateful, r.other, r.folds = p.HasState, p.Log, nil
+	r.stateful, r.other = p.HasState, p.Log
 	r.head, r.mark = p.Prev, p.PrevMark
 	r.segments = nil
 	r.newTail()
@@ -152,6 +152,7 @@ func (r *liveRoom) extend(events []room.Event) {
 		events = events[n:]
 	}
 	r.hub.cache.grew(grown)
+	r.dropLate()
 	r.wake()
 }
 
@@ -301,6 +302,7 @@ func (r *liveRoom) diverge(why room.ResetReason) {
 
 // drop lets go of the segments. Nobody can find them; the cache's hand takes them when it comes by.
 func (r *liveRoom) drop() {
+	r.dropFolds()
 	for _, s := range r.segments {
 		s.lives.Store(0)
 	}
@@ -380,6 +382,7 @@ func (r *liveRoom) evict(s *segment) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.hub.cache.grew(-s.weight())
+	r.dropFolds()
 	at := -1
 	for i := range r.segments {
 		if r.segments[i] == s {

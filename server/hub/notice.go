@@ -68,7 +68,7 @@ func (r *liveRoom) startOver(why room.ResetReason) {
 	r.restarted()
 	r.loaded, r.known, r.hinted, r.doubted = false, 0, 0, false
 	r.later, r.laterSize = nil, 0
-	r.fork, r.former, r.deleted, r.folds = why, "", deletions{}, nil
+	r.fork, r.former, r.deleted = why, "", deletions{}
 	r.forks++
 	r.wake()
 	r.retire()
