@@ -44,6 +44,7 @@ export const KNOWN: Partial<Record<ServerCode, Row>> = {
   token_expired: [401, 0, 'The token has expired; get a new one.', 4501],
   revoked: [403, 0, 'This access was taken back.', 4503],
   tag_conflict: [409, 0],
+  conflict: [409, 0],
   out_of_order: [409, 1],
   rate_limited: [429, 1, 'This is done faster than is allowed; wait and do it again.'],
   overloaded: [503, 1, 'The server has more to do than it takes on; try again.', 4002],
