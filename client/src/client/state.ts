@@ -62,7 +62,7 @@ export type StatePatch<S = StateValues> = { readonly [K in keyof S]?: S[K] | nul
 
 /**
  * The state of a room: values by key, and of two sets of a key the one with the higher seq counts, whatever clocks say. Its code is loaded where
- * a room has state, or something is set. It is whole where the room was begun with the latest page or at `0`: behind any other
+ * a room has state, somebody subscribes to `value`, or something is set. It is whole where the room was begun with the latest page or at `0`: behind any other
  * `position` only what has changed since is known.
  */
 export interface SharedState<S = StateValues> {

@@ -64,6 +64,8 @@ export class StatePart {
   /** Where what is shown comes from, by key. */
   readonly #metas = new Map<string, StateMeta>();
   undoable: Undoable | undefined;
+  /** A set is being sent by this code, which keeps how to take it back. */
+  #isSending = false;
   /** Losses that are told when what is shown is right. */
   #lost: LostWrite[] = [];
 
@@ -213,7 +215,9 @@ export class StatePart {
     const before = new Map(Object.keys(patch).map(key => [key, this.#values.get(key) as unknown]));
     let handle = ifSeq === undefined ? this.#join(patch) : undefined;
     if (!handle) {
+      this.#isSending = true;
       handle = room.messages.send(patch, { type: STATE, ifSeq }) as SendHandle<unknown>;
+      this.#isSending = false;
       const last = outbox.entries.at(-1);
       this.#fresh = last?.tag === handle.tag && last.state === 'queued' && ifSeq === undefined ? last : undefined;
     }
@@ -245,6 +249,10 @@ export class StatePart {
     const handle = this.#host.room.messages.send(data, { type: STATE, tag }) as SendHandle<unknown>;
     const sent = { data, handle };
     this.#sent.set(tag, sent);
+    if (!this.#isSending) {
+      const before = new Map(Object.keys(data).map(key => [key, this.#stored.get(key)?.value]));
+      this.#steps.push('undo', { patch: data, tag, before, seq: undefined });
+    }
     handle.then(
       message => this.#settled(tag, sent, message),
       error => this.#refused(tag, sent, error),
