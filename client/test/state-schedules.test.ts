@@ -48,7 +48,10 @@ const resets: fc.Arbitrary<Step> = fc.record({
 const schedule = (of: fc.Arbitrary<Step>[]) =>
   fc.record({
     transports: fc.constantFrom<TransportName[]>(['websocket'], ['websocket'], ['sse'], ['poll']),
-    steps: fc.array(fc.tuple(fc.constantFrom(0, 20, 300, 2_500), fc.oneof(...of)), { minLength: 3, maxLength: 40 }),
+    steps: fc.array(fc.tuple(fc.constantFrom(0, 20, 300, 2_500), fc.oneof(...of)), {
+      minLength: 3,
+      maxLength: 40,
+    }),
   });
 
 /** What a log says of the state: the model. */
@@ -91,7 +94,11 @@ describe(`random schedules, ROOMLOG_SEED=${seed}`, () => {
     const detach: (() => void)[] = [];
     let count = 0;
     const open = (i: number) => {
-      clients[i] = server.client({ user: USERS[i] as string, transports, storage: (storages[i] as () => never)() });
+      clients[i] = server.client({
+        user: USERS[i] as string,
+        transports,
+        storage: (storages[i] as () => never)(),
+      });
       rooms[i] = clients[i].room<unknown, unknown, Any>(ROOM);
       rooms[i].state.value.subscribe(() => {});
       detach[i] = rooms[i].attach();
@@ -104,7 +111,9 @@ describe(`random schedules, ROOMLOG_SEED=${seed}`, () => {
         const client = clients[step.who] as (typeof clients)[number];
         const { state } = room;
         if (step.do === 'set') {
-          const patch = Object.fromEntries(step.keys.map(key => [key, ++count % 5 === 0 ? null : { n: count }]));
+          const patch = Object.fromEntries(
+            step.keys.map(key => [key, ++count % 5 === 0 ? null : { n: count }]),
+          );
           const seen = Math.max(0, ...step.keys.map(key => state.meta(key)?.seq ?? 0));
           settles(state.set(patch, step.compared ? { ifSeq: seen } : {}));
         } else if (step.do === 'update') {
@@ -138,7 +147,8 @@ describe(`random schedules, ROOMLOG_SEED=${seed}`, () => {
       else if (step.do === 'forget') server.forgetDeleted(ROOM);
       else if (step.do === 'other')
         server.append(ROOM, { type: 'state', author: 'cy', data: { [KEYS[count++ % 4] as string]: count } });
-      else if (step.do === 'reset') server.reset(ROOM, { lost: Math.min(step.lost, server.log(ROOM).length) });
+      else if (step.do === 'reset')
+        server.reset(ROOM, { lost: Math.min(step.lost, server.log(ROOM).length) });
       else if (step.do === 'restart') server.restart();
       else server.network[step.do]();
     };
@@ -157,8 +167,12 @@ describe(`random schedules, ROOMLOG_SEED=${seed}`, () => {
     });
     await clock.advance(0);
     const log = server.log(ROOM);
-    const shown = rooms.map(({ state }) => new Map(Object.keys(state.get()).map(key => [key, state.get(key)])));
-    const metas = rooms.map(({ state }) => new Map(Object.keys(state.get()).map(key => [key, state.meta(key)])));
+    const shown = rooms.map(
+      ({ state }) => new Map(Object.keys(state.get()).map(key => [key, state.get(key)])),
+    );
+    const metas = rooms.map(
+      ({ state }) => new Map(Object.keys(state.get()).map(key => [key, state.meta(key)])),
+    );
     const waits = clients.map(client => client.status.get().pendingSends);
     await server.close();
     await clock.advance(20);
@@ -171,7 +185,9 @@ describe(`random schedules, ROOMLOG_SEED=${seed}`, () => {
   const agrees = ({ log, shown, metas, waits, isSettled }: Awaited<ReturnType<typeof run>>) => {
     const model = stateOf(log);
     for (const map of shown) {
-      expect(new Map([...map].sort())).toEqual(new Map([...model].map(([key, { value }]) => [key, value] as const).sort()));
+      expect(new Map([...map].sort())).toEqual(
+        new Map([...model].map(([key, { value }]) => [key, value] as const).sort()),
+      );
     }
     for (const map of metas)
       for (const [key, meta] of map) expect(meta).toMatchObject({ seq: model.get(key)?.seq, pending: false });
@@ -193,7 +209,8 @@ describe(`random schedules, ROOMLOG_SEED=${seed}`, () => {
           const event = ran.log.find(each => each.seq === seq);
           for (const key of Object.keys(Object(event?.data))) {
             const before = ran.log.filter(
-              each => each.type === 'state' && each.seq < (seq as number) && Object.hasOwn(each.data as Any, key),
+              each =>
+                each.type === 'state' && each.seq < (seq as number) && Object.hasOwn(each.data as Any, key),
             );
             expect(before.at(-1)?.author, `undo of ${key} at ${seq}`).toBe(user);
           }

@@ -244,10 +244,15 @@ describe('state', () => {
     expect(ann.client.status.get()).toMatchObject({ state: 'connected', pendingSends: 1 });
     expect(ann.state.set({ w: 2 })).not.toBe(refused);
     await clock.advance(30_000);
-    expect(server.log(ROOM).slice(-2).map(({ data }) => data)).toEqual([{ w: 1 }, { w: 2 }]);
+    expect(
+      server
+        .log(ROOM)
+        .slice(-2)
+        .map(({ data }) => data),
+    ).toEqual([{ w: 1 }, { w: 2 }]);
   });
 
-  it('undo and redo take back one\'s own by key, never what somebody else has set since', async () => {
+  it("undo and redo take back one's own by key, never what somebody else has set since", async () => {
     const [ann, ben] = [await open('ann'), await open('ben')];
     ann.state.set({ a: 1, b: 1 });
     await clock.advance(100);
@@ -310,7 +315,11 @@ describe('state', () => {
       draft.more = { deep: [1] };
     });
     expect(card).toEqual({ title: 'x', tags: ['a'] });
-    expect(ann.state.get()).toMatchObject({ card: { title: 'x', tags: ['a', 'b'] }, n: 1, more: { deep: [1] } });
+    expect(ann.state.get()).toMatchObject({
+      card: { title: 'x', tags: ['a', 'b'] },
+      n: 1,
+      more: { deep: [1] },
+    });
     await clock.advance(100);
     expect(await updated).toMatchObject({ seq: 2 });
     expect(server.log(ROOM)[1]?.data).toEqual({
@@ -325,7 +334,9 @@ describe('state', () => {
   it('keys such as __proto__ are keys like others', async () => {
     const [ann, ben] = [await open('ann'), await open('ben')];
     const names = ['__proto__', 'constructor', 'hasOwnProperty', 'toString', 'prototype'];
-    const bad = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"hasOwnProperty":1}');
+    const bad = JSON.parse(
+      '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"hasOwnProperty":1}',
+    );
     ann.state.set(bad);
     await clock.advance(100);
     expect(Object.keys(ben.state.get()).sort()).toEqual(['__proto__', 'constructor', 'hasOwnProperty']);
@@ -345,40 +356,43 @@ describe('state', () => {
     expect(Object.getPrototypeOf(ann.state.get())).toBeNull();
   });
 
-  it.each(['websocket', 'sse', 'poll'] as const)('%s: joined, live, conflated behind, whole where deletions are forgotten, begun anew on a reset (STATE-7 to STATE-10)', async transport => {
-    const ben = await open('ben');
-    ben.state.set({ a: 1, b: 1, gone: 1 });
-    await clock.advance(100);
-    ben.state.set({ gone: null });
-    for (let i = 0; i < 3; i++) server.append(ROOM, { data: { text: `m${i}` } });
-    const ann = await open('ann', { transports: [transport] });
-    await clock.advance(1_000);
-    expect(shown(ann)).toEqual({ a: 1, b: 1 });
-    expect(ann.state.meta('a')).toMatchObject({ author: 'ben', seq: 1 });
-    expect(ann.room.messages.list.get()).toHaveLength(3);
-    ben.state.set({ b: 2 });
-    const sent = ann.state.set({ c: 3 });
-    await clock.advance(1_000);
-    expect(await sent).toMatchObject({ type: 'state' });
-    expect(shown(ann)).toEqual({ a: 1, b: 2, c: 3 });
-    const conflict = refusal(ann.state.set({ b: 'x' }, { ifSeq: 1 }));
-    await clock.advance(1_000);
-    expect((await conflict).current).toMatchObject({ b: { value: 2, author: 'ben' } });
-    server.network.offline();
-    await clock.advance(1_000);
-    for (let i = 0; i < 60; i++)
-      server.append(ROOM, { type: 'state', author: 'cy', data: { a: i, [`k${i % 3}`]: i } });
-    server.append(ROOM, { type: 'state', author: 'cy', data: { b: null } });
-    server.forgetDeleted(ROOM);
-    server.network.restore();
-    await clock.advance(60_000);
-    expect(shown(ann)).toEqual({ a: 59, c: 3, k0: 57, k1: 58, k2: 59 });
-    expect(ann.room.status.get()).toMatchObject({ state: 'live', gaps: 0 });
-    server.reset(ROOM, { lost: 50 });
-    await clock.advance(60_000);
-    expect(shown(ann)).toEqual(server.state(ROOM));
-    expect(ann.room.messages.list.get()).toHaveLength(3);
-  });
+  it.each(['websocket', 'sse', 'poll'] as const)(
+    '%s: joined, live, conflated behind, whole where deletions are forgotten, begun anew on a reset (STATE-7 to STATE-10)',
+    async transport => {
+      const ben = await open('ben');
+      ben.state.set({ a: 1, b: 1, gone: 1 });
+      await clock.advance(100);
+      ben.state.set({ gone: null });
+      for (let i = 0; i < 3; i++) server.append(ROOM, { data: { text: `m${i}` } });
+      const ann = await open('ann', { transports: [transport] });
+      await clock.advance(1_000);
+      expect(shown(ann)).toEqual({ a: 1, b: 1 });
+      expect(ann.state.meta('a')).toMatchObject({ author: 'ben', seq: 1 });
+      expect(ann.room.messages.list.get()).toHaveLength(3);
+      ben.state.set({ b: 2 });
+      const sent = ann.state.set({ c: 3 });
+      await clock.advance(1_000);
+      expect(await sent).toMatchObject({ type: 'state' });
+      expect(shown(ann)).toEqual({ a: 1, b: 2, c: 3 });
+      const conflict = refusal(ann.state.set({ b: 'x' }, { ifSeq: 1 }));
+      await clock.advance(1_000);
+      expect((await conflict).current).toMatchObject({ b: { value: 2, author: 'ben' } });
+      server.network.offline();
+      await clock.advance(1_000);
+      for (let i = 0; i < 60; i++)
+        server.append(ROOM, { type: 'state', author: 'cy', data: { a: i, [`k${i % 3}`]: i } });
+      server.append(ROOM, { type: 'state', author: 'cy', data: { b: null } });
+      server.forgetDeleted(ROOM);
+      server.network.restore();
+      await clock.advance(60_000);
+      expect(shown(ann)).toEqual({ a: 59, c: 3, k0: 57, k1: 58, k2: 59 });
+      expect(ann.room.status.get()).toMatchObject({ state: 'live', gaps: 0 });
+      server.reset(ROOM, { lost: 50 });
+      await clock.advance(60_000);
+      expect(shown(ann)).toEqual(server.state(ROOM));
+      expect(ann.room.messages.list.get()).toHaveLength(3);
+    },
+  );
 
   it('is kept with the newest events, and sends with what they are compared with', async () => {
     const storage = memoryStorage();
@@ -413,15 +427,24 @@ describe('the state of the server in memory', () => {
   it('is read and set by request, compared where If-Match says so (STATE-13, STATE-14)', async () => {
     expect(await ask('')).toMatchObject({ status: 200, etag: '"0"', body: { seq: 0, state: {} } });
     const tag = crypto.randomUUID();
-    expect(await patch({ a: 1, b: 1 }, { 'idempotency-key': tag })).toMatchObject({ status: 201, body: { seq: 1 } });
-    expect(await patch({ a: 1, b: 1 }, { 'idempotency-key': tag })).toMatchObject({ status: 200, body: { duplicate: true } });
+    expect(await patch({ a: 1, b: 1 }, { 'idempotency-key': tag })).toMatchObject({
+      status: 201,
+      body: { seq: 1 },
+    });
+    expect(await patch({ a: 1, b: 1 }, { 'idempotency-key': tag })).toMatchObject({
+      status: 200,
+      body: { duplicate: true },
+    });
     const { position } = (await ask('')).body;
     expect(await patch({ a: null }, { 'if-match': '"1"' })).toMatchObject({ status: 201 });
     expect(await patch({ a: 2 }, { 'if-match': '"1"' })).toMatchObject({
       status: 409,
       body: { code: 'conflict', current: { a: { deleted: true, seq: 2, author: 'ann' } } },
     });
-    expect(await patch({ a: 2 }, { 'if-match': '*' })).toMatchObject({ status: 400, body: { field: 'If-Match' } });
+    expect(await patch({ a: 2 }, { 'if-match': '*' })).toMatchObject({
+      status: 400,
+      body: { field: 'If-Match' },
+    });
     const since = (await ask(`?since=${position}`)).body;
     expect(since.full).toBeUndefined();
     expect(Object.keys(since.state)).toEqual(['a']);
@@ -430,12 +453,26 @@ describe('the state of the server in memory', () => {
 
   it('refuses what the real one does (STATE-1, STATE-3, STATE-6)', async () => {
     const deep = (n: number): unknown => (n === 0 ? 1 : [deep(n - 1)]);
-    const many = (n: number, from = 0) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`k${from + i}`, 1]));
+    const many = (n: number, from = 0) =>
+      Object.fromEntries(Array.from({ length: n }, (_, i) => [`k${from + i}`, 1]));
     expect((await patch({ a: deep(32) })).status).toBe(201);
-    for (const bad of [{}, [], 1, many(65), { a: deep(33) }, { ['x'.repeat(129)]: 1 }, { 'a\n': 1 }, { '': 1 }])
+    for (const bad of [
+      {},
+      [],
+      1,
+      many(65),
+      { a: deep(33) },
+      { ['x'.repeat(129)]: 1 },
+      { 'a\n': 1 },
+      { '': 1 },
+    ])
       expect((await patch(bad)).body).toMatchObject({ code: 'bad_data' });
     for (let from = 0; from < 960; from += 60) await patch(many(60, from));
-    expect((await patch(many(60, 960))).body).toMatchObject({ code: 'limit_exceeded', field: 'keys', limit: 1_000 });
+    expect((await patch(many(60, 960))).body).toMatchObject({
+      code: 'limit_exceeded',
+      field: 'keys',
+      limit: 1_000,
+    });
     expect((await patch({ k0: null })).status).toBe(201);
   });
 });

@@ -17,7 +17,11 @@ const watched = new WeakMap<AbortSignal, () => void>();
  * Listens to the device until `over`: browsers only, elsewhere it does nothing. To be called at each dial: once for each signal it begins to
  * listen, and each time the wait of a hidden tab begins anew.
  */
-export function watchDevice(events: DeviceEvents, over: AbortSignal, pauseMs: number | false = PAUSE_MS): void {
+export function watchDevice(
+  events: DeviceEvents,
+  over: AbortSignal,
+  pauseMs: number | false = PAUSE_MS,
+): void {
   if (typeof window === 'undefined' || typeof document === 'undefined' || over.aborted) return;
   const before = watched.get(over);
   if (before) {

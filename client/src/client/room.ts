@@ -57,7 +57,9 @@ export interface RoomNeeds {
 }
 
 /** One room: its cursor, its outbox and its timeline, which know nothing of each other. */
-export class RoomlogRoom implements Room<unknown, unknown, Record<string, unknown>>, Subscriber, Messages<unknown> {
+export class RoomlogRoom
+  implements Room<unknown, unknown, Record<string, unknown>>, Subscriber, Messages<unknown>
+{
   readonly id: string;
   readonly older: Value<Older>;
   /** For the client: what it keeps. */

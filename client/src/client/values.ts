@@ -9,7 +9,9 @@ export const STATE = 'state';
 
 /** The values of a room's state, and the way to the code that fills them, loaded where there is any, or somebody looks. */
 export class Values implements SharedState<Record<string, unknown>> {
-  readonly value = new Value<Readonly<Record<string, unknown>>>(Object.create(null), () => this.changed(STATE));
+  readonly value = new Value<Readonly<Record<string, unknown>>>(Object.create(null), () =>
+    this.changed(STATE),
+  );
 
   readonly #host: StatePartHost;
   /** Pages that the code has not taken: of all that follow the first one with state none may be missed. */

@@ -52,11 +52,10 @@ export const wait = (ms: unknown): number => Math.min(+(ms as number) || 0, MAX_
 export function isPage(v: unknown, sparse?: boolean): v is Page {
   if (!isFields(v) || !areSeqs(v, 'prev', 'seq') || !areStrings(v, 'position')) return false;
   const { prev, seq, events, full, state = full } = v as unknown as Page;
-  let last = prev;
   return (
     Array.isArray(events) &&
     (sparse || state !== undefined || events.length === seq - prev) &&
-    events.every(event => isEvent(event) && event.seq > last && (last = event.seq) <= seq)
+    events.every((event, i) => isEvent(event) && event.seq > (events[i - 1]?.seq ?? prev) && event.seq <= seq)
   );
 }
 

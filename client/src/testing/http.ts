@@ -169,7 +169,11 @@ export class Http {
       const [, digits] = /^"(\d+)"$/.exec(match ?? '') ?? [];
       if (match !== null && digits === undefined) return problem({ code: 'bad_request', field: 'If-Match' });
       const tag = headers.get('idempotency-key') ?? crypto.randomUUID();
-      return this.#store({ tag, type: 'state', data: body, ...(digits && { if_seq: Number(digits) }) }, who, room);
+      return this.#store(
+        { tag, type: 'state', data: body, ...(digits && { if_seq: Number(digits) }) },
+        who,
+        room,
+      );
     }
     if (method !== 'GET') return problem({ code: 'method_not_allowed' });
     const log = this.#hub.log(room);
@@ -178,7 +182,9 @@ export class Http {
     if (since !== null && !place) return problem({ code: 'bad_position', field: 'since' });
     const goesOn = place && !log.refuses(place) && place.seq >= log.state.forgotten;
     const { epoch, head: seq } = log;
-    const map = goesOn ? { state: log.state.between(place.seq, seq) } : { full: true, state: {}, ...log.state.whole() };
+    const map = goesOn
+      ? { state: log.state.between(place.seq, seq) }
+      : { full: true, state: {}, ...log.state.whole() };
     return Response.json(
       { room, epoch, seq, position: log.position(seq), ...map },
       { headers: { etag: `"${seq}"` } },

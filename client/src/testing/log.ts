@@ -94,7 +94,8 @@ export class Log {
     const next = new Log(this.room, epoch);
     next.floor = this.floor;
     next.createdAt = this.createdAt;
-    for (const [key, entry] of this.state.entries) if (entry.seq < this.floor) next.state.entries.set(key, entry);
+    for (const [key, entry] of this.state.entries)
+      if (entry.seq < this.floor) next.state.entries.set(key, entry);
     for (const event of this.events) {
       if (event.seq > head) break;
       next.append(event, this.find(event.author, event.tag)?.sent ?? sentAs(event.type, event.data));

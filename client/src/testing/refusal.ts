@@ -67,7 +67,15 @@ const row = (code: string): Row | undefined =>
   Object.hasOwn(KNOWN, code) ? KNOWN[code as ServerCode] : undefined;
 
 /** The fields that error frames and problems share. */
-export function wireFields({ code, title, retryable, retryAfterMs, field, limit, current }: TestRefusal): object {
+export function wireFields({
+  code,
+  title,
+  retryable,
+  retryAfterMs,
+  field,
+  limit,
+  current,
+}: TestRefusal): object {
   const [, mayRetry = 0, sentence = `The server answers ${code}.`] = row(code) ?? [];
   return {
     code,

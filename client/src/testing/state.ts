@@ -9,7 +9,8 @@ const MAP_BYTES = 512 * 1024;
 
 type Entries = Map<string, StateEntry>;
 
-const bytesOf = (v: unknown) => new TextEncoder().encode(typeof v === 'string' ? v : JSON.stringify(v)).length;
+const bytesOf = (v: unknown) =>
+  new TextEncoder().encode(typeof v === 'string' ? v : JSON.stringify(v)).length;
 const depthOf = (v: unknown): number =>
   typeof v === 'object' && v !== null ? 1 + Math.max(0, ...Object.values(v).map(depthOf)) : 0;
 /** Whether a key has control characters, or what stands for what was no text. */
@@ -55,7 +56,8 @@ export class TestState {
     const isSeq = Number.isSafeInteger(ifSeq) && (ifSeq as number) >= 0;
     if (ifSeq !== undefined && !(isSeq && type === 'state')) return { code: 'bad_request', field: 'if_seq' };
     if (type !== 'state') return undefined;
-    if (typeof data !== 'object' || data === null || Array.isArray(data)) return { code: 'bad_data', field: 'data' };
+    if (typeof data !== 'object' || data === null || Array.isArray(data))
+      return { code: 'bad_data', field: 'data' };
     const all = Object.entries(data);
     if (all.length < 1 || all.length > KEYS) return { code: 'bad_data', field: 'data', limit: KEYS };
     const bad = all.find(
@@ -71,7 +73,8 @@ export class TestState {
         const entry = this.entries.get(key);
         return entry && entry.seq > ifSeq && !(ifSeq === 0 && entry.deleted) ? [[key, entry] as const] : [];
       });
-      if (inTheWay.length > 0) return { code: 'conflict', field: 'if_seq', current: Object.fromEntries(inTheWay) };
+      if (inTheWay.length > 0)
+        return { code: 'conflict', field: 'if_seq', current: Object.fromEntries(inTheWay) };
     }
     const size = (entries: Entries) => {
       const values = [...entries].filter(([, { deleted }]) => !deleted);

@@ -219,7 +219,8 @@ export class StatePart {
       handle = room.messages.send(patch, { type: STATE, ifSeq }) as SendHandle<unknown>;
       this.#isSending = false;
       const last = outbox.entries.at(-1);
-      this.#fresh = last?.tag === handle.tag && last.state === 'queued' && ifSeq === undefined ? last : undefined;
+      this.#fresh =
+        last?.tag === handle.tag && last.state === 'queued' && ifSeq === undefined ? last : undefined;
     }
     this.#steps.push(stack, { patch, tag: handle.tag, before, seq: undefined });
     this.show();
@@ -315,7 +316,8 @@ export class StatePart {
     const skipped: LostWrite[] = [];
     for (const [key, value] of step.before) {
       const theirs = this.#theirs.get(key);
-      if (step.seq !== undefined && theirs && theirs.seq > step.seq) skipped.push(this.#loss(key, value, theirs));
+      if (step.seq !== undefined && theirs && theirs.seq > step.seq)
+        skipped.push(this.#loss(key, value, theirs));
       else patch[key] = value ?? null;
     }
     const keys = Object.keys(patch);
