@@ -43,6 +43,24 @@ type StatePolicy struct {
 	Bytes   int           // of those keys and values; 0: StateBytes
 }
 
+// Bound gives a change of a map the kind's bounds, and refuses what alone would pass them.
+func (s StatePolicy) Bound(set *StateSet) error {
+	set.Keys, set.Bytes = s.Keys, s.Bytes
+	keys, bytes := 0, 0
+	for _, c := range set.Changes {
+		if c.Value != nil {
+			keys, bytes = keys+1, bytes+len(c.Key)+len(c.Value)
+		}
+	}
+	switch mostKeys, mostBytes := set.Bounds(); {
+	case keys > mostKeys:
+		return TooMuchState("keys", mostKeys)
+	case bytes > mostBytes:
+		return TooMuchState("bytes", mostBytes)
+	}
+	return nil
+}
+
 // DefaultStateTags is how long events of the type state are kept where only the map is.
 const DefaultStateTags = time.Hour
 

@@ -72,9 +72,10 @@ const (
 
 // StateKeeper is a [Store] that lets go of what of the maps is no longer needed. Errors are those of [Pruner].
 type StateKeeper interface {
-	// SweepState removes what rooms of a kind have of state that nobody is to be told of any more: events of the type state that were stored
-	// longer ago than events (0: none), and keys that were deleted longer ago than keys; at most limit of either, and as many rooms, after
-	// one, in the order of their ids. next is the room to go on after; "": there are no more.
+	// SweepState removes what rooms of a kind ("": of all) have of state that nobody is to be told of any more: events of the type state that
+	// were stored longer ago than events (0: none), and keys that were deleted longer ago than keys; n of both, at most limit, of as many
+	// rooms at most, after one, in the order of their ids. next is the room to go on after; where n is the limit, there may be more behind it,
+	// and else where it is not "".
 	SweepState(ctx context.Context, kind string, events, keys time.Duration, after ID, limit int) (next ID, n int, err error)
 }
 

@@ -150,7 +150,7 @@ type Query struct {
 	Room     ID
 	Anchor   Anchor
 	Seq      Seq
-	Limit    int // the most events to return, at least 1
+	Limit    int // the most events to return, at least 1; with StateChanges and StateWhole 0: none, only the map, as of the head
 	MaxBytes int // stop short of this many bytes of data, but return at least one event; 0 is no limit
 	// Present asks for the present content: messages as they were last edited, with their reactions. Without it events are as
 	// they were stored, but for what was deleted, which is gone either way.

@@ -24,6 +24,12 @@ func (q Query) Walk(floor, head Seq, runs func(at Seq, down bool, n int) ([]Run,
 		return got, more, err
 	}
 	at := min(max(q.Seq, bottom), head)
+	if q.Limit == 0 {
+		if q.Anchor == Latest {
+			at = head
+		}
+		return Walk{Prev: at, End: head}, nil
+	}
 	switch q.Anchor {
 	case After:
 		got, more, err := up(at, q.Limit)

@@ -107,7 +107,7 @@ const startSQL = `start as (
 	select span.*, coalesce((select min(seq) from kept) - 1, prev) as seq from span
 )
 select start.seq, case start.seq when floor - 1 then floor_mark when head then head_mark
-		else (select e.mark from roomlog.events e where e.room = start.id and e.seq = start.seq) end as mark,
+		else coalesce((select e.mark from roomlog.events e where e.room = start.id and e.seq = start.seq), case when newest > 0 then 0 end) end as mark,
 	null::timestamptz, null::uuid, epoch, null, null, floor, floor_mark, head, head_mark`
 
 // stateColumns end the first row: what the folding of state needs to know.

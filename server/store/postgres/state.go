@@ -140,7 +140,7 @@ func fold(ctx context.Context, tx pgx.Tx, q room.Query) (p room.Page, has bool, 
 	if q.Anchor == room.Before || q.Anchor == room.Around || q.Present {
 		return p, true, nil
 	}
-	p.Full = q.State == room.StateWhole || p.Prev < *pruned
+	p.Full = q.State == room.StateWhole || q.Anchor == room.After && q.Seq != p.Prev || p.Prev < *pruned
 	sql := stateInSQL
 	if p.Full {
 		sql = stateFullSQL
@@ -281,9 +281,12 @@ func inTheWay(text string) []room.StateEntry {
 
 // SweepState is [room.StateKeeper.SweepState].
 func (s *Store) SweepState(ctx context.Context, kind string, events, keys time.Duration, after room.ID, limit int) (next room.ID, n int, err error) {
-	prefix := kind + ":"
+	from, to := "a", "{" // a kind begins with a letter
+	if kind != "" {
+		from, to = kind+":", room.PrefixEnd(kind+":")
+	}
 	var names []string
-	err = s.query(ctx, sweepStates, []any{prefix, room.PrefixEnd(prefix), string(after), limit}, func(rows pgx.Rows) error {
+	err = s.query(ctx, sweepStates, []any{from, to, string(after), limit}, func(rows pgx.Rows) error {
 		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
 		return err
 	})
@@ -297,14 +300,16 @@ func (s *Store) SweepState(ctx context.Context, kind string, events, keys time.D
 	if events > 0 {
 		old = &events
 	}
+	last := after
 	for _, name := range names {
 		var swept int
 		err := s.transact(ctx, "sweep state", func(tx pgx.Tx) error {
 			return tx.QueryRow(ctx, `select roomlog.sweep_state($1, $2, $3, $4)`, name, old, keys, limit-n).Scan(&swept)
 		})
 		if n += swept; err != nil || n >= limit {
-			return room.ID(name), n, err // the rest has its turn when this room is looked at again
+			return last, n, err // there may be more of this room
 		}
+		last = room.ID(name)
 	}
 	return next, n, nil
 }

@@ -181,11 +181,11 @@ func (w *writer) newestKept(h room.Head, id, n int64) (upto room.Seq, err error)
 
 // SweepState is [room.StateKeeper.SweepState]. ctx bounds the waits for a connection and a turn.
 func (s *Store) SweepState(ctx context.Context, kind string, events, keys time.Duration, after room.ID, limit int) (next room.ID, n int, err error) {
-	prefix := kind + ":"
+	from, to := kindNames(kind)
 	var names []room.ID
 	err = s.read(ctx, func(r *reader) error {
 		return r.each(background, `select name from rooms where name >= ? and name < ? and name > ? and id in (select room from state_rooms) order by name limit ? + 0`,
-			[]any{prefix, room.PrefixEnd(prefix), string(after), limit}, func(rows *sql.Rows) error {
+			[]any{from, to, string(after), limit}, func(rows *sql.Rows) error {
 				names = append(names, "")
 				return rows.Scan(&names[len(names)-1])
 			})
@@ -193,6 +193,7 @@ func (s *Store) SweepState(ctx context.Context, kind string, events, keys time.D
 	if len(names) == limit && err == nil {
 		next = names[limit-1]
 	}
+	last := after
 	for _, id := range names {
 		var swept int
 		if err == nil {
@@ -202,10 +203,19 @@ func (s *Store) SweepState(ctx context.Context, kind string, events, keys time.D
 			})
 		}
 		if n += swept; err != nil || n >= limit {
-			return id, n, err // the rest has its turn when this room is looked at again
+			return last, n, err // there may be more of this room
 		}
+		last = id
 	}
 	return next, n, err
+}
+
+// kindNames are the bounds of the names of a kind's rooms; "": of all.
+func kindNames(kind string) (from, to string) {
+	if kind == "" {
+		return "a", "{" // a kind begins with a letter
+	}
+	return kind + ":", room.PrefixEnd(kind + ":")
 }
 
 func (w *writer) sweepState(id room.ID, now time.Time, events, keys time.Duration, limit int) (n int, err error) {

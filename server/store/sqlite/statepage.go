@@ -84,7 +84,7 @@ func (r *reader) folded(q room.Query, head room.Head, id int64, s stateRoom) (ro
 	if err != nil || q.Anchor == room.Before || q.Anchor == room.Around || q.Present {
 		return p, err
 	}
-	p.Full = q.State == room.StateWhole || p.Prev < s.pruned
+	p.Full = q.State == room.StateWhole || q.Anchor == room.After && q.Seq != p.Prev || p.Prev < s.pruned
 	if p.State, err = r.stateOf(id, p.Prev, p.End, p.Full); err != nil {
 		return p, err
 	}

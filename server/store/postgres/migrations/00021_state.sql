@@ -94,7 +94,7 @@ begin
     end loop;
     if way is not null or keys > 0 and (size->>'keys')::bigint + keys > c.keys or bytes > 0 and (size->>'bytes')::bigint + bytes > c.bytes then
       refused := refused || c.n;
-      outcomes := outcomes || case when way is not null then 'conflict:' || way
+      outcomes := outcomes || case when way is not null then 'conflict:' || way::text
         when keys > 0 and (size->>'keys')::bigint + keys > c.keys then 'keys' else 'bytes' end;
       continue;
     end if;
