@@ -27,6 +27,8 @@ export interface LostWrite {
   readonly key: string;
   /** What the client's own user set. */
   readonly mine: unknown;
+  /** When that was stored; undefined where it was refused. */
+  readonly mineAt: Date | undefined;
   /** What counts instead. */
   readonly theirs: unknown;
   /** Who set that; empty where the key has no value. */

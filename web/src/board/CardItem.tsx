@@ -129,7 +129,7 @@ function FieldBox({
     <textarea
       {...shared}
       aria-label={`Text of ${called(card.title)}`}
-      placeholder="Text"
+      placeholder="Add a text"
       rows={1}
       onChange={event => setTyped(event.target.value)}
     />
@@ -196,15 +196,15 @@ export function LossNote({
 }) {
   const words = useId();
   return (
-    <section className="loss" aria-labelledby={words}>
+    <div className="loss">
       <p id={words}>{loss.words}</p>
-      <button type="button" className="loss-back" onClick={() => onPutBack(loss)}>
+      <button type="button" className="loss-back" aria-describedby={words} onClick={() => onPutBack(loss)}>
         Put mine back
       </button>
       <button type="button" className="loss-close" onClick={() => onDrop(loss.id)}>
         <Icon name="close" />
         <span className="unseen">Let it be</span>
       </button>
-    </section>
+    </div>
   );
 }

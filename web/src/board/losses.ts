@@ -3,6 +3,9 @@ import type { LostWrite, StatePatch } from 'roomlog';
 import { useRoom } from 'roomlog/react';
 import { type Card, called, type Field, fieldWords, made, partsOf } from './cards.ts';
 
+/** Cards are moved on and on: who moves one that was moved longer ago than this has seen it where it was. */
+const moveMs = 5_000;
+
 /** What of one's own does not stand, of one card and of what belongs together there. */
 export interface Loss {
   readonly id: string;
@@ -42,6 +45,8 @@ export function useLosses(last: (id: string) => Card | undefined) {
         if (!parts || lost.mine === undefined) return; // what one deleted and somebody goes on writing is gone all the same
         const { id: card, field } = parts;
         const what = fieldWords(field);
+        const apart = lost.at.getTime() - (lost.mineAt ?? lost.at).getTime();
+        if (what === 'place' && apart > moveMs) return;
         const before = last(card);
         const words = lossWords(lost, field, before?.title ?? '');
         // Who deletes a card takes all of it: so it comes back as a whole.
