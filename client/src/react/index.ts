@@ -35,3 +35,4 @@ export {
   useTyping,
 } from './people.js';
 export type { IsEqual } from './source.js';
+export { useRoomState } from './state.js';
