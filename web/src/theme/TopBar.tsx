@@ -4,6 +4,7 @@ const pages = [
   { id: 'home', name: 'Tunnel', href: '/' },
   { id: 'chat', name: 'Chat', href: '/chat' },
   { id: 'cursors', name: 'Cursors', href: '/cursors' },
+  { id: 'dashboard', name: 'Dashboard', href: '/dashboard' },
 ] as const;
 
 /** What stands above every page: whose it is, the pages there are, and the theme. */
