@@ -3,6 +3,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launch } from './chromium.ts';
 import { type Dashboard, openDashboard, Producer, post } from './dashboard.ts';
+import { framesOf } from './frames.ts';
 import { eventually } from './home.ts';
 import { FaultProxy } from './proxy.ts';
 import { Server } from './server.ts';
@@ -158,22 +159,7 @@ test('the server’s own figures come when somebody looks; the address says whic
   await eventually(() => wide.charts.count()).toBe(6);
   expect(new URL(wide.page.url()).search).toBe('?room=feed%3Aserver');
   await eventually(() => wide.page.locator('.feed-rate').textContent()).toMatch(/^([6-9]|1\d) points\/s$/);
-  const frames = await wide.page.evaluate(
-    () =>
-      new Promise<number>(done => {
-        const began = performance.now();
-        let frames = 0;
-        const draw = () => {
-          frames++;
-          const spent = performance.now() - began;
-          if (spent < 1_000) requestAnimationFrame(draw);
-          else done((frames * 1_000) / spent);
-        };
-        requestAnimationFrame(draw);
-      }),
-  );
-  // Said, not judged, on a machine that does other things as well.
-  console.log(`${Math.round(frames)} frames a second with six charts at ten points a second`);
+  console.log(await framesOf(wide.page, 60));
 });
 
 test('31, 33, 34: nothing serious for axe in light and dark, and a phone has what fits it', async () => {

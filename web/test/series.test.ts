@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { chartWords, columnsOf, isPoint, labelOf, rangeOf, valueWords } from '../src/dashboard/series.ts';
+import {
+  chartWords,
+  columnsOf,
+  isPoint,
+  labelOf,
+  rangeOf,
+  silenceWords,
+  valueWords,
+} from '../src/dashboard/series.ts';
 
 const at = (t: number, v: Record<string, number>) => ({ t, v });
 
@@ -71,6 +79,13 @@ describe('words of a chart', () => {
       'CPU: 12.3 % of a core. In the last 50 seconds between 0.5 and 20.0.',
     );
     expect(chartWords('my_series', undefined, 0)).toBe('my series: no values');
+    expect([undefined, 6_400, 119_400, 150_000, 7_200_000].map(silenceWords)).toEqual([
+      'No data',
+      'No data for 6 s',
+      'No data for 119 s',
+      'No data for 3 min',
+      'No data for 2 h',
+    ]);
     expect(labelOf('constructor')).toEqual({ title: 'constructor', unit: '' });
   });
 });

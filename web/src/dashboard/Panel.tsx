@@ -6,7 +6,11 @@ import { Chart } from './Chart.tsx';
 import { Empty } from './Empty.tsx';
 import { Live } from './live.ts';
 import { Sources, sourceOf } from './Sources.tsx';
+import { silenceWords } from './series.ts';
 import { Values } from './Values.tsx';
+
+/** Between the names of series, in which anything may be but this (DATA-3). */
+const separator = '\0';
 
 /** The feed that the address names, as charts or as a table. */
 export function Panel() {
@@ -32,7 +36,7 @@ export function Panel() {
 
 function Shown({ live }: { readonly live: Live }) {
   const status = useReadable(live.feed.status);
-  const names = useSyncExternalStore(live.subscribe, () => live.get().names.join(' '));
+  const names = useSyncExternalStore(live.subscribe, () => live.get().names.join(separator));
   const [table, setTable] = useState(false);
   const [paused, setPaused] = useState(false);
   const [resting, setResting] = useState(false);
@@ -68,7 +72,7 @@ function Shown({ live }: { readonly live: Live }) {
           onFocus={event => setResting(event.target.matches(':focus-visible'))}
           onBlur={() => setResting(false)}
         >
-          {names.split(' ').map(name => (
+          {names.split(separator).map(name => (
             <Chart key={name} name={name} live={live} />
           ))}
         </section>
@@ -82,9 +86,7 @@ function Badge({ live, held }: { readonly live: Live; readonly held: boolean }) 
   const { state } = useReadable(live.feed.status);
   const stale = state === 'stale';
   useNow(stale, 1_000);
-  const silence =
-    live.heardAt === undefined ? undefined : Math.round((performance.now() - live.heardAt) / 1_000);
-  const words = silence === undefined ? 'No data' : `No data for ${silence} s`;
+  const words = silenceWords(live.heardAt === undefined ? undefined : performance.now() - live.heardAt);
   const [wasStale, setWasStale] = useState(false);
   useEffect(() => {
     if (stale) setWasStale(true);

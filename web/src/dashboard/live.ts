@@ -27,7 +27,8 @@ export class Live {
     this.#stops = [
       this.feed.subscribe(event => {
         if (event.via === 'live') this.#count++;
-        this.heardAt = performance.now();
+        const age = event.via === 'live' ? 0 : Math.max(0, Date.now() - event.at.getTime());
+        this.heardAt = performance.now() - age;
       }),
       this.feed.events.subscribe(() => this.#soon()),
     ];

@@ -109,6 +109,16 @@ export function valueWords(value: number, { highest, lowest }: Pick<Range, 'high
   ).format(value);
 }
 
+/** Says for how long nothing came; `ms` is undefined where nothing ever did. */
+export function silenceWords(ms: number | undefined): string {
+  if (ms === undefined) return 'No data';
+  const seconds = Math.round(ms / 1_000);
+  if (seconds < 120) return `No data for ${seconds} s`;
+  return seconds < 7_200
+    ? `No data for ${Math.round(seconds / 60)} min`
+    : `No data for ${Math.round(seconds / 3_600)} h`;
+}
+
 /** A series in one sentence, for who cannot see the chart. */
 export function chartWords(name: string, range: Range | undefined, seconds: number): string {
   const { title, unit } = labelOf(name);

@@ -16,7 +16,12 @@ export function TopBar({ here }: { readonly here: (typeof pages)[number]['id'] }
       </p>
       <nav className="pages" aria-label="Pages">
         {pages.map(({ id, name, href }) => (
-          <a key={id} href={href} aria-current={id === here ? 'page' : undefined}>
+          <a
+            key={id}
+            href={href}
+            aria-current={id === here ? 'page' : undefined}
+            ref={id === here ? show : null}
+          >
             {name}
           </a>
         ))}
@@ -25,6 +30,9 @@ export function TopBar({ here }: { readonly here: (typeof pages)[number]['id'] }
     </header>
   );
 }
+
+/** On a phone not all pages are in sight: the one that is shown is. */
+const show = (link: HTMLAnchorElement | null) => link?.scrollIntoView({ block: 'nearest', inline: 'center' });
 
 function Mark() {
   return (
