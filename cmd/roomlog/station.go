@@ -15,10 +15,10 @@ type station struct {
 	last    time.Time
 	phase   float64 // of the day, where it began
 	began   time.Time
-	clouds  float64 // noise that remembers: each reverts to 0
-	gusts   float64
-	kettles float64
-	hum     float64
+	clouds  drift
+	gusts   drift
+	kettles drift
+	hum     drift
 	battery float64 // percent
 }
 
@@ -34,28 +34,31 @@ func (s *station) at(now time.Time) map[string]float64 {
 	seconds := min(max(now.Sub(s.last).Seconds(), 0), 5)
 	s.last = now
 	day := 2 * math.Pi * (s.phase + now.Sub(s.began).Seconds()/stationDay.Seconds())
-	s.clouds = wander(s.clouds, seconds, 8)
-	s.gusts = wander(s.gusts, seconds, 5)
-	s.kettles = wander(s.kettles, seconds, 3)
-	s.hum = wander(s.hum, seconds, 1)
+	clouds, gusts := s.clouds.on(seconds, 8), s.gusts.on(seconds, 5)
+	kettles, hum := s.kettles.on(seconds, 4), s.hum.on(seconds, 2)
 
-	solar := max(0, math.Sin(day)) * 42 * (1 - 0.25*min(max(s.clouds, 0), 1.5))
-	wind := max(0, 18+6*math.Sin(0.37*day+1)+7*s.gusts)
-	load := max(5, 34+9*math.Sin(day-1.9)+4*math.Sin(2*day+0.6)+2.5*s.kettles)
+	solar := max(0, math.Sin(day)) * 42 * (1 - 0.25*min(max(clouds, 0), 1.5))
+	wind := max(0, 18+6*math.Sin(0.37*day+1)+7*gusts)
+	load := max(5, 34+9*math.Sin(day-1.9)+4*math.Sin(2*day+0.6)+2.5*kettles)
 	spare := solar + wind - load
 	s.battery = min(max(s.battery+spare*seconds/25+(50-s.battery)*seconds/240, 2), 100)
 	return map[string]float64{
 		"solar_kw": hundredth(solar), "wind_kw": hundredth(wind), "load_kw": hundredth(load),
 		"battery_percent": hundredth(s.battery),
-		"frequency_hz":    hundredth(50 + spare/400 + 0.02*s.hum),
+		"frequency_hz":    hundredth(50 + spare/400 + 0.02*hum),
 		"price_ct":        hundredth(max(1, 24-spare/4-(s.battery-50)/10)),
 	}
 }
 
-// wander moves noise of variance 1 on by so many seconds; it forgets where it was after about memory seconds.
-func wander(x, seconds, memory float64) float64 {
+// drift is noise without edges, of a variance of about 1: it runs after noise that jumps.
+type drift struct{ ahead, value float64 }
+
+// on moves it on by so many seconds; it forgets where it was after about memory seconds.
+func (d *drift) on(seconds, memory float64) float64 {
 	keep := math.Exp(-seconds / memory)
-	return x*keep + rand.NormFloat64()*math.Sqrt(1-keep*keep)
+	d.ahead = d.ahead*keep + rand.NormFloat64()*math.Sqrt(1-keep*keep)
+	d.value += (d.ahead - d.value) * (1 - math.Exp(-3*seconds/memory))
+	return d.value
 }
 
 func hundredth(v float64) float64 { return math.Round(v*100) / 100 }

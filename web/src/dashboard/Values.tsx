@@ -31,7 +31,7 @@ export function Values({ live }: { readonly live: Live }) {
       tabIndex={0}
     >
       <table>
-        <caption>The newest values, one row a second. It is written anew once a second.</caption>
+        <caption>One row a second, the newest first.</caption>
         <thead>
           <tr>
             <th scope="col">Time</th>

@@ -31,6 +31,13 @@ function coloursOf(host: HTMLElement) {
   return colours;
 }
 
+const clock = new Intl.DateTimeFormat(undefined, {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hour12: false,
+});
+
 const padding = 0.1; // of the range of values, above and below
 
 /** Makes a chart that fills `host`. `pointed` hears which place the cursor is at; null where it is at none. */
@@ -50,13 +57,20 @@ export function makePlot(host: HTMLElement, pointed: (index: number | null) => v
       scales: {
         y: {
           range: (_, low, high) => {
-            const room = Math.max((high - low) * padding, Math.abs(high) * 0.001, 0.01);
+            const still = low === high;
+            const room = still ? Math.max(Math.abs(high) * padding, 1) : (high - low) * padding;
             return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
           },
         },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 28, space: 80 },
+        {
+          ...axis,
+          grid: { show: false },
+          size: 28,
+          space: 80,
+          values: (_, at) => at.map(t => clock.format(t * 1_000)),
+        },
         { ...axis, grid: line, size: 52, space: 36 },
       ],
       series: [
