@@ -45,7 +45,7 @@ func (s *station) at(now time.Time) map[string]float64 {
 	return map[string]float64{
 		"solar_kw": hundredth(solar), "wind_kw": hundredth(wind), "load_kw": hundredth(load),
 		"battery_percent": hundredth(s.battery),
-		"frequency_hz":    hundredth(50 + spare/400 + 0.02*hum),
+		"frequency_hz":    math.Round(1000*(50+spare/400+0.02*hum)) / 1000,
 		"price_ct":        hundredth(max(1, 24-spare/4-(s.battery-50)/10)),
 	}
 }

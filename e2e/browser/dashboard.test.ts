@@ -166,6 +166,13 @@ test('31, 33, 34: nothing serious for axe in light and dark, and a phone has wha
   // The charts in light, the table in dark: what axe looks at depends on the theme or on the size.
   expect((await Promise.all([wide, phone].map(seriousFindings))).flat()).toEqual([]);
   expect(await phone.page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+  // Of the pages, the one that is shown is in sight.
+  const [bar, here] = await Promise.all(
+    ['.pages', '.pages [aria-current]'].map(part => phone.page.locator(part).boundingBox()),
+  );
+  if (!bar || !here) throw new Error('there is no navigation');
+  expect(here.x).toBeGreaterThanOrEqual(bar.x);
+  expect(here.x + here.width).toBeLessThanOrEqual(bar.x + bar.width);
   const small = await phone.page
     .locator('.feed-button, .pages a')
     .evaluateAll(buttons => buttons.filter(e => e.getBoundingClientRect().height < 44).map(e => e.outerHTML));

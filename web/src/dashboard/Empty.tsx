@@ -18,9 +18,9 @@ export function Empty({ room, status }: { readonly room: string; readonly status
       ) : (
         <p>
           Nobody posts to <code>{room}</code> yet. A sample producer does, with:{' '}
-          <code>
-            roomlog demo-feed --room {room} --url {location.origin}
-          </code>
+          {['roomlog demo-feed', `--room ${room}`, `--url ${location.origin}`].map(part => (
+            <code key={part}>{part} </code>
+          ))}
         </p>
       )}
     </div>

@@ -85,7 +85,8 @@ function Shown({ live }: { readonly live: Live }) {
 function Badge({ live, held }: { readonly live: Live; readonly held: boolean }) {
   const { state } = useReadable(live.feed.status);
   const stale = state === 'stale';
-  useNow(stale, 1_000);
+  // Time passes while nothing comes, and the first point is no change of state.
+  useNow(stale || live.heardAt === undefined, 1_000);
   const words = silenceWords(live.heardAt === undefined ? undefined : performance.now() - live.heardAt);
   const [wasStale, setWasStale] = useState(false);
   useEffect(() => {
@@ -96,7 +97,17 @@ function Badge({ live, held }: { readonly live: Live; readonly held: boolean }) 
       <span className="unseen" role="status">
         {stale ? 'No data comes.' : wasStale && state === 'live' ? 'Data comes again.' : ''}
       </span>
-      <span>{stale ? words : state === 'connecting' ? 'Connecting…' : held ? 'Held' : 'Live'}</span>
+      <span>
+        {stale
+          ? words
+          : state === 'connecting'
+            ? 'Connecting…'
+            : held
+              ? 'Held'
+              : live.heardAt === undefined
+                ? 'Waiting…'
+                : 'Live'}
+      </span>
     </p>
   );
 }
