@@ -86,7 +86,7 @@ test('31: a theme that was chosen on another page holds here', async () => {
   const light = await paper();
   await chat.page.goto(server.url);
   await chat.page.getByRole('radio', { name: 'Dark' }).check({ force: true });
-  await chat.page.getByRole('link', { name: 'Chat' }).click();
+  await chat.page.getByRole('navigation').getByRole('link', { name: 'Chat' }).click();
   await chat.ready();
   expect(await chat.page.evaluate(() => document.documentElement.dataset.theme)).toBe('dark');
   expect(await paper()).not.toBe(light);

@@ -5,6 +5,7 @@ const pages = [
   { id: 'chat', name: 'Chat', href: '/chat' },
   { id: 'cursors', name: 'Cursors', href: '/cursors' },
   { id: 'board', name: 'Board', href: '/board' },
+  { id: 'dashboard', name: 'Dashboard', href: '/dashboard' },
 ] as const;
 
 /** What stands above every page: whose it is, the pages there are, and the theme. */
