@@ -111,7 +111,8 @@ export class StatePart {
 
   /** Somebody else's set is behind one's own. */
   #loses(key: string, mine: { value: unknown; at: number }, theirs: StateEntry): void {
-    if (Date.parse(theirs.at) - mine.at <= RACE_MS) this.#lost.push({ ...this.#loss(key, mine.value, theirs), mineAt: new Date(mine.at) });
+    if (Date.parse(theirs.at) - mine.at <= RACE_MS)
+      this.#lost.push({ ...this.#loss(key, mine.value, theirs), mineAt: new Date(mine.at) });
   }
 
   #loss(key: string, mine: unknown, theirs?: StateEntry, error?: RoomlogError): LostWrite {
