@@ -11,9 +11,6 @@ let browser: Browser;
 
 beforeAll(async () => {
   [server, browser] = await Promise.all([Server.start(), launch()]);
-  const first = await visit(browser, server.url);
-  await first.home.greeted();
-  await first.page.context().close();
 });
 
 afterAll(async () => {
