@@ -22,7 +22,7 @@ const entries = {
   'react/suspense': { name: 'roomlog/react/suspense', source: 'src/react/suspense.ts', budget: 4 * KIB },
   'tanstack-db/index': { name: 'roomlog/tanstack-db', source: 'src/tanstack-db/index.ts', budget: 2 * KIB },
   // It is loaded by tests alone: what a room shows beside its log has its price there, and nowhere else.
-  'testing/index': { name: 'roomlog/testing', source: 'src/testing/index.ts', budget: 11.25 * KIB },
+  'testing/index': { name: 'roomlog/testing', source: 'src/testing/index.ts', budget: 12.5 * KIB },
 };
 /** What these entries are together, the parts that they share once. */
 const together = {

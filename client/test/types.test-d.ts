@@ -16,6 +16,7 @@ declare module 'roomlog' {
   interface Register {
     message: Body;
     presence: Here;
+    state: { title: string; done?: boolean };
   }
 }
 
@@ -53,6 +54,23 @@ const cursors = client.room<Body, { at: [number, number] }>('board:b');
 cursors.presence.set({ at: [1, 2] });
 // @ts-expect-error the registered type is not that of this room
 cursors.presence.set({ x: 1 });
+
+room.state.set({ title: 'x', done: null });
+export const title: string | undefined = room.state.get('title');
+// @ts-expect-error state has the registered type
+room.state.set({ title: 1 });
+// @ts-expect-error and only its keys
+room.state.get('colour');
+// @ts-expect-error values are read-only
+room.state.get().title = 'y';
+void room.state.update(draft => {
+  draft.title = 'y';
+});
+room.on('lost', ({ by, putBack }) => by !== 'me' && putBack());
+const counted = client.room<Body, Here, { n: number }>('board:c');
+counted.state.set({ n: 1 });
+// @ts-expect-error the registered type is not that of this room
+counted.state.set({ title: 'x' });
 
 // A type of its own overrides the registered one.
 const board = client.room<{ x: number; y: number }>('board:a');

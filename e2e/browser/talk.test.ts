@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { givenUp, launch, type Visit, visit } from './chromium.ts';
+import { givenUp, launch, leave, type Visit, visit } from './chromium.ts';
 import { eventually, expectAllSame, greetingLength, type Pane } from './home.ts';
 import { Server } from './server.ts';
 
@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await server?.stop();
 });
 
@@ -65,6 +65,8 @@ test('a long tunnel: the connection is given up, and everything still comes once
   await eventually(() => mira.root.getByRole('button', { name: 'Retry now' }).count()).toBe(1);
   expect(await mira.row('outside 1').count()).toBe(0);
   await jonas.say('outside 5');
+  // Stored before the way out, or it would come live.
+  await eventually(() => there.home.mira.row('outside 5').count()).toBe(1);
   await mira.setTunnel(false);
   const texts = await expectAllSame(server, panes, greetingLength + 12);
   expect(texts.filter(t => t.startsWith('inside'))).toEqual(['inside 1', 'inside 2', 'inside 3']);

@@ -120,7 +120,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	}
 	a.hub = hub.New(hub.Config{
 		Store: store, Link: link, Grown: a.grew, Log: cfg.Log, TailBytes: cfg.TailBytes, QueueSends: cfg.QueueSends,
-		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin, Beside: a.beside(), Company: &a.people,
+		PingEvery: cfg.PingEvery, PongWithin: cfg.PongWithin, Beside: a.beside(), Company: &a.people, MapOnly: mapOnly(a.kinds),
 	})
 	a.undo.push("stop the hub", a.hub.Stop)
 	a.undo.push("stop keeping receipts", a.stopReceipts)

@@ -259,7 +259,7 @@ func (a *App) buildEngine(store wholeStore) error {
 	if err != nil {
 		return err
 	}
-	a.engine = webhook.NewEngine(webhook.EngineConfig{Store: store, Reports: store, Guard: guard, Log: a.cfg.Log})
+	a.engine = webhook.NewEngine(webhook.EngineConfig{Store: store, Reports: store, Guard: guard, Log: a.cfg.Log, MapOnly: mapOnly(a.kinds)})
 	a.undo.push("stop the webhooks", func(ctx context.Context) error {
 		if h := a.hooks.Load(); h != nil {
 			h.close()

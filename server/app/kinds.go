@@ -47,6 +47,8 @@ type KindConfig struct {
 	Search string `yaml:"search,omitempty"`
 	// Changes says who may change messages.
 	Changes ChangesConfig `yaml:"changes,omitempty"`
+	// State says how the maps of the rooms are kept.
+	State StateConfig `yaml:"state,omitempty"`
 }
 
 // The values of KindConfig.Access and KindConfig.History.
@@ -96,6 +98,9 @@ func (k Kinds) validate() error {
 		if err := k[name].Changes.validate("kinds." + name + ".changes"); err != nil {
 			return err
 		}
+		if err := k[name].State.validate("kinds." + name + ".state"); err != nil {
+			return err
+		}
 		if err := k[name].validatePeople("kinds." + name); err != nil {
 			return err
 		}
@@ -128,7 +133,7 @@ func (c Config) policies() map[string]room.Policy {
 			NoSearch:     k.Search == "off",
 			Receipts:     receiptsShown[k.Receipts],
 			Presence:     presenceShown[k.Presence], NoSignals: signalsOff[k.Signals], NoStreams: k.Streams == "off",
-			Changes: k.Changes.policy(),
+			Changes: k.Changes.policy(), State: k.State.policy(),
 			Members: k.Access == accessMembers, Roles: k.Roles, Creator: k.Creator, HistorySince: k.History == historyJoined,
 		}
 	}
@@ -151,7 +156,7 @@ func (a *App) putKinds(ctx context.Context, cfg Config, policies map[string]room
 func (c Config) terms(policies map[string]room.Policy) []room.KindTerms {
 	terms := make([]room.KindTerms, 0, len(policies))
 	for name, p := range policies {
-		k := room.KindTerms{Kind: name, EventBytes: c.MaxEventBytes, FrameBytes: c.MaxFrameBytes, RoomsPerUser: p.RoomsPerUser}
+		k := room.KindTerms{Kind: name, EventBytes: c.MaxEventBytes, FrameBytes: c.MaxFrameBytes, RoomsPerUser: p.RoomsPerUser, StateKeys: p.State.Keys, StateBytes: p.State.Bytes}
 		judged := p.Before != nil
 		if p.Types != nil {
 			k.Types = slices.Sorted(maps.Keys(p.Types))

@@ -86,6 +86,8 @@ type cursor struct {
 	started bool  // the joined frame is queued: pages may follow
 	gone    bool
 	marked  bool    // on the dirty list
+	whole   bool    // it is to be given the whole map next
+	late    bool    // it has to be given a fold next, whatever memory has
 	beside  *beside // nil where nothing was asked for but the log
 }
 
@@ -260,6 +262,8 @@ type Joined struct {
 	Seq    room.Seq
 	Mark   room.Mark // of Seq
 	Events []byte
+	State  []byte // of a room with state: by key, encoded; nil: nothing is said
+	Full   bool   // State is the whole map
 }
 
 // joinBytes is about how many bytes of events go into a joined frame; the rest follows as pages,
@@ -271,11 +275,24 @@ const joinBytes = 32 << 10
 // read.
 // Errors: unavailable, overloaded, going_away (all retryable), and what j.Permit says.
 func (c *Conn) Join(ctx context.Context, j Join, encode func(Joined) []byte) error {
-	r, from, why, err := c.hub.place(ctx, j)
-	if err != nil {
-		return err
+	var found room.ResetReason // what a fold says of the position
+	for range maxPlacing {
+		r, from, why, err := c.hub.place(ctx, j)
+		if err != nil {
+			return err
+		}
+		if found != "" && why == "" {
+			why = found
+		}
+		if !r.stateful || why == "" && j.HasPosition && r.remembers(from, j) {
+			return c.start(r, from, why, j, nil, encode)
+		}
+		found = why
+		if done, err := c.joinFolded(ctx, r, from, &found, j, encode); done || err != nil {
+			return err
+		}
 	}
-	return c.start(r, from, why, j, nil, encode)
+	return overloaded("The room changes faster than it can be read; try again.")
 }
 
 // JoinAtOnce, called between Hold and Flush, is Join where the answer is in memory and the peer takes what it is given. done is false where
@@ -304,7 +321,7 @@ func (c *Conn) start(r *liveRoom, from room.Seq, why room.ResetReason, j Join, e
 	out := Joined{Head: r.headValue(), Reset: why, Prev: from}
 	out.Events, out.Seq, _ = r.collect(events, from, c.hub.cfg.MaxPage, joinBytes)
 	out.Mark, _ = r.markAt(out.Seq)
-	out.Head.Floor = r.floorFor(j.Floor)
+	out.Head.Floor = r.shownFloor(j.Floor)
 	cur := newCursor(c, r, j, out.Seq, out.Mark)
 	cur.mutateJoin() // mutant join_gap
 	r.subscribe(cur)

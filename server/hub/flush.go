@@ -275,7 +275,25 @@ func (cur *cursor) pull(bufs [][]byte, limit int, paged bool) (_ [][]byte, more 
 	// A stream of several rooms names the positions of all of them in each id, which nobody shares.
 	named := c.framing == wire.EventStream && len(c.cursors) > 1
 	size := 0
-	for cur.seq < r.head && size < limit {
+	for (cur.seq < r.head || cur.whole && cur.seq == r.head) && size < limit {
+		if cur.whole || cur.late || r.foldsAt(cur.seq, true) {
+			frame, why, wait := cur.pullFold(limit-size, paged)
+			if why != "" {
+				return cur.reset(bufs, why), !cur.gone
+			}
+			if frame == nil {
+				return bufs, !wait
+			}
+			paged = true
+			if named {
+				id := append([]byte("id: "), c.streamID()...)
+				bufs = append(bufs, append(id, '\n'))
+				frame = wire.AfterID(frame)
+			}
+			bufs = append(bufs, frame)
+			size += len(frame)
+			continue
+		}
 		s := r.find(cur.seq)
 		if s == nil {
 			if cur.mutateBehind() { // mutant tail_skip
@@ -302,6 +320,9 @@ func (cur *cursor) pull(bufs [][]byte, limit int, paged bool) (_ [][]byte, more 
 		}
 		bufs = append(bufs, frames)
 		size += len(frames)
+	}
+	if cur.seq > r.head { // a fold was ahead of the tail, which comes after
+		return bufs, false
 	}
 	if cur.seq == r.head && cur.since != 0 {
 		c.worker.delivery.add(time.Duration(c.hub.now() - cur.since))
@@ -336,7 +357,7 @@ func (cur *cursor) broken() room.ResetReason {
 func (cur *cursor) reset(bufs [][]byte, why room.ResetReason) [][]byte {
 	r, c := cur.room, cur.conn
 	c.hub.counts.reset(why)
-	frame := wire.Reset{Room: r.id, Reason: why, Epoch: r.epoch, Floor: r.floorFor(cur.base), Head: r.head}
+	frame := wire.Reset{Room: r.id, Reason: why, Epoch: r.epoch, Floor: r.shownFloor(cur.base), Head: r.head}
 	if c.framing == wire.WebSocket {
 		r.leave(cur)
 		c.remove(cur)
@@ -353,4 +374,5 @@ func (cur *cursor) restart() {
 	cur.epoch, cur.forks = r.epoch, r.forks
 	cur.seq = max(r.head-room.Seq(cur.conn.hub.pageLimit(cur.limit)), r.floorFor(cur.base)-1)
 	cur.mark, _ = r.markAt(cur.seq)
+	cur.whole = r.stateful
 }

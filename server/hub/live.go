@@ -38,6 +38,10 @@ type liveRoom struct {
 	resting   int64              // since when nobody was seen to read it, on the hub's clock; 0: somebody did
 	segments  []*segment         // by prev; the last is the tail and ends at head
 	loads     map[room.Seq]*load // reads in flight, by where they start
+	folds     map[foldKey]*fold  // in a room with state
+	stateful  bool               // the log has had state: what is not in memory is folded
+	states    int64              // how many state events came while it is in memory
+	other     room.Seq           // the newest event of another type; 0: none is known
 	finer     int                // by how many halves reads are aligned finer than to segmentEvents, because events are large
 	subs      [][]*cursor        // per worker
 	marked    []int64            // per worker: since when it is queued to have its subscribers marked dirty, on the hub's clock; 0: it is not
@@ -93,13 +97,14 @@ func (r *liveRoom) find(seq room.Seq) *segment {
 func (r *liveRoom) markAt(seq room.Seq) (room.Mark, bool) {
 	switch {
 	case seq == r.head:
-		return r.mark, true
+		return r.mark, r.mark != 0 || seq == 0
 	case seq == r.floor-1:
-		return r.floorMark, true
+		return r.floorMark, r.floorMark != 0 || seq == 0
 	}
 	i := sort.Search(len(r.segments), func(i int) bool { return r.segments[i].prev > seq }) - 1
 	if i >= 0 && seq <= r.segments[i].last() {
-		return r.segments[i].markAt(seq), true
+		mark := r.segments[i].markAt(seq)
+		return mark, mark != 0 || seq == 0 // that of state which was swept is not known
 	}
 	return 0, false
 }
@@ -109,6 +114,7 @@ func (r *liveRoom) start(p room.Page) {
 	r.loaded = true
 	r.account = r.hub.accounts.Add(1)
 	r.epoch, r.floor, r.floorMark = p.Head.Epoch, p.Head.Floor, p.Head.FloorMark
+	r.stateful, r.other = p.HasState, p.Log
 	r.head, r.mark = p.Prev, p.PrevMark
 	r.segments = nil
 	r.newTail()
@@ -132,6 +138,7 @@ func (r *liveRoom) extend(events []room.Event) {
 	if r.hub.tellMembers(r.id, events, false) {
 		r.judgings++
 	}
+	r.noteState(events)
 	tail := r.segments[len(r.segments)-1]
 	tail.touch()
 	var grown int64
@@ -145,7 +152,20 @@ func (r *liveRoom) extend(events []room.Event) {
 		events = events[n:]
 	}
 	r.hub.cache.grew(grown)
+	r.dropLate()
 	r.wake()
+}
+
+// noteState counts the state events that are about to follow the tail.
+func (r *liveRoom) noteState(events []room.Event) {
+	for i := range events {
+		if events[i].Type == room.TypeState {
+			r.stateful = true
+			r.states++
+		} else {
+			r.other = events[i].Seq
+		}
+	}
 }
 
 // publish takes what an append of this node did to the room. It is taken only if it adjoins what the tail has
@@ -282,6 +302,7 @@ func (r *liveRoom) diverge(why room.ResetReason) {
 
 // drop lets go of the segments. Nobody can find them; the cache's hand takes them when it comes by.
 func (r *liveRoom) drop() {
+	r.dropFolds()
 	for _, s := range r.segments {
 		s.lives.Store(0)
 	}
@@ -361,6 +382,7 @@ func (r *liveRoom) evict(s *segment) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.hub.cache.grew(-s.weight())
+	r.dropFolds()
 	at := -1
 	for i := range r.segments {
 		if r.segments[i] == s {

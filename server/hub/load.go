@@ -161,7 +161,7 @@ func (r *liveRoom) take(l *load, p room.Page) {
 	case p.Head.Epoch != r.epoch:
 		r.diverge(room.ResetEpoch)
 		return
-	case p.Prev > r.head: // what follows the tail is gone
+	case p.Prev > r.head || p.End != 0: // what follows the tail is gone, or is no longer there event by event
 		r.startOver(room.ResetPruned)
 		return
 	case p.Head.Seq < l.head || !r.agrees(p): // the store went back, or somewhere else

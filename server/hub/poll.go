@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"roomlog/server/room"
-	"roomlog/server/wire"
 )
 
 // Page is a page for a reader that asks: everything in (Prev, Seq], encoded and separated by commas.
@@ -17,6 +16,8 @@ type Page struct {
 	Mark   room.Mark // of Seq
 	Events []byte
 	Count  int
+	State  []byte // of a room with state: by key, encoded; nil: nothing is said
+	Full   bool   // State is the whole map
 }
 
 // pollBytes is about how many bytes of events one answer holds; the reader asks again for more.
@@ -50,7 +51,7 @@ func (h *Hub) Poll(ctx context.Context, j Join, wait time.Duration) (Page, error
 			return Page{}, err
 		}
 	}
-	for ; ; seen = 0 { // asked once: a claim that is made up asks the store no more often
+	for live := false; ; seen = 0 { // asked once: a claim that is made up asks the store no more often
 		j.Seen = seen
 		r, from, why, err := h.place(ctx, j)
 		if err != nil {
@@ -58,18 +59,24 @@ func (h *Hub) Poll(ctx context.Context, j Join, wait time.Duration) (Page, error
 		}
 		if why != "" {
 			head := r.headValue()
-			head.Floor = r.floorFor(j.Floor)
+			head.Floor = r.shownFloor(j.Floor)
 			r.mu.Unlock()
 			return Page{}, &ResetError{Reason: why, Head: head}
 		}
+		if r.foldsAt(from, live) {
+			only := r.mapOnly()
+			r.mu.Unlock()
+			return h.pollFolded(ctx, j, from, only)
+		}
 		if wait <= 0 || from < r.head {
 			p := Page{Head: r.headValue(), Prev: from}
-			p.Head.Floor = r.floorFor(j.Floor)
+			p.Head.Floor = r.shownFloor(j.Floor)
 			p.Events, p.Seq, p.Count = r.collect(nil, from, h.pageLimit(limit), pollBytes)
 			p.Mark, _ = r.markAt(p.Seq)
 			r.mu.Unlock()
 			return p, nil
 		}
+		live = true
 		if !h.park(ctx, r, timer) {
 			if h.stops() {
 				return Page{}, goingAway()
@@ -105,7 +112,7 @@ func (h *Hub) park(ctx context.Context, r *liveRoom, timer *time.Timer) bool {
 // Errors: unavailable (retryable).
 func (h *Hub) History(ctx context.Context, q room.Query, floor room.Seq) (Page, error) {
 	q.Limit = h.pageLimit(q.Limit)
-	q.MaxBytes = pollBytes
+	q.MaxBytes, q.Bottom = pollBytes, floor
 	before := h.standsAt(q.Room)
 	got, err := h.readNow(ctx, q)
 	if err != nil {
@@ -118,12 +125,9 @@ func (h *Hub) History(ctx context.Context, q room.Query, floor room.Seq) (Page, 
 			return Page{}, unavailable(err)
 		}
 	}
-	p := Page{Head: got.Head, Prev: got.Prev, Seq: got.Seq(), Mark: got.Position().Mark, Count: len(got.Events)}
-	for i := range got.Events {
-		if i > 0 {
-			p.Events = append(p.Events, ',')
-		}
-		p.Events = wire.AppendEvent(p.Events, q.Room, &got.Events[i])
+	p := pageOf(q.Room, got)
+	if mapOnly := h.cfg.MapOnly; mapOnly != nil && got.HasState && got.Log < got.Head.Floor && mapOnly(q.Room.Kind()) {
+		p.Head.Floor = got.Head.Seq + 1
 	}
 	return p, nil
 }

@@ -57,6 +57,7 @@ func (r *liveRoom) redact(events []room.Event) {
 	if lowest > r.head { // events themselves lack what they deleted
 		return
 	}
+	r.dropFolds()
 	kept := r.segments[:0]
 	for _, s := range r.segments {
 		if s.last() < lowest {

@@ -47,9 +47,13 @@ func (c *Conn) follow(ctx context.Context, j Join) (*cursor, Followed, error) {
 	}
 	mark, _ := r.markAt(from)
 	cur := newCursor(c, r, j, from, mark)
+	cur.late = why == "" && r.foldsAt(from, false)
+	if cur.whole = why != "" && r.stateful; why == "" && mark == 0 {
+		cur.mark = j.Position.Mark // which a fold will compare
+	}
 	r.subscribe(cur)
 	head := r.headValue()
-	head.Floor = r.floorFor(j.Floor)
+	head.Floor = r.shownFloor(j.Floor)
 	return cur, Followed{
 		Head: head, Reset: why,
 		Position: room.Position{Epoch: r.epoch, Seq: from, Mark: mark},

@@ -140,6 +140,10 @@ func (k *Keeper) round(ctx context.Context) (more bool) {
 	for _, kind := range k.cfg.Kinds.Limited() {
 		left := k.walk(ctx, kind)
 		more = more || left
+		k.sweepState(ctx, kind)
+	}
+	if k.cfg.Kinds.Declared() == nil { // every kind exists
+		k.sweepState(ctx, "")
 	}
 	for ctx.Err() == nil {
 		out, err := k.cfg.Store.Sweep(ctx, k.cfg.TagWindow, k.cfg.Step)
@@ -154,6 +158,32 @@ func (k *Keeper) round(ctx context.Context) (more bool) {
 		k.pause(ctx)
 	}
 	return more
+}
+
+// sweepState lets go of what the maps of a kind's rooms need no longer.
+func (k *Keeper) sweepState(ctx context.Context, kind string) {
+	keeper, does := k.cfg.Store.(room.StateKeeper)
+	if !does {
+		return
+	}
+	var after room.ID
+	for ctx.Err() == nil {
+		policy, known := k.cfg.Kinds.Policy(kind)
+		if !known {
+			return
+		}
+		next, swept, err := keeper.SweepState(ctx, kind, policy.State.Window(), k.cfg.TagWindow, after, k.cfg.Step)
+		if err != nil {
+			k.failed(ctx, "sweep state", err)
+			return
+		}
+		k.swept.Add(int64(swept))
+		if swept < k.cfg.Step && next == "" {
+			return
+		}
+		after = next
+		k.pause(ctx)
+	}
 }
 
 // walk prunes the rooms of a kind that are overdue, by the policy that the kind has when each is looked at.

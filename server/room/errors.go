@@ -28,6 +28,7 @@ const (
 	CodeTokenExpired         Code = "token_expired"
 	CodeRevoked              Code = "revoked"
 	CodeTagConflict          Code = "tag_conflict"
+	CodeConflict             Code = "conflict"
 	CodeOutOfOrder           Code = "out_of_order"
 	CodeRateLimited          Code = "rate_limited"
 	CodeOverloaded           Code = "overloaded"
@@ -54,7 +55,7 @@ var retryable = map[Code]bool{
 	CodeBadRequest: false, CodeBadRoom: false, CodeBadPosition: false, CodeBadTag: false,
 	CodeBadType: false, CodeBadData: false, CodeMessageTooLarge: false, CodeUnknownOp: false,
 	CodeUnknownRoom: false, CodeUnknownTarget: false, CodeForbidden: false, CodeRefused: false, CodeUnauthenticated: false, CodeAuthTimeout: true,
-	CodeTokenExpired: false, CodeRevoked: false, CodeTagConflict: false, CodeOutOfOrder: true,
+	CodeTokenExpired: false, CodeRevoked: false, CodeTagConflict: false, CodeConflict: false, CodeOutOfOrder: true,
 	CodeRateLimited: true, CodeOverloaded: true, CodeUnavailable: true, CodeOutcomeUnknown: true,
 	CodeStorageFull: true, CodeLimitExceeded: false, CodeReset: false, CodeOriginNotAllowed: false,
 	CodeUnsupportedVersion: false, CodeUnsupportedMediaType: false, CodeNotAcceptable: false,
@@ -82,6 +83,7 @@ type Error struct {
 	Field      string        // the offending field, where there is one
 	Limit      int64         // the limit that was passed, in the field's own unit; 0 where there is none
 	RetryAfter time.Duration // how long to wait before a retry; 0 where the server does not say
+	Current    []StateEntry  // of a conflict: what the keys in the way have
 	Cause      error         // for logs; never sent to a client
 }
 

@@ -17,5 +17,7 @@ type KindTerms struct {
 	EventBytes   int      // the largest data, compacted
 	FrameBytes   int      // the largest data as it is given
 	RoomsPerUser int      // how many rooms one author may have created; 0: any number
-	Closed       string   // why no events are taken, in one sentence for a person; "": they are
+	StateKeys    int      // that a map may have; 0: the default, as of StateBytes
+	StateBytes   int
+	Closed       string // why no events are taken, in one sentence for a person; "": they are
 }

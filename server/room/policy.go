@@ -32,6 +32,47 @@ type Policy struct {
 	NoSignals    bool // signals are refused
 	NoStreams    bool // no message streams
 	NoSearch     bool // messages are not indexed, and searches refused
+	State        StatePolicy
+}
+
+// StatePolicy is how the maps of rooms are kept. The zero StatePolicy: with the events that made them, within the default bounds.
+type StatePolicy struct {
+	MapOnly bool          // the events are kept as long as their tags, and listed live alone (history: none)
+	Tags    time.Duration // how long that is; 0: DefaultStateTags
+	Keys    int           // that may have a value; 0: StateKeys
+	Bytes   int           // of those keys and values; 0: StateBytes
+}
+
+// Bound gives a change of a map the kind's bounds, and refuses what alone would pass them.
+func (s StatePolicy) Bound(set *StateSet) error {
+	set.Keys, set.Bytes = s.Keys, s.Bytes
+	keys, bytes := 0, 0
+	for _, c := range set.Changes {
+		if c.Value != nil {
+			keys, bytes = keys+1, bytes+len(c.Key)+len(c.Value)
+		}
+	}
+	switch mostKeys, mostBytes := set.Bounds(); {
+	case keys > mostKeys:
+		return TooMuchState("keys", mostKeys)
+	case bytes > mostBytes:
+		return TooMuchState("bytes", mostBytes)
+	}
+	return nil
+}
+
+// DefaultStateTags is how long events of the type state are kept where only the map is.
+const DefaultStateTags = time.Hour
+
+// Window is how long events of the type state are kept; 0: for as long as others.
+func (s StatePolicy) Window() time.Duration {
+	if !s.MapOnly {
+		return 0
+	}
+	if s.Tags == 0 {
+		return DefaultStateTags
+	}
+	return s.Tags
 }
 
 // Changes is who may change messages. The zero Changes: authors their own and moderators all, at any time, and reactions.

@@ -96,6 +96,7 @@ type Send struct {
 
 	Change   *Change       // of an edit, delete or reaction: what it does
 	Member   *MemberChange // of a member event: what it does
+	State    *StateSet     // of a state event: what it does
 	Mentions []string      // of a message: the users that it names, each once
 }
 
@@ -109,7 +110,7 @@ type Verdict struct {
 	Gone      *Gone  // of a Duplicate: the event was deleted meanwhile, and this is left of it
 	Target    Seq    // of a stored or repeated change: the message that it changes
 	Held      bool   // another transaction holds the room: the send was not judged, and nothing is stored (Shared)
-	Refused   *Error // why this send is refused for good: `tag_conflict`, `limit_exceeded`, `unknown_target`, `forbidden`
+	Refused   *Error // why this send is refused for good: `tag_conflict`, `conflict`, `limit_exceeded`, `unknown_target`, `forbidden`
 }
 
 // TagConflict refuses a send whose tag its author used in this room for another event (rule TAG-4).
@@ -149,13 +150,18 @@ type Query struct {
 	Room     ID
 	Anchor   Anchor
 	Seq      Seq
-	Limit    int // the most events to return, at least 1
+	Limit    int // the most events to return, at least 1; with StateChanges and StateWhole 0: none, only the map, as of the head
 	MaxBytes int // stop short of this many bytes of data, but return at least one event; 0 is no limit
 	// Present asks for the present content: messages as they were last edited, with their reactions. Without it events are as
 	// they were stored, but for what was deleted, which is gone either way.
 	Present bool
 	// As is who asks: of Present, a reaction that they have names them, whoever had it earlier. Empty: nobody.
 	As string
+	// State is how much of the room's map the page has. With StateChanges and StateWhole state events are not listed, and Limit counts the others; so
+	// it is with Before, Around and Present.
+	State StateView
+	// Bottom: a page without state events begins no lower, as if it were the floor. 0: it may.
+	Bottom Seq
 }
 
 // Span is the arithmetic of a query over a log that holds floor..head: the page covers (prev, last],
@@ -181,16 +187,28 @@ func (q Query) Span(floor, head Seq) (prev, last, center Seq) {
 }
 
 // Page is everything that changed in a room in (Prev, Seq]. Prev is the seq before the first event
-// and PrevMark its mark (none for 0): a reader that stands there takes the page, any other does not.
+// and PrevMark its mark (none for 0): a reader that stands there takes the page, any other does not. Where state events are not listed,
+// Prev and Seq may lie among them, and their marks be no longer known (none).
 type Page struct {
 	Head     Head // of the same snapshot
 	Prev     Seq
 	PrevMark Mark
 	Events   []Event // in seq order
+
+	End      Seq          // where it ends, if that is behind the last event; else 0
+	EndMark  Mark         // of End
+	HasState bool         // the room has had state events
+	Log      Seq          // the newest event of another type; 0: the log has none
+	Full     bool         // State is the whole map, as it is at the end of the page
+	State    []StateEntry // in the order of seq
+	Left     int64        // of a page with StateChanges or StateWhole: how many events of other types follow it
 }
 
 // Seq is the seq that a reader stands at after the page.
 func (p Page) Seq() Seq {
+	if p.End != 0 {
+		return p.End
+	}
 	if n := len(p.Events); n > 0 {
 		return p.Events[n-1].Seq
 	}
@@ -200,7 +218,9 @@ func (p Page) Seq() Seq {
 // Position is where a reader stands after the page.
 func (p Page) Position() Position {
 	pos := Position{Epoch: p.Head.Epoch, Seq: p.Prev, Mark: p.PrevMark}
-	if n := len(p.Events); n > 0 {
+	if n := len(p.Events); p.End != 0 {
+		pos.Seq, pos.Mark = p.End, p.EndMark
+	} else if n > 0 {
 		pos.Seq, pos.Mark = p.Events[n-1].Seq, p.Events[n-1].Mark
 	}
 	return pos

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"time"
 
 	"roomlog/server/hub"
@@ -39,7 +40,12 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 	if several {
 		return s.postEvents(w, r, who, id, posts)
 	}
-	f, err := s.launch(r.Context(), who, id, posts[0])
+	return s.answerSend(w, r, who, id, posts[0])
+}
+
+// answerSend stores one event and answers with it.
+func (s *Server) answerSend(w http.ResponseWriter, r *http.Request, who *auth.Identity, id room.ID, p wire.Post) error {
+	f, err := s.launch(r.Context(), who, id, p)
 	if err != nil {
 		return err
 	}
@@ -56,7 +62,7 @@ func (s *Server) postEvent(w http.ResponseWriter, r *http.Request) error {
 }
 
 // parseSend judges what a send carries, in this order: tag, type, data, what it does. The first fault is told.
-func (s *Server) parseSend(id room.ID, who *auth.Identity, tag, typ string, data []byte) (room.Send, error) {
+func (s *Server) parseSend(id room.ID, who *auth.Identity, tag, typ string, data []byte, ifSeq *room.Seq) (room.Send, error) {
 	policy, _ := s.cfg.Kinds.Policy(id.Kind())
 	send := room.Send{Room: id, Author: who.User, Type: typ, RoomLimit: policy.RoomsPerUser}
 	var err error
@@ -65,6 +71,9 @@ func (s *Server) parseSend(id room.ID, who *auth.Identity, tag, typ string, data
 	}
 	if send.Data, err = s.judgeEvent(id, typ, data); err != nil {
 		return send, err
+	}
+	if ifSeq != nil {
+		send.State = &room.StateSet{If: true, Seq: *ifSeq}
 	}
 	return send, s.mean(who, &send)
 }
@@ -78,7 +87,11 @@ type flight struct {
 
 // launch judges a send and gives it to the hub.
 func (s *Server) launch(ctx context.Context, who *auth.Identity, id room.ID, p wire.Post) (*flight, error) {
-	send, err := s.parseSend(id, who, p.Tag, p.Type, p.Data)
+	ifSeq, err := wire.ParseIfSeq(p.If, p.Type)
+	if err != nil {
+		return nil, err
+	}
+	send, err := s.parseSend(id, who, p.Tag, p.Type, p.Data, ifSeq)
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +130,13 @@ func (s *Server) land(ctx context.Context, f *flight, dst []byte) (answer []byte
 // readJSON reads a body that says it is JSON. Only that content type is taken: a form of a foreign
 // page cannot send it without asking first.
 func (s *Server) readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	return s.readBody(w, r, "application/json")
+}
+
+// readBody reads a body of one of some types.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, types ...string) ([]byte, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" {
+	if err != nil || !slices.Contains(types, kind) {
 		return nil, &room.Error{Code: room.CodeUnsupportedMediaType, Title: "The body has to be application/json.", Field: "Content-Type"}
 	}
 	limit := int64(s.cfg.Limits.FrameBytes)

@@ -13,6 +13,8 @@ func (s *Server) mean(who *auth.Identity, send *room.Send) error {
 	}
 	policy, _ := s.cfg.Kinds.Policy(send.Room.Kind())
 	switch {
+	case send.State != nil:
+		return policy.State.Bound(send.State)
 	case send.Change != nil:
 		if err := policy.CheckChange(send.Change); err != nil {
 			return err

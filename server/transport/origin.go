@@ -52,7 +52,7 @@ func (s *Server) judgeOrigin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.Set("Access-Control-Allow-Origin", origins[0])
-	h.Set("Access-Control-Expose-Headers", requestID+", "+nodeHeader+", Retry-After")
+	h.Set("Access-Control-Expose-Headers", requestID+", "+nodeHeader+", Retry-After, ETag")
 	return nil
 }
 
@@ -73,7 +73,7 @@ func (s *Server) takesOrigin(origin string) bool {
 func preflight(w http.ResponseWriter, m methods) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", m.allow())
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, "+requestID)
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, Idempotency-Key, If-Match, "+requestID)
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 }

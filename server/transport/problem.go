@@ -61,7 +61,7 @@ func problemOf(err error) (wire.Problem, *room.Error) {
 	p := wire.Problem{
 		Type: errorsPath + "#" + string(e.Code), Title: e.Title, Status: statusOf(e.Code), Code: e.Code,
 		Field: e.Field, Limit: e.Limit, Retryable: e.Retryable(),
-		RetryAfterMS: wire.Milliseconds(e.RetryAfter),
+		RetryAfterMS: wire.Milliseconds(e.RetryAfter), Current: wire.Current(e),
 	}
 	if reset != nil {
 		p.Reason, p.Epoch, p.Floor, p.Head = reset.Reason, reset.Head.Epoch, reset.Head.Floor, &reset.Head.Seq

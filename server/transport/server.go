@@ -274,6 +274,7 @@ func (s *Server) routes() (http.Handler, error) {
 		http.MethodPost: s.postEvent,
 		http.MethodGet:  s.getEvents,
 	}))
+	s.routeState(mux)
 	s.routeRooms(mux)
 	s.routePokes(mux)
 	s.routeSearch(mux)

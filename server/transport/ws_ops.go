@@ -196,7 +196,7 @@ func (c *socket) place(req *wire.Request, j hub.Join) error {
 
 func joinedFrame(dst []byte, req *wire.Request, j hub.Joined) []byte {
 	return wire.Joined{
-		Page: wire.Page{Room: j.Head.Room, Epoch: j.Head.Epoch, Prev: j.Prev, Seq: j.Seq, Mark: j.Mark},
+		Page: wire.Page{Room: j.Head.Room, Epoch: j.Head.Epoch, Prev: j.Prev, Seq: j.Seq, Mark: j.Mark, Full: j.Full, State: j.State},
 		ID:   req.ID, HasID: req.HasID, Floor: j.Head.Floor, Head: j.Head.Seq, Reset: j.Reset, Events: j.Events,
 	}.AppendFrame(slices.Grow(dst, len(j.Events)+512))
 }
@@ -301,7 +301,7 @@ func (s *Server) admit(ctx context.Context, who *auth.Identity, id room.ID, req 
 	if refused := s.quotas.rates.send(who.User); refused != nil {
 		return room.Send{Room: id, Author: who.User}, refused
 	}
-	send, err := s.parseSend(id, who, req.Tag, req.Type, req.Data)
+	send, err := s.parseSend(id, who, req.Tag, req.Type, req.Data, req.If)
 	if err != nil {
 		return send, err
 	}

@@ -29,6 +29,9 @@ func (g *logged) deliver(ctx context.Context, l *lagging) outcome {
 		return h.storeFailed("read its cursor", err)
 	}
 	q := room.Query{Room: l.id, Anchor: room.After, Seq: at.Seq, Limit: h.engine.Events, MaxBytes: h.engine.Bytes}
+	if only := h.engine.MapOnly; only != nil && only(l.id.Kind()) {
+		q.State = room.StateChanges
+	}
 	if left := l.upTo - at.Seq; left > 0 && left < int64(q.Limit) {
 		q.Limit = int(left)
 	}
@@ -41,7 +44,7 @@ func (g *logged) deliver(ctx context.Context, l *lagging) outcome {
 	case why != "":
 		l.upTo = 0
 		id, body, to = h.reset(why, page.Head)
-	case len(page.Events) == 0:
+	case page.Seq() == page.Prev:
 		return outcome{}
 	default:
 		l.upTo = page.Seq()
@@ -74,7 +77,7 @@ func continues(at room.Position, page room.Page) room.ResetReason {
 		return room.ResetAhead
 	case at.Seq < h.Floor-1:
 		return room.ResetPruned
-	case at.Mark != 0 && at.Mark != page.PrevMark:
+	case at.Mark != 0 && at.Mark != page.PrevMark && (page.PrevMark != 0 || !page.HasState): // that of state is forgotten in time
 		return room.ResetDiverged
 	}
 	return ""
@@ -101,7 +104,12 @@ func (h *hook) page(p room.Page) (id string, body []byte, to room.Position) {
 		}
 		body = wire.AppendEvent(body, p.Head.Room, &p.Events[i])
 	}
-	body = append(body, "]}"...)
+	body = append(body, ']')
+	if page := (wire.Page{Full: p.Full}); p.Full || len(p.State) > 0 {
+		page.State = wire.AppendState(nil, p.State)
+		body = page.AppendMap(body)
+	}
+	body = append(body, '}')
 	return h.deliveryID("page", p.Head, strconv.FormatInt(p.Prev, 10), to.String()), body, to
 }
 

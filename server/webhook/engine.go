@@ -43,13 +43,14 @@ type EngineConfig struct {
 	Store      room.HookStore   // required
 	Reports    room.ReportStore // nil: there are no hooks of reports
 	Guard      Guard
-	Log        *slog.Logger  // default: discard
-	Events     int           // of one delivery; default 100
-	Bytes      int           // about, of the data of one delivery; default 256 KiB
-	Rooms      int           // rooms of one hook that are kept in mind as behind; default 4,096
-	SweepEvery time.Duration // between looks at all rooms; default 10 min
-	FirstRetry time.Duration // after the first failure, then doubling; default 1 s
-	LastRetry  time.Duration // the longest wait, unless the other side asks for more; default 1 min
+	MapOnly    func(kind string) bool // of which kinds only the map is kept of state; nil: of none
+	Log        *slog.Logger           // default: discard
+	Events     int                    // of one delivery; default 100
+	Bytes      int                    // about, of the data of one delivery; default 256 KiB
+	Rooms      int                    // rooms of one hook that are kept in mind as behind; default 4,096
+	SweepEvery time.Duration          // between looks at all rooms; default 10 min
+	FirstRetry time.Duration          // after the first failure, then doubling; default 1 s
+	LastRetry  time.Duration          // the longest wait, unless the other side asks for more; default 1 min
 }
 
 func (c *EngineConfig) withDefaults() {

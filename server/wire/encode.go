@@ -79,6 +79,8 @@ type Page struct {
 	Prev  room.Seq
 	Seq   room.Seq
 	Mark  room.Mark // of Seq; none when Seq is 0
+	Full  bool      // State is the whole map
+	State []byte    // by key, encoded as by AppendState; nil: nothing is said
 }
 
 func (p Page) position() room.Position {
@@ -96,7 +98,11 @@ func (p Page) appendSpan(dst, events []byte) []byte {
 	dst = p.position().Append(dst)
 	dst = append(dst, `","events":[`...)
 	dst = append(dst, events...)
-	return append(dst, ']')
+	dst = append(dst, ']')
+	if p.Full || p.State != nil {
+		dst = p.AppendMap(dst)
+	}
+	return dst
 }
 
 // appendRoom appends `"room":"…","epoch":"…",`.
@@ -154,7 +160,7 @@ func (j Joined) Append(dst []byte) []byte {
 
 // AppendFrame appends the joined frame, framed as a WebSocket's.
 func (j Joined) AppendFrame(dst []byte) []byte {
-	return appendText(dst, len(j.Events)+len(j.Room)+2*len(j.Epoch)+160, j.Append)
+	return appendText(dst, len(j.Events)+len(j.State)+len(j.Room)+2*len(j.Epoch)+160, j.Append)
 }
 
 func appendID(dst []byte, id int64, has bool) []byte {
@@ -247,6 +253,8 @@ type failureJSON struct {
 	Limit        int64     `json:"limit,omitempty"`
 	Retryable    bool      `json:"retryable"`
 	RetryAfterMS int64     `json:"retry_after_ms,omitempty"`
+
+	Current json.RawMessage `json:"current,omitempty"`
 }
 
 // maxEcho bounds what an error repeats of a room or tag that the server did not accept.
@@ -257,7 +265,7 @@ func (f Failure) Append(dst []byte) []byte {
 	j := failureJSON{
 		Op: "error", Room: echo(f.Room), Tag: echo(f.Tag), Code: f.Err.Code, Title: f.Err.Title,
 		Field: f.Err.Field, Limit: f.Err.Limit,
-		Retryable: f.Err.Retryable(), RetryAfterMS: Milliseconds(f.Err.RetryAfter),
+		Retryable: f.Err.Retryable(), RetryAfterMS: Milliseconds(f.Err.RetryAfter), Current: Current(f.Err),
 	}
 	if f.HasID {
 		j.ID = &f.ID
@@ -322,7 +330,8 @@ type Problem struct {
 	Retryable    bool             `json:"retryable"`
 	RetryAfterMS int64            `json:"retry_after_ms,omitempty"`
 	RequestID    string           `json:"request_id"`
-	Reason       room.ResetReason `json:"reason,omitempty"` // with code `reset`, as are the next three
+	Current      json.RawMessage  `json:"current,omitempty"` // with code `conflict`: an object
+	Reason       room.ResetReason `json:"reason,omitempty"`  // with code `reset`, as are the next three
 	Epoch        room.Epoch       `json:"epoch,omitempty"`
 	Floor        room.Seq         `json:"floor,omitempty"`
 	Head         *room.Seq        `json:"head,omitempty"`

@@ -25,7 +25,7 @@ func (f Framing) AppendPage(dst []byte, p Page, events []byte) []byte {
 		dst = p.appendSpan(p.appendRoom(append(dst, '{')), events)
 		return append(dst, "}\n\n"...)
 	}
-	return appendText(dst, len(events)+len(p.Room)+2*len(p.Epoch)+160, func(dst []byte) []byte {
+	return appendText(dst, len(events)+len(p.State)+len(p.Room)+2*len(p.Epoch)+160, func(dst []byte) []byte {
 		dst = p.appendSpan(p.appendRoom(append(dst, `{"op":"page",`...)), events)
 		return append(dst, '}')
 	})

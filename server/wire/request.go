@@ -76,6 +76,7 @@ type Request struct {
 	Tag  string
 	Type string
 	Data json.RawMessage // aliases the frame; nil when absent
+	If   *room.Seq       // send: if_seq; nil when absent
 
 	With     []string        // join: the sides that are asked for
 	Present  *bool           // join: whether to be seen in the room's presence; nil when absent
@@ -106,6 +107,7 @@ type body struct {
 	Tag      string          `json:"tag"`
 	Type     string          `json:"type"`
 	Data     json.RawMessage `json:"data"`
+	IfSeq    json.RawMessage `json:"if_seq"`
 
 	With      []string        `json:"with"`
 	Present   *bool           `json:"present"`
@@ -158,6 +160,11 @@ func decode(frame []byte) (Request, error) {
 		r.Replay = *b.Replay
 	}
 	r.Position = positionText(b.Position)
+	if r.Op == OpSend {
+		if r.If, err = ParseIfSeq(b.IfSeq, r.Type); err != nil && r.check(b.Room != nil) == nil {
+			return r, err
+		}
+	}
 	return r, r.check(b.Room != nil)
 }
 
@@ -273,6 +280,7 @@ type Post struct {
 	Tag  string          `json:"tag"`
 	Type string          `json:"type"`
 	Data json.RawMessage `json:"data"`
+	If   json.RawMessage `json:"if_seq"`
 	Err  error           `json:"-"` // why it cannot be read, where it is one of several
 }
 

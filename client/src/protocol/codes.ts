@@ -20,6 +20,7 @@ export const ERROR_CODES = [
   'token_expired',
   'revoked',
   'tag_conflict',
+  'conflict',
   'out_of_order',
   'rate_limited',
   'overloaded',

@@ -36,3 +36,4 @@ export {
   useTyping,
 } from './people.js';
 export type { IsEqual } from './source.js';
+export { useRoomState } from './state.js';

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -154,7 +155,7 @@ func lay(batch []room.Send) *layout {
 		s := &batch[i]
 		k := key{s.Room, s.Author, s.Tag}
 		if j, again := first[k]; again {
-			if s.Repeat || batch[j].Change == nil {
+			if s.Repeat || batch[j].Change == nil && batch[j].State == nil {
 				l.follow(i, j)
 				continue
 			}
@@ -298,7 +299,16 @@ func (a *answer) fits(rooms, sends int) bool {
 
 // verdict is that of other i, which was not stored.
 func (a *answer) verdict(i int, s *room.Send) room.Verdict {
+	if way, is := strings.CutPrefix(a.outcomes[i], "conflict:"); is {
+		return room.Verdict{Refused: room.Conflict(inTheWay(way))}
+	}
 	switch a.outcomes[i] {
+	case "keys":
+		keys, _ := s.State.Bounds()
+		return room.Verdict{Refused: room.TooMuchState("keys", keys)}
+	case "bytes":
+		_, bytes := s.State.Bounds()
+		return room.Verdict{Refused: room.TooMuchState("bytes", bytes)}
 	case "limit_exceeded":
 		if s.Change != nil { // which makes no room
 			return room.Verdict{Refused: room.TooManyEmoji()}

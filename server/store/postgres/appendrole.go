@@ -19,13 +19,19 @@ const (
 		and has_function_privilege(oid, 'roomlog.append(text, text, text, uuid, text)', 'execute')
 		and has_function_privilege(oid, 'roomlog.append(text, text, text, text, json)', 'execute')
 		and has_function_privilege(oid, 'roomlog.append(text, text, text, uuid, json)', 'execute')
+		and has_function_privilege(oid, 'roomlog.append(text, text, text, text, text, bigint)', 'execute')
+		and has_function_privilege(oid, 'roomlog.append(text, text, text, uuid, text, bigint)', 'execute')
+		and has_function_privilege(oid, 'roomlog.append(text, text, text, text, json, bigint)', 'execute')
+		and has_function_privilege(oid, 'roomlog.append(text, text, text, uuid, json, bigint)', 'execute')
 	from pg_roles where rolname = '` + appendRole + `'`
 
 	makeRoleSQL = `create role ` + appendRole + ` nologin`
 
 	letAppendSQL = `grant usage on schema roomlog to ` + appendRole + `;
 	grant execute on function roomlog.append(text, text, text, text, text), roomlog.append(text, text, text, uuid, text),
-		roomlog.append(text, text, text, text, json), roomlog.append(text, text, text, uuid, json) to ` + appendRole
+		roomlog.append(text, text, text, text, json), roomlog.append(text, text, text, uuid, json),
+		roomlog.append(text, text, text, text, text, bigint), roomlog.append(text, text, text, uuid, text, bigint),
+		roomlog.append(text, text, text, text, json, bigint), roomlog.append(text, text, text, uuid, json, bigint) to ` + appendRole
 )
 
 // letAppend makes the role that may append from SQL, where it is not there or may not. It is no part of a migration:

@@ -31,6 +31,17 @@ type (
 	again struct {
 		N int `json:"n"`
 	}
+	stateTerms struct { // see migration 21
+		N     int       `json:"n"`
+		IfSeq *room.Seq `json:"if_seq"`
+		Keys  int       `json:"keys"`
+		Bytes int       `json:"bytes"`
+	}
+	stateSet struct {
+		N     int     `json:"n"`
+		Key   string  `json:"key"`
+		Value *string `json:"value"`
+	}
 )
 
 // changes are what the events of the batch do beside being stored, as JSON; nil where all that they do is that.
@@ -40,11 +51,17 @@ func (l *layout) changes() []byte {
 		Members  []memberChange `json:"members,omitempty"`
 		Mentions []mention      `json:"mentions,omitempty"`
 		Again    []again        `json:"again,omitempty"`
+		State    []stateTerms   `json:"state,omitempty"`
+		Set      []stateSet     `json:"set,omitempty"`
 	}
 	for i, at := range l.sends {
 		s, n := &l.batch[at], i+1
 		if c := s.Change; c != nil {
 			lists.Changes = append(lists.Changes, changeOf(n, s.Type, c))
+		}
+		if s.State != nil {
+			terms, set := stateOf(n, s.State)
+			lists.State, lists.Set = append(lists.State, terms), append(lists.Set, set...)
 		}
 		if s.Member != nil {
 			lists.Members = append(lists.Members, memberChange{N: n, Who: s.Member.User, Role: s.Member.Role})
@@ -56,7 +73,7 @@ func (l *layout) changes() []byte {
 	for _, n := range l.again { // none without changes
 		lists.Again = append(lists.Again, again{n})
 	}
-	if lists.Changes == nil && lists.Members == nil && lists.Mentions == nil {
+	if lists.Changes == nil && lists.Members == nil && lists.Mentions == nil && lists.State == nil {
 		return nil
 	}
 	text, err := json.Marshal(lists)
@@ -75,6 +92,22 @@ func changeOf(n int, typ string, c *room.Change) change {
 		to.Value = string(c.Data)
 	}
 	return to
+}
+
+func stateOf(n int, s *room.StateSet) (stateTerms, []stateSet) {
+	terms, set := stateTerms{N: n}, make([]stateSet, len(s.Changes))
+	terms.Keys, terms.Bytes = s.Bounds()
+	if s.If {
+		terms.IfSeq = &s.Seq
+	}
+	for i, c := range s.Changes {
+		set[i] = stateSet{N: n, Key: c.Key}
+		if c.Value != nil {
+			value := string(c.Value)
+			set[i].Value = &value
+		}
+	}
+	return terms, set
 }
 
 // goneMeanwhile completes the verdicts of repeats whose events the same batch deleted before them: the function looks for what is

@@ -12,8 +12,8 @@ const (
 	// Servers that start together take turns: else each would wait for the rows that the other has removed.
 	lockKindsSQL  = `lock table roomlog.kinds in share row exclusive mode`
 	clearKindsSQL = `delete from roomlog.kinds`
-	putKindSQL    = `insert into roomlog.kinds (kind, types, event_bytes, frame_bytes, rooms_per_user, closed)
-		values ($1, $2, $3, $4, $5, nullif($6, ''))`
+	putKindSQL    = `insert into roomlog.kinds (kind, types, event_bytes, frame_bytes, rooms_per_user, closed, state_keys, state_bytes)
+		values ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8)`
 )
 
 // PutKinds is [room.KindStore.PutKinds]. Appends that are under way are judged by the terms of before.
@@ -27,7 +27,7 @@ func (s *Store) PutKinds(ctx context.Context, terms []room.KindTerms) error {
 		var batch pgx.Batch
 		batch.Queue(clearKindsSQL)
 		for _, k := range terms {
-			batch.Queue(putKindSQL, k.Kind, k.Types, k.EventBytes, k.FrameBytes, k.RoomsPerUser, k.Closed)
+			batch.Queue(putKindSQL, k.Kind, k.Types, k.EventBytes, k.FrameBytes, k.RoomsPerUser, k.Closed, k.StateKeys, k.StateBytes)
 		}
 		return tx.SendBatch(ctx, &batch).Close()
 	})

@@ -50,9 +50,18 @@ with next as materialized (
 ), erased as (
 	delete from roomlog.erased where ctid = any (array(
 		select x.ctid from roomlog.erased x where x.room = (select room from next) order by x.number limit $1)) returning 1
+), state as (
+	delete from roomlog.state where ctid = any (array(
+		select x.ctid from roomlog.state x where x.room = (select room from next) order by x.key limit $1)) returning 1
+), runs as (
+	delete from roomlog.log_runs where ctid = any (array(
+		select x.ctid from roomlog.log_runs x where x.room = (select room from next) order by x.last limit $1)) returning 1
+), state_room as (
+	delete from roomlog.state_rooms x where x.room = (select room from next)
 ), counted as (
 	select array[(select count(*) from events), (select count(*) from tags), (select count(*) from edits), (select count(*) from reactions),
-		(select count(*) from redactions), (select count(*) from mentions), (select count(*) from members), (select count(*) from erased)] as rows
+		(select count(*) from redactions), (select count(*) from mentions), (select count(*) from members), (select count(*) from erased),
+		(select count(*) from state), (select count(*) from runs)] as rows
 ), done as (
 	delete from roomlog.leftovers where room = (select room from next) and $1 > all ((select rows from counted)::bigint[]) returning room
 ), cursors as (

@@ -28,6 +28,7 @@ type writer struct {
 	changing
 	marking
 	indexing
+	keeping
 	putSeen  *sql.Stmt
 	failed   error  // why the file is no longer written; nil while it is
 	broken   func() // called when it is not
@@ -62,6 +63,7 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 		w.prepareReceipts(ctx),
 		w.prepareSeen(ctx),
 		w.prepareSearch(ctx),
+		w.prepareState(ctx),
 	)
 }
 
@@ -169,7 +171,8 @@ type appending struct {
 type growing struct {
 	room.Growth
 	row
-	mark room.Mark // of the events of this batch
+	mark  room.Mark  // of the events of this batch
+	state *stateRoom // nil: it was not looked at
 }
 
 func (a *appending) run(batch []room.Send) (room.Appended, error) {
@@ -192,6 +195,9 @@ func (a *appending) run(batch []room.Send) (room.Appended, error) {
 			if _, err := a.bump.ExecContext(background, g.Head.Seq, int64(g.mark), g.messages, g.id); err != nil {
 				return out, fmt.Errorf("bump %s: %w", g.Head.Room, err)
 			}
+		}
+		if err := a.keepState(g); err != nil {
+			return out, fmt.Errorf("keep the map of %s: %w", g.Head.Room, err)
 		}
 		out.Rooms = append(out.Rooms, g.Growth)
 	}
@@ -217,16 +223,24 @@ func (a *appending) open(id room.ID) (*growing, error) {
 }
 
 // judge stores one send, or finds what its tag stored before.
-func (a *appending) judge(g *growing, s *room.Send) (room.Verdict, error) {
+func (a *appending) judge(g *growing, s *room.Send) (_ room.Verdict, err error) {
 	if s.Repeat {
 		return a.first(g, s)
 	}
 	v := room.Verdict{Seq: g.Head.Seq + 1, Mark: g.mark, At: a.at}
-	if s.Change != nil {
-		told, err := a.first(g, s) // before its target is looked at, which may be gone since
+	if s.Change != nil || s.State != nil {
+		told, err := a.first(g, s) // before what it changes is looked at, which may be gone or another since
 		if err != nil || !told.NotStored {
 			return told, err
 		}
+	}
+	var keys, bytes int64
+	switch told := (room.Verdict{}); {
+	case s.State != nil:
+		if keys, bytes, told.Refused, err = a.judgeState(g, s.State); err != nil || told.Refused != nil {
+			return told, err
+		}
+	case s.Change != nil:
 		if v.Target, told.Refused, err = a.targetOf(g, s); err != nil || told.Refused != nil {
 			return room.Verdict{Refused: told.Refused}, err
 		}
@@ -267,7 +281,12 @@ func (a *appending) judge(g *growing, s *room.Send) (room.Verdict, error) {
 		}
 	}
 	g.Head.Seq, g.messages = v.Seq, messages
-	if err := a.effect(g, s, v.Seq, v.Target); err != nil {
+	if s.State != nil {
+		err = a.setKeys(g, s, v.Seq, keys, bytes)
+	} else {
+		err = a.effect(g, s, v.Seq, v.Target)
+	}
+	if err != nil {
 		return room.Verdict{}, fmt.Errorf("keep what %s/%d does: %w", s.Room, v.Seq, err)
 	}
 	return v, nil

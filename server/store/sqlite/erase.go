@@ -33,7 +33,8 @@ const (
 
 	// selectTraces says whether a room has anything of a user but events.
 	selectTraces = `select exists (select 1 from members where room = ?1 and who = ?2) or exists (select 1 from mentions where room = ?1 and who = ?2)
-		or exists (select 1 from receipts where room = ?1 and who = ?2) or exists (select 1 from reports indexed by reports_by where room = ?1 and who = ?2)`
+		or exists (select 1 from receipts where room = ?1 and who = ?2) or exists (select 1 from reports indexed by reports_by where room = ?1 and who = ?2)
+		or exists (select 1 from state where room = ?1 and author = ?2 and value is not null)`
 )
 
 // part is a part of what there is to erase in a room.
@@ -168,6 +169,9 @@ func (w *writer) erasePart(e room.Erasure, p part, send room.Send, at time.Time)
 	_, err = w.conn.ExecContext(background, `update erased set seq = ?, at = ? where room = ? and tag = ?`, v.Seq, at.UnixMicro(), p.id, send.Tag[:])
 	if err == nil {
 		err = w.wipeUser(p.id, e.User)
+	}
+	if err == nil {
+		err = w.eraseState(p.id, e.User, v.Seq, e.By, at)
 	}
 	return out, grown, err
 }

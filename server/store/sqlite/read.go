@@ -30,6 +30,7 @@ type reader struct {
 	gone, reactions              *sql.Stmt
 	member, members, memberships *sql.Stmt
 	recounting
+	mapping
 	lastSeen *sql.Stmt
 }
 
@@ -61,6 +62,7 @@ func newReader(ctx context.Context, db *sql.DB) (*reader, error) {
 		r.prepareReceipts(ctx),
 		r.prepareOverviews(ctx),
 		r.prepareSeen(ctx),
+		r.prepareState(ctx),
 	)
 }
 
@@ -135,8 +137,27 @@ func (r *reader) page(q room.Query) (room.Page, error) {
 	if err != nil {
 		return room.Page{}, fmt.Errorf("head of %s: %w", q.Room, err)
 	}
-	prev, last, center := q.Span(head.Floor, head.Seq)
-	p := room.Page{Head: head, Prev: prev}
+	state, err := scanStateRoom(r.stateRoom.QueryRowContext(background, row.id))
+	if err != nil {
+		return room.Page{}, fmt.Errorf("the map of %s: %w", q.Room, err)
+	}
+	if folds(q, state) {
+		p, err := r.folded(q, head, row.id, state)
+		if err == nil {
+			p.HasState = true
+			p.Log, err = r.newestOther(head, row.id, state)
+		}
+		return p, err
+	}
+	bottom := head.Floor
+	if q.Anchor == room.Latest {
+		bottom = max(bottom, state.swept+1)
+	}
+	prev, last, center := q.Span(bottom, head.Seq)
+	p := room.Page{Head: head, Prev: prev, HasState: state.has}
+	if p.Log, err = r.newestOther(head, row.id, state); err != nil {
+		return room.Page{}, err
+	}
 	if last > prev {
 		p.Events, err = r.events(q, row.id, prev, last, center)
 		if err != nil {
@@ -209,7 +230,11 @@ func (r *reader) markAt(h room.Head, id int64, seq room.Seq) (m room.Mark, err e
 	case h.Seq:
 		return h.Mark, nil
 	}
-	if err := r.mark.QueryRowContext(background, id, seq).Scan(&m); err != nil {
+	err = r.mark.QueryRowContext(background, id, seq).Scan(&m)
+	if errors.Is(err, sql.ErrNoRows) { // of state that was swept
+		return 0, nil
+	}
+	if err != nil {
 		return 0, fmt.Errorf("mark of %s/%d: %w", h.Room, seq, err)
 	}
 	return m, nil

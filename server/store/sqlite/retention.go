@@ -35,7 +35,7 @@ func (w *writer) prepareRetention(ctx context.Context) error {
 		w.prepare(ctx, `select e.seq, e.mark, e.at, e.tag, e.author, e.type, e.data, (select sent from rewrites w where w.tag = e.tag and w.room = e.room and w.author = e.author),
 			e.target, e.gone, d.who, d.at, d.sum from events e left join redactions d on d.room = e.room and d.seq = e.seq
 			where e.room = ? and e.seq >= ? and e.seq < ? and e.at > ?`, &r.doomed),
-		w.prepare(ctx, `update rooms set floor = ?2, floor_mark = (select mark from events where room = ?1 and seq = ?2 - 1) where id = ?1`, &r.raise),
+		w.prepare(ctx, `update rooms set floor = ?2, floor_mark = coalesce((select mark from events where room = ?1 and seq = ?2 - 1), 0) where id = ?1`, &r.raise),
 		w.prepare(ctx, `insert into tags (room, seq, mark, at, tag, author, sum, target, gone, gone_who, gone_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, &r.keepTag),
 		w.prepare(ctx, `delete from rewrites where (tag, room, author) in
 			(select tag, room, author from events where room = ? and seq >= ? and seq < ?)`, &r.dropSent),
@@ -66,7 +66,7 @@ var besideEvents = []string{"edits", "reactions", "redactions", "mentions"}
 // rewritten events and the cursors of webhooks are beside them.
 var ofRooms = []struct{ table, key string }{
 	{"events", "seq"}, {"tags", "seq"}, {"edits", "seq"}, {"reactions", "seq, emoji, who"}, {"redactions", "seq"}, {"mentions", "who, seq"}, {"members", "who"},
-	{"receipts", "who"}, {"reports", "number"}, {"receipt_versions", "room"}, {"erased", "number"},
+	{"receipts", "who"}, {"reports", "number"}, {"receipt_versions", "room"}, {"erased", "number"}, {"state", "key"}, {"state_rooms", "room"}, {"log_runs", "last"},
 }
 
 // sum tells whether a repeat is the event that was pruned, by the fingerprint of what was sent. It is keyed, so
@@ -130,7 +130,11 @@ func (w *writer) upto(h room.Head, id int64, keep room.Retention, now time.Time,
 	most := min(h.Floor+room.Seq(limit), h.Seq+1)
 	upto := h.Floor
 	if keep.Events > 0 {
-		upto = min(max(upto, h.Seq-keep.Events+1), most)
+		newest, err := w.newestKept(h, id, keep.Events)
+		if err != nil {
+			return 0, err
+		}
+		upto = min(max(upto, newest), most)
 	}
 	if keep.Age <= 0 {
 		return upto, nil
@@ -179,7 +183,10 @@ func (w *writer) prune(id int64, floor, upto room.Seq, since time.Time) error {
 			return err
 		}
 	}
-	_, err = w.drop.ExecContext(background, id, floor, upto)
+	if _, err := w.drop.ExecContext(background, id, floor, upto); err != nil {
+		return err
+	}
+	_, err = w.conn.ExecContext(background, `delete from log_runs where room = ? and last < ?`, id, upto)
 	return err
 }
 

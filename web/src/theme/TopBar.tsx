@@ -4,6 +4,7 @@ const pages = [
   { id: 'home', name: 'Tunnel', href: '/' },
   { id: 'chat', name: 'Chat', href: '/chat' },
   { id: 'cursors', name: 'Cursors', href: '/cursors' },
+  { id: 'board', name: 'Board', href: '/board' },
   { id: 'dashboard', name: 'Dashboard', href: '/dashboard' },
 ] as const;
 
@@ -31,8 +32,11 @@ export function TopBar({ here }: { readonly here: (typeof pages)[number]['id'] }
   );
 }
 
-/** On a phone not all pages are in sight: the one that is shown is. */
-const show = (link: HTMLAnchorElement | null) => link?.scrollIntoView({ block: 'nearest', inline: 'center' });
+/** Where not all pages fit, the one that is open is in sight. */
+function show(page: HTMLElement | null) {
+  const pages = page?.parentElement;
+  if (page && pages) pages.scrollLeft = page.offsetLeft - (pages.clientWidth - page.clientWidth) / 2;
+}
 
 function Mark() {
   return (
