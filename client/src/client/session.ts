@@ -14,7 +14,7 @@ import type {
   LogEntry,
   TokenContext,
 } from './types.js';
-import { deviceOffline, holdPage, tabHidden } from './wake.js';
+import { deviceOffline, tabHidden } from './wake.js';
 
 /** How long a connection must hold until the attempts are counted from 0 again (CLOSE-8). */
 const STABLE_MS = 10_000;
@@ -77,7 +77,6 @@ export class Session {
   #lost = false;
   #over = new AbortController();
   readonly #device = later(() => import('./device.js'));
-  readonly #ask = (event: Event) => event.preventDefault();
   #requestId = 0;
   readonly #unanswered = new Map<number, Subscriber>();
 
@@ -162,7 +161,7 @@ export class Session {
 
   // ---- one attempt after another ----
 
-  #watch(): void {
+  #dial(): void {
     const events = {
       woke: () => this.#woke(),
       wentOffline: () => {
@@ -173,10 +172,6 @@ export class Session {
     };
     const { pauseWhenHiddenMs } = this.#settings;
     void this.#device(({ watchDevice }) => watchDevice(events, this.#over.signal, pauseWhenHiddenMs));
-  }
-
-  #dial(): void {
-    this.#watch();
     clearTimeout(this.#retryTimer);
     this.#retryAt = undefined;
     if (!this.#wanted || this.#connection) return;
@@ -349,7 +344,8 @@ export class Session {
   pendingChanged(by: number): void {
     if (by === 0) return;
     this.#pending += by;
-    if (this.#settings.warnBeforeUnload !== false) holdPage(this.#ask, this.#pending > 0);
+    if (this.#settings.warnBeforeUnload !== false)
+      void this.#device(({ holdPage }) => holdPage(this, this.#pending > 0));
     // A tab that did not dial because nobody saw it has something to say now.
     if (by > 0 && this.#wanted && !this.#connection && this.#retryAt === undefined) this.#dial();
     this.#publish();
