@@ -349,8 +349,6 @@ export class RoomlogRoom
     }
   }
 
-  // ---- history ----
-
   get #reading() {
     return {
       requests: this.#requests,
