@@ -75,7 +75,8 @@ export class Session {
   #stableTimer: ReturnType<typeof setTimeout> | undefined;
   #lostTimer: ReturnType<typeof setTimeout> | undefined;
   #lost = false;
-  #over = new AbortController();
+  /** Ends what listens to the device. */
+  #over: AbortController | undefined;
   readonly #device = later(() => import('./device.js'));
   #requestId = 0;
   readonly #unanswered = new Map<number, Subscriber>();
@@ -162,6 +163,9 @@ export class Session {
   // ---- one attempt after another ----
 
   #dial(): void {
+    clearTimeout(this.#retryTimer);
+    this.#retryAt = undefined;
+    if (!this.#wanted || this.#connection) return;
     const events = {
       woke: () => this.#woke(),
       wentOffline: () => {
@@ -171,10 +175,9 @@ export class Session {
       pause: () => this.#pause(),
     };
     const { pauseWhenHiddenMs } = this.#settings;
-    void this.#device(({ watchDevice }) => watchDevice(events, this.#over.signal, pauseWhenHiddenMs));
-    clearTimeout(this.#retryTimer);
-    this.#retryAt = undefined;
-    if (!this.#wanted || this.#connection) return;
+    void this.#device(({ watchDevice }) =>
+      watchDevice(events, (this.#over as AbortController).signal, pauseWhenHiddenMs),
+    );
     // A tab that nobody sees comes back when it is looked at, unless somebody's words wait in it.
     if (!tabHidden() || this.#pending > 0) {
       const connection = new Connection(
@@ -261,7 +264,7 @@ export class Session {
   #finish(state: 'closed' | 'failed', error: RoomlogError): void {
     this.#wanted = false;
     this.#final = { state, error };
-    this.#over.abort();
+    this.#over?.abort();
     for (const timer of [this.#retryTimer, this.#lostTimer]) clearTimeout(timer);
     this.#retryAt = this.#lostTimer = undefined;
     this.#lost = false;
