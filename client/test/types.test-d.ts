@@ -1,5 +1,6 @@
 // Checked by `tsc` with the rest: a line below that stops being an error, or becomes one, fails `npm run check`.
 import { createClient, type Message, type Readable, type Room, type SendHandle } from 'roomlog';
+import { openFeed } from 'roomlog/feed';
 
 interface Body {
   text: string;
@@ -76,6 +77,14 @@ const board = client.room<{ x: number; y: number }>('board:a');
 void board.messages.send({ x: 1, y: 2 });
 // @ts-expect-error the registered type is not that of this room
 void board.messages.send({ text: 'hi' });
+
+const feed = openFeed<{ load: number }>(client, 'feed:plant', { limit: 10 });
+export const load: number | undefined = feed.latest.get()?.load;
+export const at: Date | undefined = feed.events.get()[0]?.at;
+// @ts-expect-error a point has no field that its type does not have
+feed.latest.get()?.weight;
+// @ts-expect-error nothing is sent to a feed
+feed.send;
 
 // @ts-expect-error a token is required
 createClient({ url: '/' });

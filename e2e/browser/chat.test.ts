@@ -156,6 +156,7 @@ test('35: whatever is written is shown as written and does nothing', async () =>
       .locator('.bubble-text')
       .filter({ hasText: 'www' })
       .evaluate(text => Math.round(text.getBoundingClientRect().top));
+  await eventually(jonas.fromEnd).toBe(0);
   const before = await top();
   await jonas.page.getByRole('button', { name: 'Show all' }).click();
   await eventually(() => jonas.page.getByRole('button', { name: 'Show less' }).count()).toBe(1);

@@ -1,14 +1,24 @@
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { Home } from './home.ts';
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from 'playwright-core';
+import { Home, patienceMs } from './home.ts';
+
+/** The Chromium of this machine: the one that ROOMLOG_CHROMIUM names, or Debian's. */
+const whole = process.env.ROOMLOG_CHROMIUM || '/usr/bin/chromium';
 
 /**
- * Starts the Chromium of this machine: the one that ROOMLOG_CHROMIUM names, or Debian's.
- * @param keepsPages it keeps a page that is left for the back button, as it does for people
+ * Starts a browser: the Chromium without windows that ROOMLOG_HEADLESS names, which opens a context at half the cost, or else the whole one.
+ * @param keepsPages it keeps a page that is left for the back button, as it does for people: the whole one alone can
  */
-export function launch(keepsPages = false): Promise<Browser> {
+export function launch({ keepsPages = false } = {}): Promise<Browser> {
   return chromium.launch({
     ...(keepsPages && { ignoreDefaultArgs: ['--disable-back-forward-cache'] }),
-    executablePath: process.env.ROOMLOG_CHROMIUM || '/usr/bin/chromium',
+    executablePath: keepsPages ? whole : process.env.ROOMLOG_HEADLESS || whole,
+    timeout: patienceMs,
     args: [
       '--headless',
       '--no-sandbox',
@@ -20,6 +30,21 @@ export function launch(keepsPages = false): Promise<Browser> {
       '--disable-sync',
     ],
   });
+}
+
+/** Closes all that is open in a browser. */
+export async function leave(browser: Browser): Promise<void> {
+  for (const context of browser.contexts()) await context.close();
+}
+
+/** Another person at another machine, patient with a slow one. */
+export async function openContext(
+  browser: Browser,
+  options: BrowserContextOptions = {},
+): Promise<BrowserContext> {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(patienceMs);
+  return context;
 }
 
 /** A page and everything it complained about. */
@@ -39,7 +64,7 @@ export async function visit(
   url: string,
   options: BrowserContextOptions = {},
 ): Promise<Visit> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const context = await openContext(browser, { viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('console', line => {

@@ -12,6 +12,7 @@ export {
   type RoomProviderProps,
   useClient,
 } from './context.js';
+export { type UseFeed, useFeed } from './feed.js';
 export {
   type UseConnection,
   type UseMessages,

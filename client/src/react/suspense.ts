@@ -2,11 +2,13 @@
 
 /**
  * The twin of `roomlog/react` for Suspense: the same names, but `useRoom`, `useMessages` and `useRoomState` suspend until the room's first page is
- * there. A room is always that of a `RoomProvider` of this entry, which attaches it and shows `fallback` meanwhile.
+ * there. `useFeed` does not: a feed without events may have none for long. A room is always that of a `RoomProvider` of this entry, which
+ * attaches it and shows `fallback` meanwhile.
  *
  * @packageDocumentation
  */
 export { RoomlogProvider, type RoomlogProviderProps, useClient } from './context.js';
+export { type UseFeed, useFeed } from './feed.js';
 export {
   type UseConnection,
   type UseMessages,
