@@ -35,6 +35,8 @@ type crowd struct {
 	sendsOn        func(i int) server                                                         // where sender i is; nil: on the trial's server
 	usage          func() (usage, error)                                                      // nil: that of the trial's server
 	sample         int                                                                        // one reader in so many is timed; 0: sampled
+	senders        int                                                                        // 0: as many as the trial has
+	put            func(ctx context.Context, senders []*sender, l load) ([]ack, error)        // how is sent; nil: sendAll
 }
 
 // sampled is that the first of so many readers notes how long events took to reach it.
@@ -46,6 +48,7 @@ type audience struct {
 	room    func(i int) int // of reader i
 	want    []atomic.Int64  // by room: how many events it will have; 0 until that is known
 	sample  int
+	put     func(ctx context.Context, senders []*sender, l load) ([]ack, error)
 	took    [][]time.Duration
 }
 
@@ -88,7 +91,7 @@ func (t *trial) deliver(ctx context.Context, w crowd) (f fanned, err error) {
 		return f, err
 	}
 	defer closeAll(readers)
-	senders, err := t.enterSendersOn(ctx, t.Senders, w.sendsOn)
+	senders, err := t.enterSendersOn(ctx, w.senders, w.sendsOn)
 	if err != nil {
 		return f, err
 	}
@@ -102,7 +105,7 @@ func (t *trial) deliver(ctx context.Context, w crowd) (f fanned, err error) {
 	}
 	t.lasting("sending", t.Duration)
 	started := time.Now()
-	a := &audience{readers: readers, room: func(i int) int { return i % w.rooms }, want: make([]atomic.Int64, w.rooms), sample: w.sample}
+	a := &audience{readers: readers, room: func(i int) int { return i % w.rooms }, want: make([]atomic.Int64, w.rooms), sample: w.sample, put: w.put}
 	follow := a.follow(w.piece, started.Add(t.Duration+slack))
 	sent, errSend := a.send(ctx, senders, names, load{d: t.Duration, every: w.every})
 	if errSend != nil {
@@ -135,7 +138,11 @@ func (w *crowd) withDefaults(t *trial) {
 	if w.usage == nil {
 		w.usage = t.usage
 	}
+	if w.put == nil {
+		w.put = sendAll
+	}
 	w.sample = cmp.Or(w.sample, sampled)
+	w.senders = cmp.Or(w.senders, t.Senders)
 }
 
 func roomNames(row string, n int) []string {
@@ -186,7 +193,7 @@ func (a *audience) send(ctx context.Context, senders []*sender, names []string, 
 	if l.every > 0 { // each room in turn, whoever sends
 		l.room = func(i, turn int) string { return names[(i+turn*len(senders))%len(names)] }
 	}
-	acks, err := sendAll(ctx, senders, l)
+	acks, err := a.put(ctx, senders, l)
 	if err != nil {
 		return 0, err
 	}

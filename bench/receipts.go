@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// markedRooms is how many rooms users mark in, each in one.
+	// markedRooms is in how many rooms users mark at most, each in one.
 	markedRooms = 100
 	// markedEvents is how many events each of them has; who has read all begins to mark nothing new, so a run ends there.
 	markedEvents = 1000
@@ -20,7 +20,8 @@ const (
 // marks: each user marks one event more of a room as read, one outstanding, until the time is over or all is read. A mark is answered
 // when it is durable, with what is unread then.
 func marks(ctx context.Context, t *trial) ([]measured, error) {
-	if err := t.fill(ctx, markedRooms*markedEvents, func(i int) string { return t.grownName(i % markedRooms) }); err != nil {
+	rooms := min(markedRooms, t.ManySenders)
+	if err := t.fill(ctx, rooms*markedEvents, func(i int) string { return t.grownName(i % rooms) }); err != nil {
 		return nil, err
 	}
 	var p part
@@ -31,7 +32,7 @@ func marks(ctx context.Context, t *trial) ([]measured, error) {
 		started := time.Now()
 		var wg sync.WaitGroup
 		for i, s := range senders {
-			wg.Go(func() { took[i], errs[i] = s.mark(ctx, t.grownName(i%markedRooms), started.Add(t.Duration)) })
+			wg.Go(func() { took[i], errs[i] = s.mark(ctx, t.grownName(i%rooms), started.Add(t.Duration)) })
 		}
 		wg.Wait()
 		p.took = time.Since(started)

@@ -51,6 +51,8 @@ var scenarios = []scenario{
 		func(o *Options) int { return o.Cold + dialing*4 }, rejoinCold},
 	{"sse", "one room, saturated, read by Server-Sent Events", streams,
 		func(o *Options) int { return o.Streams + o.Senders }, sse},
+	{"feed", "one producer that posts batches of ten points, read by Server-Sent Events", streams | tells,
+		func(o *Options) int { return o.Streams + 2 }, feed},
 	{"snapshot", "one room under a snapshot that another session holds, against one without (PostgreSQL)", onPostgres,
 		func(o *Options) int { return o.Senders }, snapshot},
 	{"cluster-latency", "a steady rate to 100 rooms of one node, read on another (PostgreSQL, --nodes)", clusters,

@@ -57,6 +57,10 @@ func (t *trial) sends(ctx context.Context, n, rooms int) ([]measured, error) {
 
 // costing has n senders do something to a server that has settled, and gives the CPU that it took the server.
 func (t *trial) costing(ctx context.Context, n int, do func(senders []*sender) error) (time.Duration, error) {
+	// What it still does about what it was filled with, first: senders answer no pings until they send.
+	if err := t.settled(ctx); err != nil {
+		return 0, err
+	}
 	senders, err := t.enterSenders(ctx, n)
 	if err != nil {
 		return 0, err

@@ -12,9 +12,14 @@ func sse(ctx context.Context, t *trial) ([]measured, error) {
 	if !ok {
 		return nil, errors.New("this target has no streams")
 	}
-	return t.fan(ctx, crowd{rooms: 1, readers: t.Streams, piece: 16 << 10, enter: func(ctx context.Context, n int, room func(int) string) ([]*client, error) {
+	return t.fan(ctx, crowd{rooms: 1, readers: t.Streams, piece: 16 << 10, enter: t.enterStreams(s)})
+}
+
+// enterStreams is how a crowd enters that reads by streams.
+func (t *trial) enterStreams(s interface{ streaming() server }) func(context.Context, int, func(int) string) ([]*client, error) {
+	return func(ctx context.Context, n int, room func(int) string) ([]*client, error) {
 		return t.enterOn(ctx, n, func(int) server { return s.streaming() }, sameUser, room)
-	}})
+	}
 }
 
 // roomlogStream is how a client reads Roomlog by Server-Sent Events.

@@ -6,6 +6,7 @@ const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig({
   resolve: {
     alias: [
+      { find: /^roomlog\/feed$/, replacement: source('./src/feed/index.ts') },
       { find: /^roomlog\/indexeddb$/, replacement: source('./src/indexeddb/index.ts') },
       { find: /^roomlog\/react$/, replacement: source('./src/react/index.ts') },
       { find: /^roomlog\/react\/suspense$/, replacement: source('./src/react/suspense.ts') },

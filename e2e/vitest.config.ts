@@ -3,9 +3,11 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['browser/**/*.test.ts'],
-    // Two files at a time, each with its own server and browser: they mostly wait, and two cores are what a small machine has.
+    // Two files at a time: they mostly wait, and two cores are what a small machine has.
     maxWorkers: 2,
-    testTimeout: 90_000,
-    hookTimeout: 60_000,
+    // Files that run one after the other share a process, and the browser that was started in it.
+    isolate: false,
+    testTimeout: 240_000,
+    hookTimeout: 120_000,
   },
 });

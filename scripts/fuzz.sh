@@ -15,19 +15,12 @@ ended_by_its_time() {
 		! grep -qE 'Failing input|panic|_test\.go:|hung or terminated|fuzzing process' "$log"
 }
 
-# What guides the fuzzing is counted in everything that is linked; beside a store only in our own code and in what
-# parses for it, since to compile SQLite with the counters takes longer than to fuzz.
-counted() {
-	if go list -deps -test "./$1" | grep '^modernc.org/sqlite' >/dev/null; then
-		echo -gcflags={roomlog,github.com/gobwas,github.com/goccy}/...=-d=libfuzzer
-	else
-		echo -fuzz=.
-	fi
-}
+# What guides the fuzzing is counted in our own code and in what parses for it: to compile all that is linked with the
+# counters takes longer than to fuzz.
+counted=(-gcflags={roomlog,github.com/gobwas,github.com/goccy}/...=-d=libfuzzer -gcflags=modernc.org/...=-race=false) # the last as in `make test`
 
 for package in $(grep -rl --include='*_test.go' '^func Fuzz' bench chaos cmd history server | xargs -n 1 dirname | sort -u); do
-	# shellcheck disable=SC2046 # flags without spaces
-	go test -c -vet=off $(counted "$package") -o "$work/fuzz" "./$package"
+	go test -c -vet=off "${counted[@]}" -o "$work/fuzz" "./$package"
 	for target in $(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' "$package"/*_test.go); do
 		echo "$package $target"
 		if ! (cd "$package" && "$work/fuzz" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "${FUZZ:-10s}" \

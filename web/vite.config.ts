@@ -11,7 +11,14 @@ export default defineConfig({
     assetsInlineLimit: 0, // the policy allows no data: fonts or scripts
     modulePreload: { polyfill: false },
     rolldownOptions: {
-      input: ['index.html', 'chat.html', 'cursors.html', 'src/shell/worker.ts'], // the server serves documents without .html
+      input: [
+        'index.html',
+        'chat.html',
+        'cursors.html',
+        'board.html',
+        'dashboard.html',
+        'src/shell/worker.ts',
+      ], // the server serves documents without .html
       // A service worker must have one address for ever.
       output: { entryFileNames: ({ name }) => (name === 'worker' ? 'shell.js' : 'assets/[name]-[hash].js') },
     },

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 const src = fileURLToPath(new URL('../src', import.meta.url));
-const FLOORS = ['protocol', 'transport', 'client', 'indexeddb', 'tanstack-db', 'react', 'testing'];
+const FLOORS = ['protocol', 'transport', 'client', 'feed', 'indexeddb', 'tanstack-db', 'react', 'testing'];
 
 /** Every import of a source file: `react/hooks.ts` → `['react', '../client/types.js', …]`. */
 const sources = readdirSync(src, { recursive: true, encoding: 'utf8' })
@@ -28,7 +28,7 @@ describe('floors', () => {
     expect(sources.flatMap(source => source.imports).length).toBeGreaterThan(50);
   });
 
-  it('a folder imports only lower ones: protocol < transport < client < indexeddb, tanstack-db, react < testing', () => {
+  it('a folder imports only lower ones: protocol < transport < client < feed, indexeddb, tanstack-db, react < testing', () => {
     const wrong = sources.flatMap(({ path, floor, imports }) =>
       imports
         .filter(name => name.startsWith('.'))

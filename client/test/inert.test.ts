@@ -24,6 +24,7 @@ async function load(entry: string, globals: object = {}): Promise<unknown> {
 describe('without DOM, network and timers', () => {
   it('the entries can be imported, and a client made and rendered', async () => {
     const { createClient } = (await load('index.ts')) as typeof Roomlog;
+    expect(await load('feed/index.ts')).toHaveProperty('openFeed');
     expect(await load('react/index.ts')).toHaveProperty('useMessages');
     expect(await load('react/suspense.ts')).toHaveProperty('useMessages');
     expect(await load('tanstack-db/index.ts')).toHaveProperty('roomlogCollectionOptions');

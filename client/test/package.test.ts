@@ -110,7 +110,7 @@ describe('the package', () => {
       encoding: 'utf8',
     });
     expect(ran.trim()).toBe(
-      'RoomlogProvider,useClient,useConnection,useLostConnection,useMyPresence,useOthers,usePresence,useReadable,useReceipts,useRooms,useTyping',
+      'RoomlogProvider,useClient,useConnection,useFeed,useLostConnection,useMyPresence,useOthers,usePresence,useReadable,useReceipts,useRooms,useTyping',
     );
   });
 

@@ -95,6 +95,15 @@ function usePeople() {
   return { first, names, xs, unread, badges };
 }
 
+function useValues() {
+  const { title }: { readonly title?: string } = plain.useRoomState();
+  const length: number = plain.useRoomState(state => state.title?.length ?? 0);
+  const n: number | undefined = suspense.useRoomState((state: { n?: number }) => state.n);
+  // @ts-expect-error state has the registered type
+  plain.useRoomState(state => state.colour);
+  return { title, length, n };
+}
+
 function useTwin() {
   const { room, status } = suspense.useRoom();
   const seq: number = suspense.useRoom(r => r.status.seq);
@@ -152,6 +161,7 @@ function useQuery() {
 
 export const checked = [
   usePeople,
+  useValues,
   useBoth,
   usePlain,
   useOwnType,

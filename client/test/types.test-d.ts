@@ -1,5 +1,6 @@
 // Checked by `tsc` with the rest: a line below that stops being an error, or becomes one, fails `npm run check`.
 import { createClient, type Message, type Readable, type Room, type SendHandle } from 'roomlog';
+import { openFeed } from 'roomlog/feed';
 
 interface Body {
   text: string;
@@ -15,6 +16,7 @@ declare module 'roomlog' {
   interface Register {
     message: Body;
     presence: Here;
+    state: { title: string; done?: boolean };
   }
 }
 
@@ -53,11 +55,36 @@ cursors.presence.set({ at: [1, 2] });
 // @ts-expect-error the registered type is not that of this room
 cursors.presence.set({ x: 1 });
 
+room.state.set({ title: 'x', done: null });
+export const title: string | undefined = room.state.get('title');
+// @ts-expect-error state has the registered type
+room.state.set({ title: 1 });
+// @ts-expect-error and only its keys
+room.state.get('colour');
+// @ts-expect-error values are read-only
+room.state.get().title = 'y';
+void room.state.update(draft => {
+  draft.title = 'y';
+});
+room.on('lost', ({ by, putBack }) => by !== 'me' && putBack());
+const counted = client.room<Body, Here, { n: number }>('board:c');
+counted.state.set({ n: 1 });
+// @ts-expect-error the registered type is not that of this room
+counted.state.set({ title: 'x' });
+
 // A type of its own overrides the registered one.
 const board = client.room<{ x: number; y: number }>('board:a');
 void board.messages.send({ x: 1, y: 2 });
 // @ts-expect-error the registered type is not that of this room
 void board.messages.send({ text: 'hi' });
+
+const feed = openFeed<{ load: number }>(client, 'feed:plant', { limit: 10 });
+export const load: number | undefined = feed.latest.get()?.load;
+export const at: Date | undefined = feed.events.get()[0]?.at;
+// @ts-expect-error a point has no field that its type does not have
+feed.latest.get()?.weight;
+// @ts-expect-error nothing is sent to a feed
+feed.send;
 
 // @ts-expect-error a token is required
 createClient({ url: '/' });

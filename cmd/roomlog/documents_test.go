@@ -13,7 +13,7 @@ import (
 
 var (
 	codeOf  = regexp.MustCompile("(?s)```.*?```|`[^`]+`")
-	invoked = regexp.MustCompile(`(?:^|[\s(/])roomlog ((?:[a-z]+ )*[a-z]+)((?:[^\n]|\\\n)*)`)
+	invoked = regexp.MustCompile(`(?:^|[\s(/])roomlog ((?:[a-z][a-z-]* )*[a-z][a-z-]*)((?:[^\n]|\\\n)*)`)
 	flagOf  = regexp.MustCompile(`--[a-z][a-z-]*`)
 )
 

@@ -21,18 +21,19 @@ import (
 
 // commands is the command line. `roomlog` alone is `roomlog dev`.
 type commands struct {
-	Dev     devCommand     `cmd:"" default:"withargs" help:"Serve on this machine to try things: pages, tokens for anyone, an embedded store. The default command."`
-	Serve   serveCommand   `cmd:"" help:"Serve in production: needs a key and the origins of its pages."`
-	Token   tokenCommand   `cmd:"" help:"Make a token for a user."`
-	Send    sendCommand    `cmd:"" help:"Send an event to a room of a running server."`
-	Tail    tailCommand    `cmd:"" help:"Follow a room of a running server."`
-	Health  healthCommand  `cmd:"" help:"Ask a running server whether it is alive, or ready."`
-	Verify  verifyCommand  `cmd:"" help:"Check recorded histories against the invariants."`
-	Chaos   chaosCommand   `cmd:"" help:"Run a TCP proxy that injects faults."`
-	Bench   benchCommand   `cmd:"" help:"Measure this server from outside."`
-	Epoch   epochCommand   `cmd:"" help:"Mark a store as restored."`
-	Config  configCommand  `cmd:"" help:"Look at the configuration."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Dev     devCommand      `cmd:"" default:"withargs" help:"Serve on this machine to try things: pages, tokens for anyone, an embedded store. The default command."`
+	Serve   serveCommand    `cmd:"" help:"Serve in production: needs a key and the origins of its pages."`
+	Token   tokenCommand    `cmd:"" help:"Make a token for a user."`
+	Send    sendCommand     `cmd:"" help:"Send an event to a room of a running server."`
+	Tail    tailCommand     `cmd:"" help:"Follow a room of a running server."`
+	Demo    demoFeedCommand `cmd:"" name:"demo-feed" help:"Post points of a small power station to a room, for a dashboard to show."`
+	Health  healthCommand   `cmd:"" help:"Ask a running server whether it is alive, or ready."`
+	Verify  verifyCommand   `cmd:"" help:"Check recorded histories against the invariants."`
+	Chaos   chaosCommand    `cmd:"" help:"Run a TCP proxy that injects faults."`
+	Bench   benchCommand    `cmd:"" help:"Measure this server from outside."`
+	Epoch   epochCommand    `cmd:"" help:"Mark a store as restored."`
+	Config  configCommand   `cmd:"" help:"Look at the configuration."`
+	Version versionCommand  `cmd:"" help:"Print the version."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }

@@ -1,8 +1,8 @@
 import { gzipSync } from 'node:zlib';
-import { AxeBuilder } from '@axe-core/playwright';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { givenUp, launch, type Visit, visit } from './chromium.ts';
+import { seriousFindings, tabAround } from './access.ts';
+import { givenUp, launch, leave, type Visit, visit } from './chromium.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
 
@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await server?.stop();
 });
 
@@ -28,13 +28,6 @@ async function at(options: Parameters<typeof visit>[2], run: (v: Visit) => Promi
   await run(v);
   expect(v.complaints.filter(line => !givenUp.test(line))).toEqual([]);
   await v.page.context().close();
-}
-
-async function seriousFindings(page: Page): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations
-    .filter(v => v.impact === 'serious' || v.impact === 'critical')
-    .map(v => `${v.id}: ${v.nodes.map(n => n.target.join(' ')).join(', ')}`);
 }
 
 // Each theme and each size once: what axe looks at depends on the one or on the other.
@@ -64,7 +57,7 @@ test('by keyboard alone: write, go into the tunnel, come out, with a visible foc
       page.evaluate(
         () => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.tagName,
       );
-    expect(await home.mira.composer.evaluate(box => box === document.activeElement)).toBe(true);
+    await eventually(() => home.mira.composer.evaluate(box => box === document.activeElement)).toBe(true);
     await page.keyboard.type('typed only');
     await page.keyboard.press('Enter');
     await eventually(() => home.jonas.row('typed only').count()).toBe(1);
@@ -76,26 +69,7 @@ test('by keyboard alone: write, go into the tunnel, come out, with a visible foc
     await page.keyboard.press('Enter');
     await eventually(() => home.mira.tunnel.getAttribute('aria-checked')).toBe('false');
 
-    // Once around: everything that takes the focus shows it, and nothing keeps it.
-    const seen = new Set<number>();
-    for (let i = 0; i < 60; i++) {
-      await page.keyboard.press('Tab');
-      const stop = await page.evaluate(() => {
-        const element = document.activeElement;
-        if (!element || element === document.body) return null;
-        const shown = element.closest('label') ?? element;
-        const { outlineStyle, outlineWidth } = getComputedStyle(shown);
-        return {
-          place: [...document.querySelectorAll('*')].indexOf(element),
-          html: element.outerHTML.slice(0, 160),
-          visible: outlineStyle !== 'none' && outlineWidth !== '0px',
-        };
-      });
-      if (!stop || seen.has(stop.place)) break;
-      seen.add(stop.place);
-      expect(stop).toMatchObject({ visible: true });
-    }
-    expect(seen.size).toBeGreaterThan(8);
+    expect((await tabAround(page)).length).toBeGreaterThan(8);
   }));
 
 test('nothing jumps: composer and strip stay where they are in every state', () =>

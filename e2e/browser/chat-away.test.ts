@@ -4,8 +4,9 @@ import type { AddressInfo } from 'node:net';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Chat, expectShown, openChat, openTab } from './chat.ts';
-import { launch } from './chromium.ts';
+import { launch, leave } from './chromium.ts';
 import { eventually } from './home.ts';
+import { isKept } from './kept.ts';
 import { FaultProxy } from './proxy.ts';
 import { Server } from './server.ts';
 
@@ -15,27 +16,31 @@ const room = 'chat:lobby';
 
 let browser: Browser;
 let server: Server;
-let mira: Chat;
 
 beforeAll(async () => {
   browser = await launch();
 });
-afterAll(() => browser?.close());
+afterAll(() => leave(browser));
 
 beforeEach(async () => {
   server = await Server.start();
   await server.post(room, 'Jonas', ['hello', 'anybody there?']);
   await server.post('chat:design', 'Jonas', ['New icons are up.']);
-  mira = await (await openChat(browser, server.url)).ready();
-  await expectShown(mira, ['hello', 'anybody there?']);
-  await kept(mira);
-  // The browser asks whether to leave while something is unsent: yes.
-  mira.page.on('dialog', dialog => void dialog.accept());
 });
 afterEach(async () => {
-  for (const context of browser.contexts()) await context.close();
+  await leave(browser);
   await server?.stop();
 });
+
+/** A chat that the browser and the client keep. */
+async function openKept(url: string): Promise<Chat> {
+  const chat = await (await openChat(browser, url)).ready();
+  await expectShown(chat, ['hello', 'anybody there?']);
+  await kept(chat);
+  // The browser asks whether to leave while something is unsent: yes.
+  chat.page.on('dialog', dialog => void dialog.accept());
+  return chat;
+}
 
 /** Resolves when the browser has the page's own files, and the client has written down what it shows. */
 async function kept(chat: Chat): Promise<void> {
@@ -44,32 +49,20 @@ async function kept(chat: Chat): Promise<void> {
     while (active?.state !== 'activated')
       await new Promise(done => active?.addEventListener('statechange', done, { once: true }));
   });
-  const inWindows = () =>
-    chat.page.evaluate(
-      () =>
-        new Promise<number>(done => {
-          const opened = indexedDB.open('roomlog');
-          opened.onsuccess = () => {
-            const count = opened.result.transaction('windows').objectStore('windows').count();
-            count.onsuccess = () => {
-              opened.result.close();
-              done(count.result);
-            };
-          };
-        }),
-    );
-  await eventually(inWindows).toBeGreaterThan(1);
+  await isKept(chat.page, 'windows', 2);
 }
 
 const stored = async () => (await server.messages(room)).map(event => event.data.text);
 
 test('9, 11: offline with three messages queued, and a reload: all is there, and leaves in order, once', async () => {
+  const mira = await openKept(server.url);
   await mira.context.setOffline(true);
   const texts = ['one for later', 'another', 'and a third'];
   for (const text of texts) await mira.say(text);
+  await isKept(mira.page, 'sends', texts.length);
   await mira.page.reload();
   await expectShown(mira, ['hello', 'anybody there?', ...texts]);
-  for (const text of texts) expect(await mira.delivery(text)()).toBe('queued');
+  for (const text of texts) await eventually(mira.delivery(text)).toBe('queued');
   await eventually(() => mira.banner.locator('p').textContent()).toBe(
     'You are offline. 3 messages will be sent later.',
   );
@@ -81,6 +74,7 @@ test('9, 11: offline with three messages queued, and a reload: all is there, and
 });
 
 test('12, 17: the server is killed and the page reloaded: rooms, messages and drafts are there, and sends wait', async () => {
+  const mira = await openKept(server.url);
   await mira.open('design');
   await mira.composer.fill('half a sent');
   await mira.open('lobby');
@@ -91,7 +85,7 @@ test('12, 17: the server is killed and the page reloaded: rooms, messages and dr
     'Draft: half a sent',
   );
   await mira.say('written while there was no server');
-  expect(await mira.delivery('written while there was no server')()).toBe('queued');
+  await eventually(mira.delivery('written while there was no server')).toBe('queued');
   await mira.open('design');
   await mira.row('New icons are up.').waitFor();
   await mira.page.getByRole('button', { name: 'Retry now' }).waitFor();
@@ -99,27 +93,32 @@ test('12, 17: the server is killed and the page reloaded: rooms, messages and dr
   const tab = await openTab(mira, server.url, { room });
   await tab.say('in a tab that is gone');
   await eventually(tab.delivery('in a tab that is gone')).toBe('queued');
+  await isKept(tab.page, 'sends', 2);
   await tab.page.close();
   await server.restart();
-  await mira.page.getByRole('button', { name: 'Retry now' }).click();
+  await mira.retryNow();
   const all = ['anybody there?', 'hello', 'in a tab that is gone', 'written while there was no server'];
   await eventually(async () => (await stored()).sort()).toEqual(all);
   await mira.open('lobby');
   await expectShown(mira, (await stored()) as string[]);
 });
 
-test('a reload into a black hole does not wait for an answer that never comes', async () => {
+test('a reload into a black hole does not wait for an answer that never comes', async ({
+  onTestFinished,
+}) => {
   const proxy = await FaultProxy.start(server.url);
-  const chat = await (await openChat(browser, proxy.url)).ready();
-  await kept(chat);
+  onTestFinished(() => proxy.stop());
+  const chat = await openKept(proxy.url);
   await proxy.fault({ kind: 'blackhole' });
   await chat.page.reload({ waitUntil: 'commit' });
   await expectShown(chat, ['hello', 'anybody there?']);
-  await proxy.stop();
 });
 
-test('after an upgrade of the server nothing old is shown, with it or without; nothing of the API is kept', async () => {
+test('after an upgrade of the server nothing old is shown, with it or without; nothing of the API is kept', async ({
+  onTestFinished,
+}) => {
   const proxy = await upgradingProxy(server.url);
+  onTestFinished(() => proxy.stop());
   const chat = await openChat(browser, proxy.url);
   await chat.row('anybody there?').waitFor();
   await kept(chat);
@@ -153,7 +152,6 @@ test('after an upgrade of the server nothing old is shown, with it or without; n
   await eventually(() =>
     chat.page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length),
   ).toBe(0);
-  proxy.stop();
 });
 
 /** A server in front of ours that can be upgraded, taken away, and replaced by one that knows no chat. */

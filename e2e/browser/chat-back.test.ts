@@ -1,7 +1,7 @@
 import type { Browser, WebSocket } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Chat, openChat, openTab } from './chat.ts';
-import { launch } from './chromium.ts';
+import { launchOwn } from './chromium.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
 
@@ -12,7 +12,7 @@ let browser: Browser;
 let chat: Chat;
 
 beforeAll(async () => {
-  [server, browser] = await Promise.all([Server.start(), launch(true)]);
+  [server, browser] = await Promise.all([Server.start(), launchOwn({ keepsPages: true })]);
   await server.post('chat:lobby', 'Jonas', ['before']);
   chat = await (await openChat(browser, server.url)).ready();
   await chat.row('before').waitFor();
@@ -117,6 +117,8 @@ test('15: hidden with something to send it stays until that is sent', async () =
   await eventually(async () => (await server.messages('chat:lobby')).at(-1)?.data.text).toBe(
     'written before looking away',
   );
+  // What is not known to be stored would hold it for another five minutes.
+  await eventually(timed.delivery('written before looking away')).toBe('sent');
   await timed.page.clock.fastForward('06:00');
   await eventually(async () => open.size).toBe(0);
 });

@@ -1,9 +1,10 @@
-import AxeBuilder from '@axe-core/playwright';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { seriousFindings } from './access.ts';
 import { type Chat, isInSight, openChat } from './chat.ts';
-import { launch } from './chromium.ts';
+import { launch, leave } from './chromium.ts';
 import { eventually } from './home.ts';
+import { note } from './noted.ts';
 import { Server } from './server.ts';
 
 // Messages that are answered, edited, reacted to, deleted and found, in one window and as the other shows it; all by keyboard.
@@ -20,16 +21,9 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await server?.stop();
 });
-
-async function seriousFindings(page: Page): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations
-    .filter(v => v.impact === 'serious' || v.impact === 'critical')
-    .map(v => `${v.id}: ${v.nodes.map(n => n.target.join(' ')).join(', ')}`);
-}
 
 /** Opens the menu of the message with this text by the keyboard. */
 async function openMenu(chat: Chat, text: string): Promise<void> {
@@ -52,9 +46,9 @@ test('the last message is edited by the arrow up, in both windows, and an edit c
   for (const chat of [mira, jonas]) {
     await chat.row('Thursday at ten').waitFor();
     expect(await chat.row('Thursday at tne').count()).toBe(0);
-    expect(await chat.row('Thursday at ten').textContent()).toContain('(edited)');
+    await eventually(() => chat.row('Thursday at ten').textContent()).toContain('(edited)');
   }
-  expect(await mira.composer.inputValue()).toBe('');
+  await eventually(() => mira.composer.inputValue()).toBe('');
 });
 
 test('a draft waits for the end of an edit', async () => {
@@ -70,19 +64,20 @@ test('a draft waits for the end of an edit', async () => {
 });
 
 test('a reaction is shown and told in the other window, and taken back', async () => {
+  const [heard, told] = [await note(mira), await note(jonas)]; // what is said, is for a while
   await openMenu(jonas, 'Thursday at eleven');
   expect(await seriousFindings(jonas.page)).toEqual([]);
   await jonas.page.keyboard.press('ArrowRight'); // ❤️
   await jonas.page.keyboard.press('Enter');
-  await eventually(() => mira.status.textContent()).toBe('Jonas reacted with ❤️ to your message.');
+  await eventually(async () => (await heard()).said).toContain('Jonas reacted with ❤️ to your message.');
   const theirs = mira.row('Thursday at eleven').locator('.reaction');
-  expect(await theirs.getAttribute('aria-label')).toBe('❤️ 1, by Jonas');
+  await eventually(() => theirs.getAttribute('aria-label')).toBe('❤️ 1, by Jonas');
   await theirs.press('Enter');
   const ours = jonas.row('Thursday at eleven').locator('.reaction');
   await eventually(() => ours.textContent()).toBe('❤️2');
   await ours.press('Enter');
   await eventually(() => theirs.getAttribute('aria-label')).toBe('❤️ 1, by Mira');
-  expect(await jonas.status.textContent()).toBe('You took ❤️ back.');
+  await eventually(async () => (await told()).said).toContain('You took ❤️ back.');
 });
 
 test('an answer quotes its message and leads to it; a mention stands out for whom it means', async () => {
@@ -99,7 +94,7 @@ test('an answer quotes its message and leads to it; a mention stands out for who
   }).toBe(1);
   await openMenu(jonas, 'Thursday at eleven');
   await jonas.page.getByRole('button', { name: 'Reply', exact: true }).press('Enter');
-  expect(await jonas.page.locator('.about').textContent()).toContain('Reply to Mira');
+  await eventually(() => jonas.page.locator('.about').textContent()).toContain('Reply to Mira');
   await jonas.say('Fine with me, @mira.');
   const answer = mira.page.locator('.bubble-row').filter({ hasText: 'Fine with me' });
   await answer.waitFor();
@@ -127,15 +122,16 @@ test('deleted, after a question, it is a place without a word in both windows, a
   await question.waitFor();
   expect(await seriousFindings(mira.page)).toEqual([]);
   await mira.page.keyboard.press('Escape');
-  expect(await focused(mira)).toBe('more'); // no harm done
+  await eventually(() => focused(mira)).toBe('more'); // no harm done
   expect(await mira.row('not meant for here').count()).toBe(1);
   await openMenu(mira, 'not meant for here');
   await mira.page.getByRole('button', { name: 'Delete…' }).press('Enter');
+  await question.waitFor();
   await mira.page.keyboard.press('Enter');
   await jonas.page.locator('.bubble-gone', { hasText: 'This message was deleted.' }).waitFor();
   await mira.page.locator('.bubble-gone', { hasText: 'You deleted this message.' }).waitFor();
   for (const chat of [mira, jonas]) expect(await chat.row('not meant for here').count()).toBe(0);
-  expect(await mira.composer.evaluate(box => box === document.activeElement)).toBe(true);
+  await eventually(() => mira.composer.evaluate(box => box === document.activeElement)).toBe(true);
   expect(JSON.stringify(await server.log('chat:lobby'))).not.toContain('not meant for here');
 });
 
@@ -143,7 +139,7 @@ test('a message is found in the room and in one’s own rooms, and is where the 
   await server.post('chat:travel', 'Nora', ['the red fox', 'and no other animal']);
   await jonas.page.getByRole('button', { name: 'Search' }).press('Enter');
   const field = jonas.page.getByLabel('Search for');
-  expect(await field.evaluate(box => box === document.activeElement)).toBe(true);
+  await eventually(() => field.evaluate(box => box === document.activeElement)).toBe(true);
   await field.fill('red fo');
   await eventually(() => jonas.page.locator('.search-words').textContent()).toBe('Nothing found.');
   await jonas.page.getByRole('radio', { name: 'All my rooms' }).check({ force: true });

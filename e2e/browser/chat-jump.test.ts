@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Chat, isInSight, openChat } from './chat.ts';
-import { launch } from './chromium.ts';
+import { launch, leave } from './chromium.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
 
@@ -23,10 +23,10 @@ beforeAll(async () => {
   );
 });
 afterEach(async () => {
-  for (const context of browser.contexts()) await context.close();
+  await leave(browser);
 });
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await server?.stop();
 });
 
@@ -44,15 +44,18 @@ function followQuoteOf(chat: Chat, text: string): Promise<void> {
     text =>
       new Promise<void>(done => {
         const log = document.querySelector('[role=log]') as HTMLElement;
-        const watching = new MutationObserver(() => {
+        const look = () => {
           for (const row of log.querySelectorAll('.bubble-row')) {
             if (row.querySelector('.bubble-text')?.textContent !== text) continue;
             watching.disconnect();
             row.querySelector<HTMLElement>('.quote')?.click();
             done();
+            return;
           }
-        });
+        };
+        const watching = new MutationObserver(look);
         watching.observe(log, { subtree: true, childList: true, characterData: true });
+        look(); // it may have come already
       }),
     text,
   );

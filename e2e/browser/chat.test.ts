@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Chat, expectShown, openChat, openTab } from './chat.ts';
-import { launch } from './chromium.ts';
+import { launch, leave } from './chromium.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
 
@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await server?.stop();
 });
 
@@ -156,6 +156,7 @@ test('35: whatever is written is shown as written and does nothing', async () =>
       .locator('.bubble-text')
       .filter({ hasText: 'www' })
       .evaluate(text => Math.round(text.getBoundingClientRect().top));
+  await eventually(jonas.fromEnd).toBe(0);
   const before = await top();
   await jonas.page.getByRole('button', { name: 'Show all' }).click();
   await eventually(() => jonas.page.getByRole('button', { name: 'Show less' }).count()).toBe(1);

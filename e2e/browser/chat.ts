@@ -77,6 +77,13 @@ export class Chat {
     await this.page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
   }
 
+  /** Presses "Retry now" where it is: the page may have come back by itself. */
+  retryNow(): Promise<void> {
+    return this.page
+      .getByRole('button', { name: 'Retry now' })
+      .evaluateAll(all => all.forEach(each => void (each as HTMLElement).click()));
+  }
+
   /** The badge of a room in the list; null where there is none. */
   async badge(name: string): Promise<string | null> {
     const badge = this.rooms.getByRole('link', { name }).locator('.badge');

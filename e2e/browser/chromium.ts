@@ -1,14 +1,20 @@
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { Home } from './home.ts';
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from 'playwright-core';
+import { Home, patienceMs } from './home.ts';
 
-/**
- * Starts the Chromium of this machine: the one that ROOMLOG_CHROMIUM names, or Debian's.
- * @param keepsPages it keeps a page that is left for the back button, as it does for people
- */
-export function launch(keepsPages = false): Promise<Browser> {
+/** The Chromium of this machine: the one that ROOMLOG_CHROMIUM names, or Debian's. */
+const whole = process.env.ROOMLOG_CHROMIUM || '/usr/bin/chromium';
+
+function start(executablePath: string, ignoreDefaultArgs: string[] = []): Promise<Browser> {
   return chromium.launch({
-    ...(keepsPages && { ignoreDefaultArgs: ['--disable-back-forward-cache'] }),
-    executablePath: process.env.ROOMLOG_CHROMIUM || '/usr/bin/chromium',
+    ignoreDefaultArgs,
+    executablePath,
+    timeout: patienceMs,
     args: [
       '--headless',
       '--no-sandbox',
@@ -20,6 +26,42 @@ export function launch(keepsPages = false): Promise<Browser> {
       '--disable-sync',
     ],
   });
+}
+
+let shared: Promise<Browser> | undefined;
+
+/**
+ * A browser: the Chromium without windows that ROOMLOG_HEADLESS names, which opens a context at half the cost, or else the whole one.
+ * Files that run in one process, one after the other, share it, each with contexts of its own: leave it in the end. It ends with the process.
+ */
+export async function launch(): Promise<Browser> {
+  const there = await shared;
+  if (there?.isConnected()) return there;
+  shared = start(process.env.ROOMLOG_HEADLESS || whole);
+  return shared;
+}
+
+/** Closes what a file has opened in the browser that it shares. */
+export async function leave(browser: Browser | undefined): Promise<void> {
+  for (const context of browser?.contexts() ?? []) await context.close();
+}
+
+/**
+ * Starts a whole Chromium of one's own. Close it in the end.
+ * @param keepsPages it keeps a page that is left for the back button, as it does for people
+ */
+export function launchOwn({ keepsPages = false } = {}): Promise<Browser> {
+  return start(whole, keepsPages ? ['--disable-back-forward-cache'] : []);
+}
+
+/** Another person at another machine, patient with a slow one. */
+export async function openContext(
+  browser: Browser,
+  options: BrowserContextOptions = {},
+): Promise<BrowserContext> {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(patienceMs);
+  return context;
 }
 
 /** A page and everything it complained about. */
@@ -39,7 +81,7 @@ export async function visit(
   url: string,
   options: BrowserContextOptions = {},
 ): Promise<Visit> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const context = await openContext(browser, { viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('console', line => {

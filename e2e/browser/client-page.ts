@@ -16,8 +16,10 @@ declare global {
 /** The room that the pages follow. */
 export const room = 'chat:kept';
 
-/** Serves an empty page with the package in it at `/kept` of whatever origin, also while the server is away. */
-export async function servePage(context: BrowserContext): Promise<void> {
+let bundled: Promise<string> | undefined;
+
+/** The package as one script. */
+async function bundle(): Promise<string> {
   const { outputFiles } = await build({
     stdin: {
       contents: "export * from 'roomlog'; export * from 'roomlog/indexeddb';",
@@ -28,7 +30,13 @@ export async function servePage(context: BrowserContext): Promise<void> {
     globalName: 'roomlog',
     write: false,
   });
-  const body = `<!doctype html><script>${outputFiles[0]?.text ?? ''}</script>`;
+  return outputFiles[0]?.text ?? '';
+}
+
+/** Serves an empty page with the package in it at `/kept` of whatever origin, also while the server is away. */
+export async function servePage(context: BrowserContext): Promise<void> {
+  bundled ??= bundle();
+  const body = `<!doctype html><script>${await bundled}</script>`;
   await context.route('**/kept', route => route.fulfill({ contentType: 'text/html', body }));
 }
 

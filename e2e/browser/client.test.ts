@@ -1,8 +1,9 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { launch } from './chromium.ts';
+import { launch, leave, openContext } from './chromium.ts';
 import { room, say, servePage, shown, start, token, transport } from './client-page.ts';
 import { eventually } from './home.ts';
+import { isKept } from './kept.ts';
 import { FaultProxy, holdingProxy } from './proxy.ts';
 import { Server } from './server.ts';
 
@@ -17,11 +18,11 @@ let context: BrowserContext;
 beforeAll(async () => {
   browser = await launch();
 });
-afterAll(() => browser?.close());
+afterAll(() => leave(browser));
 
 beforeEach(async () => {
   server = await Server.start();
-  context = await browser.newContext();
+  context = await openContext(browser);
   await servePage(context);
 });
 afterEach(async () => {
@@ -58,6 +59,7 @@ test('a reload while the server is away: the room and the queue are there at onc
   await server.kill();
   for (const text of ['two', 'three', 'four']) await say(page, text);
   await eventually(shown(page)).toEqual(['one sent', 'two queued', 'three queued', 'four queued']);
+  await isKept(page, 'sends', 3);
   await page.reload();
   await start(page, 'ann', ann);
   await eventually(shown(page)).toEqual(['one sent', 'two queued', 'three queued', 'four queued']);
@@ -75,8 +77,8 @@ test('a tab that is closed while its message waits: another tab sends it, once',
   await say(leaving, 'left behind');
   await say(staying, 'mine');
   await eventually(shown(leaving)).toEqual(['left behind queued']);
-  // Kept before the tab goes: the lock is held as long as something is.
   await eventually(holders(leaving)).toBe(2);
+  await isKept(leaving, 'sends', 2);
   await leaving.close();
   await eventually(shown(staying)).toEqual(['mine queued']);
   await server.restart();
@@ -91,7 +93,7 @@ test('what one user wrote is not sent by another, and waits for its author', asy
   await server.kill();
   await say(page, 'by Ann');
   await eventually(shown(page)).toEqual(['by Ann queued']);
-  await eventually(holders(page)).toBe(1);
+  await isKept(page, 'sends', 1);
   await page.reload();
   await server.restart();
   await start(page, 'bob', bob);

@@ -1,7 +1,9 @@
 import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { type Client, createClient, type TransportName } from 'roomlog';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { WebSocket } from 'ws';
 import { Chat, chatUrl } from './chat.ts';
-import { launch, visit } from './chromium.ts';
+import { launch, leave, visit } from './chromium.ts';
 import { Cluster } from './cluster.ts';
 import { eventually, type Row } from './home.ts';
 import { Witness } from './witness.ts';
@@ -27,16 +29,8 @@ beforeAll(async () => {
   [browser, cluster] = await Promise.all([launch(), Cluster.start()]);
 }, 2 * patience);
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await cluster?.stop();
-});
-
-beforeEach(async () => {
-  room = `chat:cluster-${++rooms}`;
-  windows = await Promise.all((['Mira', 'Jonas'] as const).map(open));
-});
-afterEach(async () => {
-  for (const context of browser.contexts()) await context.close();
 });
 
 async function open(as: 'Mira' | 'Jonas'): Promise<Window> {
@@ -125,51 +119,111 @@ async function expectNobodyLeft(): Promise<void> {
 
 vi.setConfig({ testTimeout: 4 * patience, hookTimeout: 2 * patience });
 
-test('a rolling restart under load loses and repeats nothing, and shows no error', async () => {
-  const written = await cluster.write(room, 'Writer', 150);
-  await talkDuring(async () => {
-    for (const node of cluster.nodes.keys()) {
-      await cluster.command(`stop node ${node}`); // SIGTERM, and it has ended
-      for (const { witness } of windows) await eventually(witness.node).not.toBe(node);
+describe('two windows', () => {
+  beforeEach(async () => {
+    room = `chat:cluster-${++rooms}`;
+    windows = await Promise.all((['Mira', 'Jonas'] as const).map(open));
+  });
+  afterEach(async () => {
+    await leave(browser);
+  });
+
+  test('a rolling restart under load loses and repeats nothing, and shows no error', async () => {
+    const written = await cluster.write(room, 'Writer', 150);
+    await talkDuring(async () => {
+      for (const node of cluster.nodes.keys()) {
+        await cluster.command(`stop node ${node}`); // SIGTERM, and it has ended
+        for (const { witness } of windows) await eventually(witness.node).not.toBe(node);
+        await cluster.command(`start node ${node}`);
+        await cluster.serves(node);
+      }
+    });
+    await expectAllWell(await written());
+    for (const window of windows) {
+      const { nodes } = await window.witness.seen();
+      expect(new Set(nodes).size, `of ${nodes}`).toBeGreaterThanOrEqual(2);
+    }
+    await expectNobodyLeft();
+  });
+
+  test('kill -9 of a node: its clients go on with another', async () => {
+    const [mira] = windows as [Window, Window];
+    const node = String(await mira.witness.node());
+    const written = await cluster.write(room, 'Writer', 150);
+    await talkDuring(async () => {
+      await cluster.command(`kill node ${node}`);
+      await eventually(mira.witness.node).not.toBe(node);
       await cluster.command(`start node ${node}`);
       await cluster.serves(node);
-    }
+    });
+    await expectAllWell(await written());
+    await expectNobodyLeft();
   });
-  await expectAllWell(await written());
-  for (const window of windows) {
-    const { nodes } = await window.witness.seen();
-    expect(new Set(nodes).size, `of ${nodes}`).toBeGreaterThanOrEqual(2);
+
+  test('without the bus, updates may be late, which is said; with it again, they are not', async () => {
+    const [mira, jonas] = windows as [Window, Window];
+    const written = await cluster.write(room, 'Writer', 150);
+    await talkDuring(async () => {
+      await cluster.command('stop redis');
+      for (const { signal } of windows) await eventually(() => signal.textContent()).toContain(late);
+      // What is written from now on goes through the store.
+      const [first, second] = [mira.said.length, jonas.said.length];
+      await eventually(async () => mira.said[first] && jonas.said[second]).toBeTruthy();
+      await eventually(() => jonas.witness.hasSeen(String(mira.said[first]))).toBe(true);
+      await eventually(() => mira.witness.hasSeen(String(jonas.said[second]))).toBe(true);
+      await cluster.command('start redis');
+      for (const { signal } of windows) await eventually(() => signal.textContent()).toMatch(/^Connected/);
+    });
+    await expectAllWell(await written());
+  });
+});
+
+// A client whose network carries no WebSocket: the load balancer leads what it says to every node by turns, and one of them holds its
+// stream (SESS-9, PRES-15).
+
+const clients: Client[] = [];
+
+/** What a client said by its session: how it was answered, and by whom. */
+const answered: { status: number; node: string | null }[] = [];
+
+/** Somebody who shows that they are there and what they type, over one transport. */
+function connect(user: string, transport: TransportName) {
+  const client = createClient({
+    url: cluster.url,
+    transports: [transport],
+    WebSocket,
+    token: () => cluster.token(user),
+    fetch: async (...request) => {
+      const answer = await fetch(...request);
+      if (String(request[0]).includes('/v1/connections/'))
+        answered.push({ status: answer.status, node: answer.headers.get('roomlog-node') });
+      return answer;
+    },
+  });
+  clients.push(client);
+  const room = client.room('chat:stream');
+  room.attach();
+  room.presence.others.subscribe(() => {});
+  room.typing.who.subscribe(() => {});
+  return room;
+}
+
+test('who is on a stream types and changes what they show, and none of it is refused', async ({
+  onTestFinished,
+}) => {
+  onTestFinished(async () => void (await Promise.all(clients.map(client => client.close()))));
+  const ann = connect('ann', 'sse');
+  const bob = connect('bob', 'websocket');
+  const shown = async () => bob.presence.others.get().map(({ user, data }) => [user, data]);
+  const typing = async () => bob.typing.who.get();
+  for (let n = 0; n < 5; n++) {
+    ann.presence.set({ n });
+    await eventually(shown).toEqual([['ann', { n }]]);
+    ann.typing.keystroke();
+    await eventually(typing).toEqual(['ann']);
+    await ann.messages.send({ text: `said ${n}` });
+    await eventually(typing).toEqual([]);
   }
-  await expectNobodyLeft();
-});
-
-test('kill -9 of a node: its clients go on with another', async () => {
-  const [mira] = windows as [Window, Window];
-  const node = String(await mira.witness.node());
-  const written = await cluster.write(room, 'Writer', 150);
-  await talkDuring(async () => {
-    await cluster.command(`kill node ${node}`);
-    await eventually(mira.witness.node).not.toBe(node);
-    await cluster.command(`start node ${node}`);
-    await cluster.serves(node);
-  });
-  await expectAllWell(await written());
-  await expectNobodyLeft();
-});
-
-test('without the bus, updates may be late, which is said; with it again, they are not', async () => {
-  const [mira, jonas] = windows as [Window, Window];
-  const written = await cluster.write(room, 'Writer', 150);
-  await talkDuring(async () => {
-    await cluster.command('stop redis');
-    for (const { signal } of windows) await eventually(() => signal.textContent()).toContain(late);
-    // What is written from now on goes through the store.
-    const [first, second] = [mira.said.length, jonas.said.length];
-    await eventually(async () => mira.said[first] && jonas.said[second]).toBeTruthy();
-    await eventually(() => jonas.witness.hasSeen(String(mira.said[first]))).toBe(true);
-    await eventually(() => mira.witness.hasSeen(String(jonas.said[second]))).toBe(true);
-    await cluster.command('start redis');
-    for (const { signal } of windows) await eventually(() => signal.textContent()).toMatch(/^Connected/);
-  });
-  await expectAllWell(await written());
+  expect(answered.filter(({ status }) => status >= 300)).toEqual([]);
+  expect(new Set(answered.map(({ node }) => node))).toEqual(new Set(cluster.nodes.keys()));
 });

@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, type Visit, visit } from './chromium.ts';
+import { launch, leave, type Visit, visit } from './chromium.ts';
 import { eventually, expectAllSame, greetingLength } from './home.ts';
 import { Server } from './server.ts';
 
@@ -18,13 +18,13 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await server?.stop();
 });
 
 // What a browser itself prints while a server is gone, and for a tunnel that went with it.
 const unavoidable =
-  /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|WebSocket connection to|status of 404/;
+  /ERR_CONNECTION_(REFUSED|RESET|CLOSED)|ERR_SOCKET_NOT_CONNECTED|ERR_EMPTY_RESPONSE|WebSocket connection to|status of 404/;
 
 test('kill -9 of the server in the middle of sends: all there once and in order in both (I1, I2, I6)', async () => {
   const mira = here.home.mira;

@@ -4,6 +4,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, test } from 'vitest';
 import { launch } from './chromium.ts';
 import { openCursors } from './cursors.ts';
+import { framesOf } from './frames.ts';
 import { eventually } from './home.ts';
 import { type Camera, camera } from './pictures.ts';
 import { Server } from './server.ts';
@@ -47,35 +48,5 @@ test('how many frames are drawn with thirty people', async () => {
   const mira = await (await openCursors(browser, server.url, 'Mira')).ready();
   await mira.page.getByRole('switch').click();
   await eventually(() => mira.page.locator('.pointer').count()).toBe(30);
-  const devtools = await mira.page.context().newCDPSession(mira.page);
-  await devtools.send('Performance.enable');
-  const spent = async () => {
-    const { metrics } = await devtools.send('Performance.getMetrics');
-    return Object.fromEntries(metrics.map(({ name, value }) => [name, value]));
-  };
-  const before = await spent();
-  const spans = await mira.page.evaluate(
-    () =>
-      new Promise<number[]>(done => {
-        const spans: number[] = [];
-        let last = performance.now();
-        const draw = (now: number) => {
-          spans.push(now - last);
-          last = now;
-          if (spans.length < 300) requestAnimationFrame(draw);
-          else done(spans.slice(1).sort((a, b) => a - b));
-        };
-        requestAnimationFrame(draw);
-      }),
-  );
-  const at = (share: number) => spans[Math.floor((spans.length - 1) * share)]?.toFixed(1);
-  const total = spans.reduce((sum, span) => sum + span, 0);
-  const after = await spent();
-  const share = (name: string) =>
-    `${((100_000 * (Number(after[name]) - Number(before[name]))) / total).toFixed(1)} %`;
-  console.log(
-    `${await mira.page.locator('.readout').textContent()}; over 5 s ${((1000 * spans.length) / total).toFixed(1)} frames/s, ` +
-      `between frames p50 ${at(0.5)} ms, p95 ${at(0.95)} ms, p99 ${at(0.99)} ms, at most ${at(1)} ms; of one core, scripts ${share('ScriptDuration')}, styles ${share('RecalcStyleDuration')}, ` +
-      `layout ${share('LayoutDuration')}, all tasks of the page ${share('TaskDuration')}`,
-  );
+  console.log(`${await mira.page.locator('.readout').textContent()}; ${await framesOf(mira.page)}`);
 });

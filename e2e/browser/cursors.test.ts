@@ -1,7 +1,7 @@
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch } from './chromium.ts';
+import { seriousFindings } from './access.ts';
+import { launch, leave } from './chromium.ts';
 import { type Cursors, openCursors } from './cursors.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
@@ -22,16 +22,9 @@ beforeAll(async () => {
   mira = await (await openCursors(browser, server.url, 'Mira', wide)).ready();
 });
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await server?.stop();
 });
-
-async function seriousFindings({ page }: Cursors): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations
-    .filter(v => v.impact === 'serious' || v.impact === 'critical')
-    .map(v => `${v.id}: ${v.nodes.map(n => n.target.join(' ')).join(', ')}`);
-}
 
 test('who is alone is told so, until somebody comes, which is read aloud', async () => {
   await mira.alone.waitFor();
@@ -46,20 +39,20 @@ test('27: each sees where the other points, by name, and a still pointer stays',
   await jonas.pointAt({ x: 0.3, y: 0.4 });
   await eventually(mira.place('Jonas')).toEqual({ x: 0.3, y: 0.4 });
   // How long one move takes, from the one page to the other: said, not judged, on a machine that does other things as well.
-  const seen = mira.page.evaluate(
-    () =>
-      new Promise<number>(done => {
-        const pointer = document.querySelector('.pointer[data-user="Jonas"]');
-        if (!pointer) throw new Error('there is no pointer');
-        new MutationObserver((_, observer) => {
-          observer.disconnect();
-          done(Date.now());
-        }).observe(pointer, { attributeFilter: ['style'] });
-      }),
-  );
+  const seen = await mira.page.evaluateHandle(() => {
+    const pointer = document.querySelector('.pointer[data-user="Jonas"]');
+    if (!pointer) throw new Error('there is no pointer');
+    const seen = { at: 0 };
+    new MutationObserver((_, observer) => {
+      observer.disconnect();
+      seen.at = Date.now();
+    }).observe(pointer, { attributeFilter: ['style'] });
+    return seen;
+  });
   const moved = Date.now();
   await jonas.pointAt({ x: 0.31, y: 0.4 });
-  console.log(`a move was seen after ${(await seen) - moved} ms`);
+  await eventually(mira.place('Jonas')).toEqual({ x: 0.31, y: 0.4 });
+  console.log(`a move was seen after ${(await seen.jsonValue()).at - moved} ms`);
   for (let i = 0; i <= 20; i++) await mira.pointAt({ x: 0.2 + i / 40, y: 0.5 });
   await eventually(jonas.place('Mira')).toEqual({ x: 0.7, y: 0.5 });
   expect(await mira.place('Jonas')()).toEqual({ x: 0.31, y: 0.4 });
@@ -71,13 +64,14 @@ test('who comes later sees still pointers, at the edge where they are out of sig
   const aiko = await (await openCursors(browser, server.url, '<b>Aiko</b>', phone)).ready();
   await aiko.sign('Mira').waitFor();
   expect(await aiko.sign('Mira').textContent()).toContain('Mira');
-  expect(await aiko.pointer('Jonas').count()).toBe(1);
+  await eventually(() => aiko.pointer('Jonas').count()).toBe(1);
   const window = await aiko.frame.boundingBox();
-  const sign = await aiko.sign('Mira').boundingBox();
-  if (!window || !sign) throw new Error('they are in sight');
-  expect(sign.x + sign.width).toBeLessThanOrEqual(window.x + window.width);
-  expect(sign.x + sign.width).toBeGreaterThan(window.x + window.width - 20);
-  expect(sign.y).toBeGreaterThan(window.y);
+  if (!window) throw new Error('there is no plan');
+  await eventually(async () => {
+    const sign = await aiko.sign('Mira').boundingBox();
+    const fromEdge = sign && window.x + window.width - sign.x - sign.width;
+    return sign && fromEdge !== null && fromEdge >= 0 && fromEdge < 20 && sign.y > window.y;
+  }).toBe(true);
 
   await aiko.people.getByRole('button', { name: 'Show where Mira points' }).tap();
   await aiko.sign('Mira').waitFor({ state: 'hidden' });
@@ -93,7 +87,7 @@ test('who comes later sees still pointers, at the edge where they are out of sig
     .locator('.person, .area-foot button, .pages a')
     .evaluateAll(all => all.filter(e => e.getBoundingClientRect().height < 44).map(e => e.outerHTML));
   expect(small).toEqual([]);
-  expect(await seriousFindings(aiko)).toEqual([]);
+  expect(await seriousFindings(aiko.page)).toEqual([]);
   expect(aiko.complaints).toEqual([]);
   await aiko.page.context().close();
   await flag.waitFor({ state: 'detached' }); // 24: within the grace
@@ -106,7 +100,7 @@ test('32, 33: arrow keys move a pointer of one’s own; names are buttons', asyn
   await jonas.page.keyboard.press('ArrowLeft');
   await jonas.page.keyboard.press('Shift+ArrowDown');
   await eventually(mira.place('Jonas')).toEqual({ x: 0.3, y: 0.45 });
-  expect(await jonas.page.locator('.pointer[data-state="own"]').textContent()).toBe('You');
+  await eventually(() => jonas.page.locator('.pointer[data-state="own"]').textContent()).toBe('You');
   await jonas.page.keyboard.press('Tab');
   expect(await jonas.page.evaluate(() => document.activeElement?.getAttribute('role'))).toBe('switch');
 });
@@ -135,10 +129,10 @@ test('thirty simulated people come and go; axe finds nothing serious in light an
   await mira.page.getByRole('switch', { name: '30 simulated people' }).click();
   await eventually(() => jonas.page.locator('.pointer').count()).toBe(31);
   await jonas.page.getByText('32 people here').waitFor();
-  expect(await seriousFindings(jonas)).toEqual([]);
+  expect(await seriousFindings(jonas.page)).toEqual([]);
   await mira.page.getByRole('switch').click();
   await eventually(() => jonas.page.locator('.pointer').count()).toBe(1);
-  expect(await seriousFindings(mira)).toEqual([]);
+  expect(await seriousFindings(mira.page)).toEqual([]);
 });
 
 test('no page complained', () => {

@@ -1,8 +1,8 @@
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { seriousFindings } from './access.ts';
 import { openChat } from './chat.ts';
-import { launch, visit } from './chromium.ts';
+import { launch, leave, visit } from './chromium.ts';
 import { Server } from './server.ts';
 
 // The page /errors. Numbers are those of the table in README.md.
@@ -14,11 +14,11 @@ beforeAll(async () => {
   [server, browser] = await Promise.all([Server.start(), launch()]);
 });
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await server?.stop();
 });
 afterEach(async () => {
-  for (const context of browser.contexts()) await context.close();
+  await leave(browser);
 });
 
 test('37: a refused message links to what its code means: cause and cure, in sight', async () => {
@@ -57,9 +57,7 @@ test.each([
   });
   // The entries are alike: the one that is linked to and another say all.
   const others = '.code-entry ~ .code-entry ~ .code-entry';
-  const { violations } = await new AxeBuilder({ page }).exclude(others).analyze();
-  const serious = violations.filter(v => v.impact === 'serious' || v.impact === 'critical');
-  expect(serious.map(v => v.id)).toEqual([]);
+  expect(await seriousFindings(page, others)).toEqual([]);
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
   expect(complaints).toEqual([]);
 });

@@ -1,52 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { EventSource as NpmEventSource } from 'eventsource';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch } from './chromium.ts';
+import { launch, leave, openContext } from './chromium.ts';
+import { eventually } from './home.ts';
+import { FaultProxy } from './proxy.ts';
 import { Server } from './server.ts';
 
 // TICK-5, SSE-8: an EventSource has nothing but its URL. With a one-time ticket in it, it comes back through a
 // connection that is cut again and again, and nothing is lost or given twice.
-
-const binary = fileURLToPath(new URL('../../bin/roomlog', import.meta.url));
-
-/** `roomlog chaos` in front of a server. */
-class Chaos {
-  private constructor(
-    private readonly child: ChildProcess,
-    readonly url: string,
-    private readonly control: string,
-  ) {}
-
-  static async before(server: Server): Promise<Chaos> {
-    const to = new URL(server.url).host;
-    const args = ['chaos', '--to', to, '--control', '127.0.0.1:0'];
-    const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    let printed = '';
-    return new Promise((resolve, reject) => {
-      child.stdout.on('data', (chunk: Buffer) => {
-        printed += chunk.toString();
-        const found = /proxy +(127[^ ]+) .*control +(http:[^\s]+)\s/s.exec(printed);
-        if (found) resolve(new Chaos(child, `http://${found[1]}`, String(found[2])));
-      });
-      child.once('exit', code => reject(new Error(`the proxy ended with ${code}:\n${printed}`)));
-    });
-  }
-
-  /** Resets every connection. */
-  async cut(): Promise<void> {
-    const answer = await fetch(`${this.control}/cut`, { method: 'POST' });
-    if (!answer.ok) throw new Error(`cut: ${answer.status} ${await answer.text()}`);
-  }
-
-  async stop(): Promise<void> {
-    const gone = once(this.child, 'exit');
-    this.child.kill();
-    await gone;
-  }
-}
 
 /** What one EventSource saw. */
 interface Seen {
@@ -58,16 +19,16 @@ interface Seen {
 }
 
 let server: Server;
-let proxy: Chaos;
+let proxy: FaultProxy;
 let browser: Browser;
 
 beforeAll(async () => {
   [server, browser] = await Promise.all([Server.start(), launch()]);
-  proxy = await Chaos.before(server);
+  proxy = await FaultProxy.start(server.url);
 });
 
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await proxy?.stop();
   await server?.stop();
 });
@@ -82,8 +43,7 @@ async function ticketFor(user: string): Promise<string> {
 
 /** Writes to the room while the stream is cut, and expects it to have everything once, in order. */
 async function throughCuts(room: string, path: string, look: () => Promise<Seen>): Promise<void> {
-  const patience = { timeout: 45_000, interval: 50 };
-  await expect.poll(async () => (await look()).opened, patience).toBe(1);
+  await eventually(async () => (await look()).opened).toBe(1);
   let written = 0;
   const write = async (count: number) => {
     await server.post(
@@ -95,12 +55,12 @@ async function throughCuts(room: string, path: string, look: () => Promise<Seen>
   };
   for (let round = 1; round <= 3; round++) {
     await write(5);
-    await expect.poll(async () => (await look()).seqs.length, patience).toBe(written);
-    await proxy.cut();
+    await eventually(async () => (await look()).seqs.length).toBe(written);
+    await proxy.cut('');
     await write(20); // while it is away
-    await expect.poll(async () => (await look()).opened, patience).toBe(round + 1);
+    await eventually(async () => (await look()).opened).toBe(round + 1);
   }
-  await expect.poll(async () => (await look()).seqs.length, patience).toBe(written);
+  await eventually(async () => (await look()).seqs.length).toBe(written);
   const seen = await look();
   expect(seen.seqs).toEqual(Array.from({ length: written }, (_, i) => i + 1));
   expect(seen.closed).toBe(false);
@@ -116,7 +76,7 @@ async function throughCuts(room: string, path: string, look: () => Promise<Seen>
 }
 
 test("Chromium's own EventSource comes back with its ticket", async () => {
-  const context = await browser.newContext({ bypassCSP: true });
+  const context = await openContext(browser, { bypassCSP: true });
   const page = await context.newPage();
   await page.goto(`${proxy.url}/errors`); // any page of this origin
   const room = 'chat:chromium';

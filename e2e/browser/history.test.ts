@@ -1,6 +1,6 @@
 import type { Browser, Locator } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, type Visit, visit } from './chromium.ts';
+import { launch, leave, type Visit, visit } from './chromium.ts';
 import { eventually, lobby, type Pane } from './home.ts';
 import { Server } from './server.ts';
 
@@ -26,16 +26,18 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await server?.stop();
 });
 
+/** How far the end of the conversation is out of sight; places are fractions, the scroll is rounded. */
+const fromEnd = () => scroller.evaluate(box => box.scrollHeight - box.scrollTop - box.clientHeight);
 const top = () => scroller.evaluate(box => box.scrollTop);
 const y = async (row: Locator) => (await row.boundingBox())?.y;
 
 test('a room with a past opens at its end, and nobody greets', async () => {
   expect(await jonas.rows()).toHaveLength(100);
-  expect(await scroller.evaluate(box => box.scrollHeight - box.scrollTop - box.clientHeight)).toBeLessThan(2);
+  await eventually(fromEnd).toBeLessThan(2);
   expect(await server.log(lobby)).toHaveLength(stored);
 });
 
@@ -61,10 +63,10 @@ test('a new message does not pull the reader away, and is one press away', async
   expect(await top()).toBe(before);
   await news.click();
   await eventually(() => news.count()).toBe(0);
-  expect(await scroller.evaluate(box => box.scrollHeight - box.scrollTop - box.clientHeight)).toBeLessThan(2);
+  await eventually(fromEnd).toBeLessThan(2);
   await here.home.mira.say('good');
   await jonas.row('good').waitFor();
-  expect(await scroller.evaluate(box => box.scrollHeight - box.scrollTop - box.clientHeight)).toBeLessThan(2);
+  await eventually(fromEnd).toBeLessThan(2);
 });
 
 test('no page complained', () => {

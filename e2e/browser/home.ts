@@ -8,8 +8,10 @@ export const lobby = 'chat:lobby';
 /** The greeting that an empty room gets. */
 export const greetingLength = 4;
 
-/** Generous, for a machine that does other things as well. */
-const patience = { timeout: 45_000, interval: 50 };
+/** How long anything is waited for: generous, for a machine that does other things as well. */
+export const patienceMs = 60_000;
+
+const patience = { timeout: patienceMs, interval: 50 };
 
 /** One row of a pane's conversation. */
 export interface Row {

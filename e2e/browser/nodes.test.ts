@@ -1,8 +1,8 @@
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser, Page, WebSocketRoute } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { seriousFindings } from './access.ts';
 import { Chat, chatUrl } from './chat.ts';
-import { launch, visit } from './chromium.ts';
+import { launch, leave, visit } from './chromium.ts';
 import { eventually, Home } from './home.ts';
 import { Server } from './server.ts';
 
@@ -24,12 +24,12 @@ beforeAll(async () => {
   await server.post(room, 'Jonas', ['hello', 'there']);
 });
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await server?.stop();
   await nameless?.stop();
 });
 afterEach(async () => {
-  for (const context of browser.contexts()) await context.close();
+  await leave(browser);
 });
 
 /** Opens a page whose sockets can be told more than the server says. */
@@ -80,9 +80,7 @@ const fill = (page: Page) =>
 const hollow = 'rgba(0, 0, 0, 0)';
 
 async function sound(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-  expect(serious.map(({ id, nodes }) => `${id} ${nodes.map(({ html }) => html)}`)).toEqual([]);
+  expect(await seriousFindings(page)).toEqual([]);
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   expect(overflow).toBeLessThanOrEqual(0);
 }
@@ -100,7 +98,7 @@ describe.each(looks)('in $colorScheme at $viewport.width px', look => {
     const signs = page.locator('.node-sign');
     await eventually(() => signs.count()).toBe(2);
     expect(await signs.first().textContent()).toBe(`on node ${node}`);
-    expect(await seen(page, '.connection-words')).toEqual(['Connected', 'Connected']);
+    await eventually(() => seen(page, '.connection-words')).toEqual(['Connected', 'Connected']);
     const height = (await page.locator('.pane').first().boundingBox())?.height;
     tell('bus');
     await eventually(() => seen(page, '.late-sign')).toEqual([late, late]);
@@ -110,7 +108,7 @@ describe.each(looks)('in $colorScheme at $viewport.width px', look => {
     await page.locator('.pane textarea').nth(1).focus(); // the other pane is in use now
     tell();
     await eventually(() => seen(page, '.connection-words')).toEqual(['Connected', 'Connected']);
-    expect(await heard()).toEqual([`${late}.`]);
+    await eventually(heard).toEqual([`${late}.`]);
     expect(complaints).toEqual([]);
   });
 
@@ -119,7 +117,7 @@ describe.each(looks)('in $colorScheme at $viewport.width px', look => {
     const chat = await new Chat(page, complaints).ready();
     const heard = await listen(page);
     expect(await chat.signal.locator('.node-sign').textContent()).toBe(`on node ${node}`);
-    const end = await chat.fromEnd();
+    await eventually(chat.fromEnd).toBe(0);
     tell('bus');
     await eventually(() => seen(page, '.late-sign')).toEqual([
       look.viewport.width < 800 ? 'A second late' : late,
@@ -127,14 +125,14 @@ describe.each(looks)('in $colorScheme at $viewport.width px', look => {
     expect(await chat.signal.locator('.late-sign').getAttribute('title')).toBe(late);
     await eventually(() => fill(page)).toEqual([hollow]);
     expect(await chat.banner.count()).toBe(0);
-    expect(await chat.fromEnd()).toBe(end);
+    expect(await chat.fromEnd()).toBe(0);
     await sound(page);
     const text = `is heard all the same, in ${look.colorScheme}`;
     await chat.say(text);
     await eventually(chat.delivery(text)).toBe('sent');
     tell();
     await eventually(() => chat.signal.textContent()).toMatch(/^Connected/);
-    expect(await heard()).toEqual([`${late}.`]);
+    await eventually(heard).toEqual([`${late}.`]);
     expect(complaints).toEqual([]);
   });
 });

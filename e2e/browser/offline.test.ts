@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, type Visit, visit } from './chromium.ts';
+import { launch, leave, type Visit, visit } from './chromium.ts';
 import { eventually, expectAllSame, greetingLength } from './home.ts';
 import { Server } from './server.ts';
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await server?.stop();
 });
 

@@ -1,7 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import type { ConnectionStatus, TransportName } from 'roomlog';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { launch } from './chromium.ts';
+import { launch, leave, openContext } from './chromium.ts';
 import { room, say, servePage, token, transport } from './client-page.ts';
 import { eventually } from './home.ts';
 import { FaultProxy, holdingProxy } from './proxy.ts';
@@ -26,10 +27,10 @@ declare global {
 beforeAll(async () => {
   browser = await launch();
 });
-afterAll(() => browser?.close());
+afterAll(() => leave(browser));
 beforeEach(async () => {
   server = await Server.start();
-  context = await browser.newContext();
+  context = await openContext(browser);
   await servePage(context);
 });
 afterEach(async () => {
@@ -66,11 +67,12 @@ const status = (page: Page) => page.evaluate((): ConnectionStatus => window.clie
 
 let said = 0;
 
-/** The page and somebody else talk, until `done` says so. */
+/** The page and somebody else talk, as fast as people do, until `done` says so. */
 async function talkUntil(page: Page, done: () => Promise<boolean>): Promise<void> {
   while (!(await done())) {
     await say(page, `a${++said}`);
     await server.post(room, 'bob', [`b${said}`]);
+    await pause(50);
   }
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, type Visit, visit } from './chromium.ts';
+import { launch, leave, type Visit, visit } from './chromium.ts';
 import { eventually, lobby } from './home.ts';
 import { Server } from './server.ts';
 
@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await browser?.close();
+  await leave(browser);
   await server?.stop();
 });
 
@@ -27,9 +27,13 @@ afterAll(async () => {
 async function copy(tab: string): Promise<string> {
   const { page } = here;
   await page.getByRole('tab', { name: tab }).click();
+  await page.evaluate(() => navigator.clipboard.writeText(''));
   await page.getByRole('button', { name: 'Copy', exact: true }).click();
   await eventually(() => page.locator('.copy').textContent()).toBe('Copied');
-  return page.evaluate(() => navigator.clipboard.readText());
+  // That of the tab before may have been said to be copied still.
+  const read = () => page.evaluate(() => navigator.clipboard.readText());
+  await eventually(read).not.toBe('');
+  return read();
 }
 
 test('React: nine lines after the imports, with this server’s address and a token that works', async () => {

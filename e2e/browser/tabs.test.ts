@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { launch } from './chromium.ts';
+import { launch, launchOwn, leave, openContext } from './chromium.ts';
 import { room, servePage, token } from './client-page.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
@@ -16,10 +16,10 @@ let context: BrowserContext;
 beforeAll(async () => {
   browser = await launch();
 });
-afterAll(() => browser?.close());
+afterAll(() => leave(browser));
 beforeEach(async () => {
   server = await Server.start();
-  context = await browser.newContext();
+  context = await openContext(browser);
   await servePage(context);
 });
 afterEach(async () => {
@@ -73,7 +73,9 @@ const stored = async () => (await server.log(room)).map(event => event.data.text
 test('eight tabs: one stream, every tab has the log and can send, also after the holder is closed', async () => {
   const ann = await token(server, 'ann');
   const pages: Page[] = [];
-  for (let n = 1; n <= TABS; n++) pages.push(await tab(n, ann));
+  pages.push(await tab(1, ann));
+  await eventually(streams).toEqual([['chat:own1', room].toSorted()]);
+  for (let n = 2; n <= TABS; n++) pages.push(await tab(n, ann));
   const own = pages.map((_, i) => `chat:own${i + 1}`);
   await eventually(streams).toEqual([[room, ...own].toSorted()]);
 
@@ -103,10 +105,10 @@ test('eight tabs: one stream, every tab has the log and can send, also after the
 });
 
 test('a page that is left lets go of the stream; the back button brings it as it was, and it is fresh', async () => {
-  const keeping = await launch(true);
+  const keeping = await launchOwn({ keepsPages: true });
   try {
     await context.close();
-    context = await keeping.newContext();
+    context = await openContext(keeping);
     await servePage(context);
     await context.route('**/elsewhere', route =>
       route.fulfill({ contentType: 'text/html', body: '<!doctype html>Elsewhere' }),

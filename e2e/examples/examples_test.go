@@ -184,6 +184,57 @@ func TestTheShellSendsOnce(t *testing.T) {
 	}
 }
 
+// A producer that is cut off at random bytes posts every point once, in order.
+func TestProducersPostEveryPointOnce(t *testing.T) {
+	const points = 30
+	for name, command := range map[string][]string{
+		"python": {python(t), root + "/examples/python/produce.py"},
+		"go":     {filepath.Join(programs, "produce")},
+		"curl":   {"bash", root + "/examples/curl/produce.sh"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seed := seedOf(t)
+			rng := rand.New(rand.NewPCG(seed, 3))
+			s := start(t)
+			proxy := s.proxy()
+			room := "feed:" + name
+			run := s.run(proxy, append([]string{"env", "EVERY=0.02"}, command...), room, strconv.Itoa(points))
+			cutAt := int64(-1)
+			eventually(t, func() (bool, string) {
+				head := s.head(room)
+				if head >= cutAt+5 { // each cut costs curl a second
+					cutAt = head
+					must(t, proxy.Set(chaos.Fault{Kind: chaos.CutAfter, Direction: chaos.Down, Bytes: 1 + rng.Int64N(600), Times: 1}))
+				}
+				return head >= points*2/3, fmt.Sprintf("seed %d: head is %d", seed, head)
+			})
+			must(t, proxy.Set(chaos.Fault{Kind: chaos.Healthy}))
+			must(t, run.wait())
+			var page struct {
+				Events []struct {
+					Type string
+					Data struct {
+						T int64
+						V map[string]float64
+					}
+				}
+			}
+			s.call(http.MethodGet, "/v1/rooms/"+room+"/events?limit=500", nil, http.StatusOK, &page)
+			last := int64(0)
+			for i, e := range page.Events {
+				if e.Type != "point" || e.Data.T < last || len(e.Data.V) != 2 {
+					t.Fatalf("seed %d: event %d is %+v", seed, i, e)
+				}
+				last = e.Data.T
+			}
+			if len(page.Events) != points {
+				t.Errorf("seed %d: %d events for %d points", seed, len(page.Events), points)
+			}
+		})
+	}
+}
+
 // The tokens that the examples sign are taken, for what they grant and nothing else.
 func TestSignedTokensAreTaken(t *testing.T) {
 	key := strings.Repeat("k3Y-", 4) + uuid.NewString()

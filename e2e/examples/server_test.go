@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(programs)
-		build := exec.Command("go", "build", "-o", programs+"/", "roomlog/cmd/roomlog", "roomlog/examples/go/follow", "roomlog/examples/token/go")
+		build := exec.Command("go", "build", "-o", programs+"/", "roomlog/cmd/roomlog", "roomlog/examples/go/follow", "roomlog/examples/go/produce", "roomlog/examples/token/go")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 			return 1

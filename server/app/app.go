@@ -208,6 +208,7 @@ func (a *App) Start() error {
 	a.eraser.Start()
 	a.keeper.Start()
 	a.undo.push("stop watching for pauses", a.pauses.start())
+	a.undo.push("stop publishing figures", a.startFeed())
 	a.followKeys()
 	if a.tunnels != nil {
 		a.tunnels.open(browsable(listener.Addr().(*net.TCPAddr)).String())

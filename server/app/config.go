@@ -41,6 +41,8 @@ type Config struct {
 
 	AcceptRelaxedDurability bool `env:"ROOMLOG_ACCEPT_RELAXED_DURABILITY" help:"Serve although the database may lose acknowledged events in a crash (fsync, full_page_writes or synchronous_commit is off). dev only warns."`
 
+	ServerFeed string `env:"ROOMLOG_SERVER_FEED" placeholder:"ROOM" help:"Room to which this server publishes figures of its own, ten times a second for as long as somebody on this node follows it, such as feed:server; none: it does not. In a cluster each node needs a room of its own (none; dev: feed:server)."`
+
 	Kinds        Kinds    `env:"ROOMLOG_KINDS" placeholder:"KIND,..." help:"Kinds of rooms that exist, such as chat; in the file also their policies. Rooms of any other kind are unknown; dev without this knows every kind."`
 	Origins      []string `env:"ROOMLOG_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://app.example.com, compared exactly; none: no browser may. Dev also takes loopback origins."`
 	WebhookAllow []string `env:"ROOMLOG_WEBHOOK_ALLOW" placeholder:"NETWORK" help:"Networks that webhooks may call although they are not public, and by plain http, such as 10.0.0.0/8; none: only public addresses by https."`
@@ -154,6 +156,9 @@ func (c Config) validate() error {
 		return err
 	}
 	if err := c.Kinds.validate(); err != nil {
+		return err
+	}
+	if err := c.validateFeed(); err != nil {
 		return err
 	}
 	if err := c.validatePresence(); err != nil {

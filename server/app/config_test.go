@@ -2,9 +2,12 @@ package app
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"roomlog/server/room"
 )
 
 const testKey = "0123456789abcdef0123456789abcdef"
@@ -49,6 +52,11 @@ func TestConfigIsRefusedInOneSentence(t *testing.T) {
 		{"everybody as a proxy", func(c *Config) { c.TrustedProxies = []string{"0.0.0.0/0"} }, "is everybody"},
 		{"little memory", func(c *Config) { c.MemoryLimit, c.TailBytes = 100<<20, 64<<20 }, "--memory-limit"},
 		{"negative rate", func(c *Config) { c.JoinsPerSecond = -1 }, "--joins-per-second"},
+		{"a feed of a kind that is not there", func(c *Config) { c.ServerFeed = "feed:server" }, "there is no kind feed"},
+		{"a feed", func(c *Config) { c.Kinds, c.ServerFeed = NamedKinds("feed"), "feed:n1" }, ""},
+		{"a feed without a name", func(c *Config) { c.ServerFeed = "feed" }, "--server-feed is a room"},
+		{"no feed in dev", func(c *Config) { *c = Config{Dev: true, ServerFeed: "none"} }, ""},
+		{"no feed in dev with kinds of its own", func(c *Config) { *c = Config{Dev: true, Kinds: NamedKinds("chat")} }, ""},
 		{"no time for a hello", func(c *Config) { c.HelloWithin = 1 }, "--hello-within"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -112,7 +120,11 @@ func TestLimitsDifferBetweenDevAndServe(t *testing.T) {
 	if kinds := (Config{}).policies(); kinds == nil || len(kinds) != 0 {
 		t.Errorf("serve without kinds knows %v, want none", kinds)
 	}
-	if kinds := (Config{Dev: true}).policies(); kinds != nil {
-		t.Errorf("dev without kinds knows %v, want every kind (nil)", kinds)
+	dev := room.NewKinds((Config{Dev: true}).policies())
+	if p, known := dev.Policy("anything"); !known || p.Retention.Limited() || dev.Declared() != nil {
+		t.Errorf("dev without kinds: known %v, %+v, declared %v; want every kind, with the default policy", known, p, dev.Declared())
+	}
+	if p, _ := dev.Policy("feed"); p.Retention.Events != 36_000 || !slices.Equal(dev.Limited(), []string{"feed"}) {
+		t.Errorf("dev keeps %+v of feeds and prunes %v", p.Retention, dev.Limited())
 	}
 }

@@ -2,7 +2,10 @@
 
 package app
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
 
 // openFiles is how many files and connections this process may have open at once; 0: it is not known. The
 // runtime has raised the soft limit to the hard one by now.
@@ -12,4 +15,13 @@ func openFiles() uint64 {
 		return 0
 	}
 	return uint64(l.Cur)
+}
+
+// processCPU is the CPU time that this process has taken.
+func processCPU() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -119,10 +119,16 @@ func (k Kinds) validate() error {
 // leastAge keeps an age from being a typing error: what is pruned sooner than it can be read is no log.
 const leastAge = time.Second
 
-// policies are the policies of the kinds that exist; nil is every kind with the default policy.
+// devFeedEvents is what dev keeps of a feed: an hour at ten points a second. Figures would fill a disk that nobody looks after.
+const devFeedEvents = 36_000
+
+// policies are the policies of the kinds that exist. Dev without kinds knows every kind.
 func (c Config) policies() map[string]room.Policy {
 	if c.Dev && len(c.Kinds) == 0 {
-		return nil
+		return map[string]room.Policy{
+			room.AnyKind:   {},
+			devFeed.Kind(): {Retention: room.Retention{Events: devFeedEvents}},
+		}
 	}
 	policies := make(map[string]room.Policy, len(c.Kinds))
 	for name, k := range c.Kinds {
@@ -153,9 +159,6 @@ func (a *App) putKinds(ctx context.Context, cfg Config, policies map[string]room
 // terms are what the kinds take from SQL. Schemas and webhooks are not asked there, so a kind that has either takes
 // nothing, unless its policy says so.
 func (c Config) terms(policies map[string]room.Policy) []room.KindTerms {
-	if policies == nil {
-		return []room.KindTerms{{EventBytes: c.MaxEventBytes, FrameBytes: c.MaxFrameBytes}}
-	}
 	terms := make([]room.KindTerms, 0, len(policies))
 	for name, p := range policies {
 		k := room.KindTerms{Kind: name, EventBytes: c.MaxEventBytes, FrameBytes: c.MaxFrameBytes, RoomsPerUser: p.RoomsPerUser, StateKeys: p.State.Keys, StateBytes: p.State.Bytes}

@@ -260,13 +260,76 @@ var contract = []struct {
 	{what: "bad data of a type that is not taken", sent: sent{room: "poll:", data: `"\u0000"`, tag: tagNumber(20)}, code: "bad_data"},
 	{what: "a type that is taken", sent: sent{room: "poll:", typ: "vote", data: `1`, tag: tagNumber(20)}, seq: 1},
 	{what: "the first room of a user", sent: sent{room: "one:", data: `1`, author: "u3-", tag: tagNumber(20)}, seq: 1},
+	{what: "a map", sent: sent{room: "board:", typ: "state", tag: tagNumber(30), data: `{ "a\"é\u00e9\\\\ /":{"x":[1.0, "\\u0041"]},"\u0062":"\ud800 \\n\n","c":null,"d":false}`}, seq: 1},
+	{what: "another value", sent: sent{room: "board:", typ: "state", tag: tagNumber(31), data: `{"b":2,"d":null,"e":"{[\"[","f":` + strings.Repeat("[", 32) + `"[[{"` + strings.Repeat("]", 32) + `}`}, seq: 2},
+	{what: "a map that was set", sent: sent{room: "board:", typ: "state", tag: tagNumber(30), data: `{"b":1}`}, code: "tag_conflict"},
+	{what: "no map", sent: sent{room: "board:", typ: "state", data: `[1]`}, code: "bad_data"},
+	{what: "an empty map", sent: sent{room: "board:", typ: "state", data: `{}`}, code: "bad_data"},
+	{what: "a key twice", sent: sent{room: "board:", typ: "state", data: `{"a":1,"\u0061":2}`}, code: "bad_data"},
+	{what: "an empty key", sent: sent{room: "board:", typ: "state", data: `{"":2}`}, code: "bad_data"},
+	{what: "a control in a key", sent: sent{room: "board:", typ: "state", data: `{"a\n":2}`}, code: "bad_data"},
+	{what: "another", sent: sent{room: "board:", typ: "state", data: `{"a\u0085":2}`}, code: "bad_data"},
+	{what: "half a character in a key", sent: sent{room: "board:", typ: "state", data: `{"\ud800":2}`}, code: "bad_data"},
+	{what: "a long key", sent: sent{room: "board:", typ: "state", data: `{"` + strings.Repeat("é", 65) + `":2}`}, code: "bad_data"},
+	{what: "a deep value", sent: sent{room: "board:", typ: "state", data: `{"a":` + strings.Repeat("[", 33) + strings.Repeat("]", 33) + `}`}, code: "bad_data"},
+	{what: "65 keys", sent: sent{room: "board:", typ: "state", data: `{` + keysUpTo(65) + `}`}, code: "bad_data"},
+	{what: "more keys than a map has", sent: sent{room: "board:", typ: "state", data: `{"g":1,"h":1,"i":1,"j":1}`}, code: "limit_exceeded"},
 	{what: "the second", sent: sent{room: "one:x", data: `1`, author: "u3-", tag: tagNumber(20)}, code: "limit_exceeded"},
+}
+
+func keysUpTo(n int) string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf(`"k%d":1`, i)
+	}
+	return strings.Join(keys, ",")
+}
+
+// sameMaps: the maps that the faces made are one (STATE-16), and if_seq is judged in SQL as over HTTP (STATE-3).
+func (s *sharedStore) sameMaps(t *testing.T) {
+	t.Helper()
+	type entry struct {
+		Value  json.RawMessage
+		Seq    int64
+		Author string
+	}
+	maps := make([]map[string]entry, 3)
+	for i, name := range []string{"request", "together", "sql"} {
+		var answer struct{ State map[string]entry }
+		ask(t, "GET", s.url+"/v1/rooms/board:"+name+"/state", s.token("u1"), "", &answer)
+		maps[i] = answer.State
+	}
+	want := map[string]string{
+		`a"éé\\ /`: `{"x":[1.0,"\\u0041"]}@1`, "b": "2@2", "e": `"{[\"["@2`, "f": strings.Repeat("[", 32) + `"[[{"` + strings.Repeat("]", 32) + "@2",
+	}
+	for i, m := range maps {
+		got := make(map[string]string)
+		for key, e := range m {
+			got[key] = fmt.Sprintf("%s@%d", e.Value, e.Seq)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("STATE-16: map %d is %v, want %v", i, got, want)
+		}
+	}
+	conn := s.connect()
+	for _, c := range []struct {
+		typ   string
+		ifSeq int64
+		code  string
+	}{{"state", 1, "conflict"}, {"state", 0, "conflict"}, {"state", -1, "bad_request"}, {"message", 1, "bad_request"}, {"state", 2, ""}} {
+		var seq int64
+		err := conn.QueryRow(t.Context(), `select seq from roomlog.append('board:sql', $1, 'u2', gen_random_uuid(), '{"b":3}', $2)`, c.typ, c.ifSeq).Scan(&seq)
+		var refused *pgconn.PgError
+		if errors.As(err, &refused); c.code == "" && (err != nil || seq != 3) || c.code != "" && (refused == nil || !strings.HasPrefix(refused.Message, c.code+":")) {
+			t.Errorf("STATE-16: if_seq %d of a %s: %d, %v; want %q", c.ifSeq, c.typ, seq, err, c.code)
+		}
+	}
 }
 
 // TestContractOfAppends: whatever way an event comes in, it is judged alike, stored alike, and known again by the others.
 // It holds BATCH-1 to BATCH-3, SQL-1 and SQL-2 against the same cases.
 func TestContractOfAppends(t *testing.T) {
-	s := beginShared(t, Kinds{"chat": {}, "poll": {Types: map[string]string{"vote": ""}}, "one": {RoomsPerUser: 1}})
+	s := beginShared(t, Kinds{"chat": {}, "poll": {Types: map[string]string{"vote": ""}}, "one": {RoomsPerUser: 1}, "board": {State: StateConfig{Keys: 7}}})
 	faces := map[string]face{"request": s.byRequest, "together": s.together, "sql": s.bySQL}
 	of := func(name string) []sent {
 		events := make([]sent, len(contract))
@@ -276,7 +339,7 @@ func TestContractOfAppends(t *testing.T) {
 			orString(&e.typ, "message")
 			orString(&e.tag, tagNumber(100+i))
 			switch {
-			case e.room == "" || e.room == "poll:" || strings.HasPrefix(e.room, "one:"):
+			case e.room == "" || e.room == "poll:" || e.room == "board:" || strings.HasPrefix(e.room, "one:"):
 				orString(&e.room, "chat:")
 				e.room += name
 			}
@@ -341,6 +404,8 @@ func TestContractOfAppends(t *testing.T) {
 			t.Errorf("repeats made chat:%s grow to %d", name, len(data))
 		}
 	}
+
+	s.sameMaps(t)
 
 	// What no request can carry.
 	tx, err := s.connect().Begin(t.Context())

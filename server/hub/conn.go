@@ -87,6 +87,7 @@ type cursor struct {
 	gone    bool
 	marked  bool    // on the dirty list
 	whole   bool    // it is to be given the whole map next
+	late    bool    // it has to be given a fold next, whatever memory has
 	beside  *beside // nil where nothing was asked for but the log
 }
 

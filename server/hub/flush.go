@@ -276,7 +276,7 @@ func (cur *cursor) pull(bufs [][]byte, limit int, paged bool) (_ [][]byte, more 
 	named := c.framing == wire.EventStream && len(c.cursors) > 1
 	size := 0
 	for (cur.seq < r.head || cur.whole && cur.seq == r.head) && size < limit {
-		if cur.whole || r.foldsAt(cur.seq, true) {
+		if cur.whole || cur.late || r.foldsAt(cur.seq, true) {
 			frame, why, wait := cur.pullFold(limit-size, paged)
 			if why != "" {
 				return cur.reset(bufs, why), !cur.gone

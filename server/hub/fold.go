@@ -325,7 +325,7 @@ func (cur *cursor) pullFold(limit int, paged bool) (frame []byte, why room.Reset
 		return nil, "", false
 	}
 	at := f.page.Position()
-	cur.seq, cur.mark, cur.whole = at.Seq, at.Mark, false
+	cur.seq, cur.mark, cur.whole, cur.late = at.Seq, at.Mark, false, false
 	return frame, "", false
 }
 

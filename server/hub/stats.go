@@ -113,6 +113,22 @@ func (h *Hub) Stats() Stats {
 	return s
 }
 
+// Watched reports whether somebody follows the room on this node just now: a cursor, or a poll that waits. It costs a look at that room
+// alone, and nothing where the room is not in memory.
+func (h *Hub) Watched(id room.ID) bool {
+	r := h.inMemory(id)
+	if r == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	watched := r.waiters > 0
+	for _, subs := range r.subs {
+		watched = watched || len(subs) > 0
+	}
+	return watched
+}
+
 // Cursors counts the cursors of all connections, and those of them that are not at the head of their
 // room. It looks at every one, so it is for a scrape, not for each request.
 func (h *Hub) Cursors() (all, behind int) {

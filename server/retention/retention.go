@@ -6,8 +6,6 @@ package retention
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -144,7 +142,7 @@ func (k *Keeper) run(ctx context.Context) {
 // round walks every kind that has bounds, then sweeps. more: some room has so much to be pruned that another
 // round is due.
 func (k *Keeper) round(ctx context.Context) (more bool) {
-	for _, kind := range slices.Sorted(maps.Keys(k.cfg.Kinds.Declared())) {
+	for _, kind := range k.cfg.Kinds.Limited() {
 		left := k.walk(ctx, kind)
 		more = more || left
 		k.sweepState(ctx, kind)

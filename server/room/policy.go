@@ -165,6 +165,10 @@ type Kinds struct {
 	policies atomic.Pointer[map[string]Policy] // the maps never change; nil inside: every kind exists
 }
 
+// AnyKind is the name, which no kind has, under which a set has the policy of every kind that it does not name. Without it such a kind is
+// unknown.
+const AnyKind = ""
+
 // NewKinds makes the set; nil policies: every kind exists and has the default policy (rule ROOM-3).
 func NewKinds(policies map[string]Policy) *Kinds {
 	k := &Kinds{}
@@ -185,8 +189,28 @@ func (k *Kinds) Policy(kind string) (Policy, bool) {
 		return Policy{}, true
 	}
 	p, known := policies[kind]
+	if !known {
+		p, known = policies[AnyKind]
+	}
 	return p, known
 }
 
-// Declared are the kinds with a policy of their own; nil where every kind exists. The map is not to be changed.
-func (k *Kinds) Declared() map[string]Policy { return *k.policies.Load() }
+// Declared are the kinds that exist; nil where every kind does. The map is not to be changed.
+func (k *Kinds) Declared() map[string]Policy {
+	policies := *k.policies.Load()
+	if _, open := policies[AnyKind]; open {
+		return nil
+	}
+	return policies
+}
+
+// Limited names the kinds whose rooms are pruned, in their order.
+func (k *Kinds) Limited() (names []string) {
+	for name, p := range *k.policies.Load() {
+		if p.Retention.Limited() {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

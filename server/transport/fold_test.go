@@ -17,7 +17,7 @@ import (
 // keyed follows a room by folding what pages say into a map, as a client does (STATE-7, STATE-8).
 type keyed struct {
 	seq   room.Seq
-	pages int
+	folds int // pages that had keys
 	keys  map[string]keyedEntry
 	log   []room.Seq // of messages
 }
@@ -45,8 +45,10 @@ func (k *keyed) take(p keyedPage) error {
 	if p.Prev != k.seq {
 		return fmt.Errorf("PAGE-6: a page (%d,%d] does not adjoin %d", p.Prev, p.Seq, k.seq)
 	}
-	k.pages++
 	k.seq = p.Seq
+	if len(p.State) > 0 {
+		k.folds++
+	}
 	if p.Full {
 		k.keys = map[string]keyedEntry{}
 	}
@@ -92,7 +94,9 @@ func TestFoldedReadersAgree(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var group sync.WaitGroup
+	written := newMeter()
 	group.Go(func() {
+		defer written.set(total)
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		for n := 0; n < total; {
 			var batch sync.WaitGroup
@@ -100,9 +104,9 @@ func TestFoldedReadersAgree(t *testing.T) {
 				n++
 				s := room.Send{Room: id, Author: "u1", Tag: room.Tag{14: byte(n >> 8), 15: byte(n), 13: 1}, Type: "message", Data: []byte(`1`)}
 				if rnd.IntN(8) > 0 {
-					s.Type, s.Data = room.TypeState, fmt.Appendf(nil, `{"k%d":%d}`, rnd.IntN(20), n)
+					s.Type, s.Data = room.TypeState, fmt.Appendf(nil, `{"k%d":%d}`, rnd.IntN(400), n)
 					if rnd.IntN(4) == 0 {
-						s.Data = fmt.Appendf(nil, `{"k%d":null}`, rnd.IntN(20))
+						s.Data = fmt.Appendf(nil, `{"k%d":null}`, rnd.IntN(400))
 					}
 				}
 				if err := s.Mean(); err != nil {
@@ -118,6 +122,7 @@ func TestFoldedReadersAgree(t *testing.T) {
 				})
 			}
 			batch.Wait()
+			written.set(room.Seq(n))
 		}
 	})
 	readers := make([]*keyed, 6)
@@ -128,6 +133,9 @@ func TestFoldedReadersAgree(t *testing.T) {
 		group.Go(func() {
 			var at room.Position
 			for k.seq < total && ctx.Err() == nil {
+				if rnd.IntN(3) == 0 { // away for a while
+					written.wait(min(k.seq+1+rnd.Int64N(800), total))
+				}
 				// By turns as a poll does, and as a connection that joins, takes a little and goes.
 				if rnd.IntN(3) == 0 {
 					p, err := h.Poll(ctx, hub.Join{Room: id, Position: at, Limit: 1 + rnd.IntN(500)}, 50*time.Millisecond)
@@ -158,6 +166,11 @@ func TestFoldedReadersAgree(t *testing.T) {
 		})
 	}
 	group.Wait()
+	for i, k := range readers {
+		if k.folds < 2 {
+			t.Errorf("reader %d was given %d pages with keys: nothing was put to the test", i, k.folds)
+		}
+	}
 	want, err := h.State(ctx, id, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -186,6 +199,29 @@ func TestFoldedReadersAgree(t *testing.T) {
 				t.Fatalf("I8: reader %d was given %d after %d", i, k.log[j], k.log[j-1])
 			}
 		}
+	}
+}
+
+// meter says how far something has come.
+type meter struct {
+	cond *sync.Cond
+	at   room.Seq
+}
+
+func newMeter() *meter { return &meter{cond: sync.NewCond(new(sync.Mutex))} }
+
+func (m *meter) set(at room.Seq) {
+	m.cond.L.Lock()
+	m.at = at
+	m.cond.L.Unlock()
+	m.cond.Broadcast()
+}
+
+func (m *meter) wait(at room.Seq) {
+	m.cond.L.Lock()
+	defer m.cond.L.Unlock()
+	for m.at < at {
+		m.cond.Wait()
 	}
 }
 
@@ -285,6 +321,10 @@ func (v *visitor) next() (page keyedPage, position string, ok bool) {
 		}
 	}
 	if end == 0 {
+		return page, "", false
+	}
+	if v.bytes[0] == ':' { // a ping
+		v.bytes = v.bytes[end+2:]
 		return page, "", false
 	}
 	if _, err := fmt.Sscanf(string(v.bytes[:end]), "id: %s\nevent: page\ndata: %s", &position, &data); err != nil {

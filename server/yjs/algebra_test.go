@@ -1,6 +1,7 @@
 package yjs
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -147,6 +148,41 @@ var compactions = []struct {
 		1, 7, 0, 0x84, 9, 0, 1, 'b', 0}, nil},
 	{"gone without saying so", []byte{1, 2, 7, 0, 0, 1, 0, 1, 0}, []byte{1, 1, 7, 0, 0, 2, 1, 7, 1, 0, 2}},
 	{"units twice", []byte{2, 1, 7, 0, 0, 2, 1, 7, 1, 0, 2, 0}, []byte{1, 1, 7, 0, 0, 3, 1, 7, 1, 0, 3}},
+}
+
+// TestSpans compares sets of spans with sets of clocks.
+func TestSpans(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 50 {
+		var have [100]bool
+		var s spans
+		for range 30 {
+			var more spans
+			for range random.IntN(2 * few) {
+				start := random.Uint64N(90)
+				end := start + 1 + random.Uint64N(9)
+				for i := start; i < end; i++ {
+					have[i] = true
+				}
+				more = more.insert(span{start, end})
+			}
+			s = s.union(more)
+			var want spans
+			for i, in := range have {
+				if in {
+					want = want.extend(span{uint64(i), uint64(i) + 1})
+				}
+				if s.has(uint64(i)) != in {
+					t.Fatalf("%v has %d: %v", s, i, !in)
+				}
+			}
+			if !slices.Equal(s, want) {
+				t.Fatalf("got %v, not %v", s, want)
+			}
+		}
+	}
 }
 
 func TestCompact(t *testing.T) {

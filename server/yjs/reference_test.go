@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strconv"
@@ -13,7 +14,6 @@ import (
 
 // reference is npm yjs, in one process for many cases (testdata/reference.mjs).
 type reference struct {
-	t   *testing.T
 	in  io.Writer
 	out *bufio.Reader
 }
@@ -37,24 +37,24 @@ func newReference(t *testing.T) *reference {
 		in.Close()
 		cmd.Wait()
 	})
-	return &reference{t, in, bufio.NewReaderSize(out, 1<<20)}
+	return &reference{in, bufio.NewReaderSize(out, 1<<20)}
 }
 
-func (r *reference) ask(question, answer any) {
-	r.t.Helper()
+func (r *reference) ask(t *testing.T, question, answer any) {
+	t.Helper()
 	line, err := json.Marshal(question)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if _, err := r.in.Write(append(line, '\n')); err != nil {
-		r.t.Fatalf("ask npm yjs (run `npm ci` in the root folder if it is not there): %v", err)
+		t.Fatalf("ask npm yjs (run `npm ci` in the root folder if it is not there): %v", err)
 	}
 	line, err = r.out.ReadBytes('\n')
 	if err != nil {
-		r.t.Fatalf("npm yjs did not answer (run `npm ci` in the root folder if it is not there): %v", err)
+		t.Fatalf("npm yjs did not answer (run `npm ci` in the root folder if it is not there): %v", err)
 	}
 	if err := json.Unmarshal(line, answer); err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 }
 
@@ -68,20 +68,30 @@ type answers struct {
 	Served       []byte `json:"served"`
 }
 
-// TestLikeYjs makes documents with npm yjs and compares. YJS_CASES says how many, YJS_SEED where to begin: the
-// seed of a case that failed, alone, is YJS_CASES=1 YJS_SEED=n.
+// TestLikeYjs compares with npm yjs. YJS_CASES says how many documents, YJS_SEED where to begin: the seed of a case
+// that failed, alone, is YJS_CASES=1 YJS_SEED=n.
 func TestLikeYjs(t *testing.T) {
-	cases, seed := number(t, "YJS_CASES", 400), number(t, "YJS_SEED", 1)
+	cases, seed := number(t, "YJS_CASES", 240), number(t, "YJS_SEED", 1)
 	t.Logf("%d cases from seed %d", cases, seed)
 	r := newReference(t)
-	compact, full := 0, 0
-	for i := seed; i < seed+cases && !t.Failed(); i++ {
-		a, b := likeYjs(t, r, i)
-		compact, full = compact+a, full+b
-	}
+	t.Run("random", func(t *testing.T) {
+		compact, full := 0, 0
+		for i := seed; i < seed+cases && !t.Failed(); i++ {
+			a, b := likeYjs(t, r, i)
+			compact, full = compact+a, full+b
+		}
+		small(t, compact, full)
+	})
+	t.Run("typed", func(t *testing.T) { typed(t, r, seed) })
+	t.Run("changed", func(t *testing.T) { changed(t, r, seed, 1+cases/50) })
+}
+
+// small checks that what was compacted has at most 1.1 times the bytes of full documents.
+func small(t *testing.T, compact, full int) {
+	t.Helper()
 	t.Logf("compacted %d bytes, full documents %d", compact, full)
 	if compact*10 > full*11 {
-		t.Errorf("compacted updates have %d bytes, more than 1.1 times the %d of full documents", compact, full)
+		t.Error("compacted updates have more than 1.1 times the bytes of full documents")
 	}
 }
 
@@ -92,7 +102,7 @@ func likeYjs(t *testing.T, r *reference, seed int) (compact, full int) {
 		Half                                     int
 		Vector, Merged, MergedVector, MergedDiff []byte
 	}
-	r.ask(map[string]int{"make": seed}, &c)
+	r.ask(t, map[string]int{"make": seed}, &c)
 	for _, u := range c.Updates {
 		if err := Validate(u, Limits{}); err != nil {
 			t.Errorf("seed %d, %s: refused: %v\n%x", seed, c.Mode, err, u)
@@ -110,7 +120,7 @@ func likeYjs(t *testing.T, r *reference, seed int) (compact, full int) {
 		same("diff", a.Diff, c.MergedDiff)
 	}
 	laws(t, seed, c.Updates, rest, a)
-	return r.check(seed, c.Mode, a)
+	return r.check(t, seed, c.Mode, a)
 }
 
 // answer makes of the updates of a case what is compared, and the merged updates behind the first half.
@@ -152,15 +162,15 @@ func serve(t *testing.T, updates [][]byte) []byte {
 
 // check has npm yjs load the answers, and gives the size of what was compacted and of a full document of the same
 // updates, which there is not if some of them are still held back.
-func (r *reference) check(seed int, mode string, a answers) (compact, full int) {
-	r.t.Helper()
+func (r *reference) check(t *testing.T, seed int, mode string, a answers) (compact, full int) {
+	t.Helper()
 	var verdict struct {
 		Faults []string
 		Full   int
 	}
-	r.ask(map[string]any{"check": a}, &verdict)
+	r.ask(t, map[string]any{"check": a}, &verdict)
 	for _, fault := range verdict.Faults {
-		r.t.Errorf("seed %d, %s: %s", seed, mode, fault)
+		t.Errorf("seed %d, %s: %s", seed, mode, fault)
 	}
 	if verdict.Full == 0 {
 		return 0, 0
@@ -168,18 +178,43 @@ func (r *reference) check(seed int, mode string, a answers) (compact, full int) 
 	return len(a.Compact), verdict.Full
 }
 
-// TestLikeYjsTyped is a long text that three people type, mark and delete in, in turns.
-func TestLikeYjsTyped(t *testing.T) {
-	seed := number(t, "YJS_SEED", 1)
-	r := newReference(t)
+// typed is a long text that three people type, mark and delete in, in turns.
+func typed(t *testing.T, r *reference, seed int) {
 	var updates [][]byte
-	r.ask(map[string]int{"typed": seed}, &updates)
+	r.ask(t, map[string]int{"typed": seed}, &updates)
 	a, _ := answer(t, updates, 0, []byte{0})
-	compact, full := r.check(seed, "typed", a)
-	t.Logf("seed %d: %d updates; merged %d bytes, compacted %d, a full document %d", seed, len(updates), len(a.Merged), compact, full)
-	if compact*10 > full*11 {
-		t.Errorf("more than 1.1 times a full document")
+	compact, full := r.check(t, seed, "typed", a)
+	t.Logf("%d updates; merged %d bytes", len(updates), len(a.Merged))
+	small(t, compact, full)
+}
+
+// changed changes bytes of real updates: what we take of them, a document of Yjs takes as well.
+func changed(t *testing.T, r *reference, seed, cases int) {
+	random := rand.New(rand.NewPCG(uint64(seed), 0))
+	count := 0
+	for i := seed; i < seed+cases && !t.Failed(); i++ {
+		var c struct{ Updates [][]byte }
+		r.ask(t, map[string]int{"make": i}, &c)
+		var taken [][]byte
+		for range 300 {
+			update := bytes.Clone(c.Updates[random.IntN(len(c.Updates))])
+			for range 1 + random.IntN(3) {
+				update[random.IntN(len(update))] = byte(random.IntN(256))
+			}
+			if Validate(update, Limits{}) == nil {
+				taken = append(taken, must(Merge(update))(t))
+			}
+		}
+		var faults []string
+		r.ask(t, map[string]any{"take": taken}, &faults)
+		count += len(taken)
+		for i, fault := range faults {
+			if fault != "" {
+				t.Errorf("Yjs cannot take %x: %s", taken[i], fault)
+			}
+		}
 	}
+	t.Logf("%d changed updates were taken", count)
 }
 
 // laws checks what needs no reference.

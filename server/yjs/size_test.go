@@ -29,74 +29,107 @@ func letters(n, clients uint64) (all [][]byte) {
 	return all
 }
 
-// TestHostileSizes gives each algorithm the input of a megabyte or so that would take it longest. Each takes
-// milliseconds; were one quadratic, it would take minutes.
+// hostile are inputs of a size, and for each the algorithm that would take longest with it.
+var hostile = []struct {
+	name string
+	make func(n uint64) []byte
+	do   func(update []byte, n uint64) error
+}{
+	{"a text of which every other unit is deleted", func(n uint64) []byte { return deleting(emoji(n/2), n/2, func(i uint64) uint64 { return 2*i + 1 }) }, compacted},
+	{"an array of which every other unit is deleted", func(n uint64) []byte { return deleting(nulls(n), n/2, func(i uint64) uint64 { return 2*i + 1 }) }, compacted},
+	{"types within types, the first deleted", func(n uint64) []byte {
+		structs := []byte{7, 1, 1, 't', 0}
+		for i := range n - 1 {
+			structs = append(appendUint(append(structs, 7, 0, 7), i), 0)
+		}
+		return append(append([]byte{1}, section(7, 0, n, structs)...), 1, 7, 1, 0, 1)
+	}, compacted},
+	{"two clients beside one another", func(n uint64) []byte {
+		var nine, seven []byte
+		for i := range n / 2 {
+			nine = append(appendUint(append(nine, 0x84, 7), i+1), 1, 'y')
+			seven = append(appendUint(append(seven, 0x84, 9), i), 1, 'x')
+		}
+		return append(append(append([]byte{2}, section(9, 0, n/2, nine)...), section(7, 0, n/2, seven)...), 0)
+	}, compacted},
+	{"a text where there is a gap after each unit", gaps, func(update []byte, n uint64) error {
+		_, err := Missing(update, emoji(n))
+		return err
+	}},
+	{"an array where there is a gap after each unit", gaps, func(update []byte, n uint64) error {
+		_, err := Missing(update, nulls(2*n))
+		return err
+	}},
+	{"deletions backwards", func(n uint64) []byte { return deleting([]byte{0, 0}, n, func(i uint64) uint64 { return 2 * (n - i) }) }, added},
+	{"the same section again and again", func(n uint64) []byte {
+		return append(append(appendUint(nil, n), bytes.Repeat([]byte{1, 7, 0, 0, 1}, int(n))...), 0)
+	}, compacted},
+	{"sections that begin ever earlier", func(n uint64) []byte {
+		update := appendUint(nil, n)
+		for i := range n {
+			update = append(update, section(7, n-i, 1, append([]byte{0}, appendUint(nil, 2*n+i)...))...)
+		}
+		return append(update, 0)
+	}, compacted},
+}
+
+func emoji(n uint64) []byte {
+	text := bytes.Repeat([]byte{0xf0, 0x9f, 0x98, 0x80}, int(n))
+	return one(4, append(appendUint(nil, 4*n), text...)...)
+}
+
+func nulls(n uint64) []byte {
+	return one(8, append(appendUint(nil, n), bytes.Repeat([]byte{anyNull}, int(n))...)...)
+}
+
+func gaps(n uint64) []byte {
+	return append(append([]byte{1}, section(7, 0, 2*n, bytes.Repeat([]byte{0, 1, 10, 1}, int(n)))...), 0)
+}
+
+// deleting lets an update delete n units of client 7.
+func deleting(update []byte, n uint64, unit func(i uint64) uint64) []byte {
+	update = appendUint(append(update[:len(update)-1:len(update)-1], 1, 7), n)
+	for i := range n {
+		update = append(appendUint(update, unit(i)), 1)
+	}
+	return update
+}
+
+func compacted(update []byte, _ uint64) error {
+	_, err := Compact(update)
+	return err
+}
+
+func added(update []byte, _ uint64) error { return new(Extent).Add(update) }
+
+// TestHostileSizes: what is four times as large takes about four times as long, not sixteen times. The best of some
+// runs counts, and it is measured again when it does not look like that, since others use the machine as well.
 func TestHostileSizes(t *testing.T) {
-	const n = 100000
-	text := bytes.Repeat([]byte{0xf0, 0x9f, 0x98, 0x80}, n)
-	long := one(4, append(appendUint(nil, uint64(len(text))), text...)...) // n emoji
-	array := one(8, append(appendUint(nil, 2*n), bytes.Repeat([]byte{126}, 2*n)...)...)
-	var odd, down, holes, nested, back []byte
-	for i := uint64(0); i < n; i++ {
-		odd = append(appendUint(odd, 2*i+1), 1)
-		down = append(appendUint(down, 2*(n-i)), 1)
-		holes = append(holes, 0, 1, 10, 1)
-	}
-	for i := uint64(0); i < n; i++ {
-		if i == 0 {
-			nested = append(nested, 7, 1, 1, 't', 0)
-		} else {
-			nested = append(appendUint(append(nested, 7, 0, 7), i-1), 0)
-		}
-	}
-	for i := uint64(0); i < n/2; i++ { // each beside the next one of the other client, and that beside the one before
-		back = append(appendUint(append(back, 0x84, 9), i), 1, 'x')
-	}
-	deletes := func(update, ranges []byte) []byte {
-		update = append(bytes.Clone(update[:len(update)-1]), 1, 7)
-		return append(appendUint(update, n), ranges...)
-	}
-	var chain []byte
-	for i := uint64(0); i < n/2; i++ {
-		chain = append(appendUint(append(chain, 0x84, 7), i+1), 1, 'y')
-	}
-	inputs := map[string][]byte{
-		"a text of which every other unit is deleted":   deletes(long, odd),
-		"an array of which every other unit is deleted": deletes(array, odd),
-		"deletions backwards":                           deletes([]byte{0, 0}, down),
-		"a gap after each unit":                         append(append([]byte{1}, section(7, 0, 2*n, holes)...), 0),
-		"types within types, the first deleted":         append(append([]byte{1}, section(7, 0, n, nested)...), 1, 7, 1, 0, 1),
-		"two clients beside one another":                append(append(append([]byte{2}, section(9, 0, n/2, chain)...), section(7, 0, n/2, back)...), 0),
-		"the same section again and again":              append(append(appendUint(nil, n), bytes.Repeat([]byte{1, 7, 0, 0, 1}, n)...), 0),
-		"sections that begin ever later":                nil,
-		"a text":                                        long,
-	}
-	var later []byte
-	for i := uint64(0); i < n; i++ {
-		later = append(later, section(7, i, 1, append([]byte{0}, appendUint(nil, 2*n-i)...))...)
-	}
-	inputs["sections that begin ever later"] = append(append(appendUint(nil, n), later...), 0)
-	began := time.Now()
-	for name, update := range inputs {
-		t.Run(name, func(t *testing.T) {
-			compact := must(Compact(update))(t)
-			must(Merge(update, compact, long))(t)
-			must(Missing(update, long))(t) // the text goes where something is missing
-			must(Missing(long, update))(t)
-			must(Diff(update, []byte{1, 7, 9}))(t)
+	const n = 3000
+	for _, h := range hostile {
+		t.Run(h.name, func(t *testing.T) {
+			best := func(n uint64) time.Duration {
+				update := h.make(n)
+				least := time.Hour
+				for range 3 {
+					began := time.Now()
+					if err := h.do(update, n); err != nil {
+						t.Fatal(err)
+					}
+					least = min(least, time.Since(began))
+				}
+				return least
+			}
+			for tries := 1; ; tries++ {
+				small, large := best(n), best(4*n)
+				if large < 9*small+time.Millisecond {
+					return
+				}
+				if tries == 10 {
+					t.Fatalf("%d of them take %v, %d take %v", n, small, 4*n, large)
+				}
+			}
 		})
-	}
-	e := new(Extent)
-	for i := range uint64(20000) { // one deletion after the other, each between others
-		if err := e.Add(append(appendUint([]byte{0, 1, 7, 1}, 2*(i*7919%20000)), 1)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := len(e.deleted[7]); got != 20000 {
-		t.Errorf("%d deletions apart, not 20000", got)
-	}
-	if took := time.Since(began); took > time.Minute {
-		t.Errorf("all took %v", took)
 	}
 }
 

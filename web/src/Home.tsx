@@ -3,6 +3,7 @@ import type { Guest } from './guest/guest.ts';
 import { Pane } from './pane/Pane.tsx';
 import { StripLegend } from './pane/SeqStrip.tsx';
 import { DevNotice } from './start/DevNotice.tsx';
+import { Shapes } from './start/Shapes.tsx';
 import { Snippets } from './start/Snippets.tsx';
 import { TopBar } from './theme/TopBar.tsx';
 
@@ -27,6 +28,7 @@ export function Home({ guests }: { readonly guests: readonly [Guest, Guest] }) {
           <Pane guest={right} active={active === right.name} onUse={() => setActive(right.name)} />
         </div>
         <StripLegend />
+        <Shapes />
         <section className="start" aria-labelledby="start">
           <h2 id="start">Join them from your own app</h2>
           <p className="start-lead">

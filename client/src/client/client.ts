@@ -7,7 +7,7 @@ import { toMessage } from './change.js';
 import { core } from './core.js';
 import { localError } from './error.js';
 import { Keeper } from './keeper.js';
-import type { Entry } from './outbox.js';
+import type { Outbox } from './outbox.js';
 import { type Readable, type Unsubscribe, Value } from './readable.js';
 import type { RequestNeeds } from './request.js';
 import { RoomlogRoom } from './room.js';
@@ -22,6 +22,7 @@ import type {
   Room,
   RoomOptions,
   RoomOverview,
+  StateValues,
 } from './types.js';
 
 const TRANSPORTS: readonly TransportName[] = ['websocket', 'sse', 'poll'];
@@ -57,7 +58,7 @@ class RoomlogClient implements Client {
       session: this.#session,
       requests: this.#requests,
       rooms: () => this.#rooms.values(),
-      restore: (room, send) => this.#restore(room, send),
+      outbox: room => this.#outbox(room),
     });
   }
 
@@ -95,7 +96,10 @@ class RoomlogClient implements Client {
     this.#session.retryNow();
   }
 
-  room<M = MessageBody, P = PresenceData>(id: string, options: RoomOptions = {}): Room<M, P> {
+  room<M = MessageBody, P = PresenceData, S = StateValues>(
+    id: string,
+    options: RoomOptions = {},
+  ): Room<M, P, S> {
     const all: RoomOptions = { ...this.#options, ...options };
     let room = this.#rooms.get(id);
     if (!room) {
@@ -106,15 +110,16 @@ class RoomlogClient implements Client {
     } else if (this.#restored.delete(room)) {
       room.configure(all);
     }
-    return room as Room<unknown, unknown> as Room<M, P>;
+    return room as Room<unknown, unknown, unknown> as Room<M, P, S>;
   }
 
-  #restore(id: string, send: Entry): void {
-    if (!this.#rooms.has(id)) {
-      this.room(id);
-      this.#restored.add(this.#rooms.get(id) as RoomlogRoom);
+  #outbox(id: string): Outbox {
+    let room = this.#rooms.get(id);
+    if (!room) {
+      room = this.room(id) as Room<unknown, unknown, unknown> as RoomlogRoom;
+      this.#restored.add(room);
     }
-    this.#rooms.get(id)?.outbox.restore(send);
+    return room.outbox;
   }
 
   on<K extends keyof ClientEvents>(event: K, fn: (event: ClientEvents[K]) => void): Unsubscribe {
@@ -146,7 +151,7 @@ class RoomlogClient implements Client {
 function webSocket(options: ClientOptions): WebSocketConstructor {
   const found = options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
   if (found) return found;
-  throw localError('no_websocket', 'No WebSocket here: give `ws` of npm as the option `WebSocket`.', false);
+  throw localError('no_websocket', 'Give `ws` of npm as the option `WebSocket`.', false);
 }
 
 /**

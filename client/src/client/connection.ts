@@ -134,7 +134,7 @@ export class Connection {
     const frame = parseFrame(text);
     if (typeof frame === 'string') {
       this.#needs.log('error', 'frame.broken', { why: frame });
-      this.abandon('The server sent what is not of the protocol.');
+      this.abandon('The server broke the protocol.');
       return;
     }
     const rtt = this.#liveness?.heard(frame?.op === 'pong');

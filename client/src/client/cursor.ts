@@ -76,14 +76,11 @@ export class RoomCursor {
   }
 
   /** Begins with a window that was kept, unless it has begun already: the next join goes on behind it. */
-  seed({ epoch, floor, room: _, ...page }: StoredWindow): void {
+  seed(window: StoredWindow): void {
     if (this.#place || this.position !== undefined) return;
-    this.#place = { epoch, seq: page.prev };
-    this.floor = floor;
-    this.#events.replaced({ epoch, page, reason: undefined });
-    this.#replayedTo = page.seq;
-    this.#offer(epoch, page);
-    this.#publish();
+    // As the answer to a join without a position would.
+    this.#join = { id: 0, from: undefined, quiet: false };
+    this.joined({ op: 'joined', id: 0, head: window.seq, page: window, ...window });
   }
 
   /** Forgets where it stood; the next join begins with the latest page. */

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../protocol/codes.js';
+import type { StateEntry } from '../protocol/frames.js';
 
 /** What a refusal carries, on the wire and over HTTP alike (ERR-2, ERR-5). */
 export interface Refusal {
@@ -9,11 +10,12 @@ export interface Refusal {
   field?: string | undefined;
   limit?: number | undefined;
   request_id?: string | undefined;
+  current?: Readonly<Record<string, StateEntry>> | undefined;
 }
 
 /** The one error of this package. `message` is a sentence for a person; programs look at `code`. */
 export class RoomlogError extends Error {
-  // Fields are declared only, which costs no bytes: the constructor sets each.
+  // Fields are declared only, which costs no bytes: the constructor sets them.
 
   /** Stable, e.g. `forbidden`; the codes of a server are explained on its page `docs`. */
   declare readonly code: ErrorCode;
@@ -27,19 +29,26 @@ export class RoomlogError extends Error {
   declare readonly limit: number | undefined;
   /** The server's name for the request, to quote to an operator. */
   declare readonly requestId: string | undefined;
+  /** Of a `conflict`: by key, what was set since. */
+  declare readonly current: Readonly<Record<string, StateEntry>> | undefined;
   /** The page of the server that says cause and cure. */
   declare readonly docs: string;
 
   constructor(refusal: Refusal, options?: { cause?: unknown }) {
-    super(refusal.title, options);
-    this.name = 'RoomlogError';
-    this.code = refusal.code;
-    this.retryable = refusal.retryable;
-    this.retryAfterMs = refusal.retry_after_ms;
-    this.field = refusal.field;
-    this.limit = refusal.limit;
-    this.requestId = refusal.request_id;
-    this.docs = `/errors#${refusal.code}`;
+    const {
+      title,
+      code,
+      retryable,
+      retry_after_ms: retryAfterMs,
+      field,
+      limit,
+      request_id: requestId,
+      current,
+    } = refusal;
+    super(title, options);
+    const docs = `/errors#${code}`;
+    const name = 'RoomlogError';
+    Object.assign(this, { name, code, retryable, retryAfterMs, field, limit, requestId, current, docs });
   }
 }
 

@@ -32,7 +32,8 @@ export async function readPage(needs: RequestNeeds, room: string, query: History
 
 async function take({ isPage, localError, RoomlogError }: Core, answer: Response): Promise<ReadPage> {
   const body: unknown = await answer.json().catch(() => undefined);
-  if (answer.ok && isPage(body)) return body as ReadPage;
+  // Events of the type `state` are listed only as far as they are kept.
+  if (answer.ok && isPage(body, true)) return body as ReadPage;
   const problem = body as Partial<Refusal> | undefined;
   if (!answer.ok && typeof problem?.code === 'string' && typeof problem.title === 'string') {
     throw new RoomlogError({ ...(problem as Refusal), retryable: problem.retryable === true });

@@ -18,8 +18,8 @@ export interface KeeperNeeds {
   session: Session;
   requests: RequestNeeds;
   rooms(): Iterable<KeptRoom>;
-  /** Puts a kept send back into its room. */
-  restore(room: string, send: Entry): void;
+  /** The sends of a room, to put a kept one back. */
+  outbox(room: string): Outbox;
 }
 
 /**
@@ -45,7 +45,7 @@ export class Keeper {
     };
     const failed = (cause: unknown) => needs.session.log('warn', 'storage', { why: String(cause) });
     this.#kept = later(
-      async () => new (await import('./kept.js')).Kept({ ...needs, looked, failed }),
+      async () => new (await import('./kept.js')).Kept({ ...needs, keeper: this, looked, failed }),
       cause => {
         looked(); // the client goes on as without a storage
         failed(cause);

@@ -1,6 +1,6 @@
 import type { Core } from './core.js';
 import type { Refusal, RoomlogError } from './error.js';
-import type { KeeperNeeds } from './keeper.js';
+import type { Keeper, KeeperNeeds } from './keeper.js';
 import { Marks } from './marks.js';
 import type { Entry } from './outbox.js';
 import { Recent } from './recent.js';
@@ -11,6 +11,7 @@ const LATE_MS = 1_000;
 
 /** What the code that keeps needs of its keeper. */
 export interface KeptNeeds extends KeeperNeeds {
+  keeper: Keeper;
   /** The storage was asked for what was kept. */
   looked(): void;
   /** Something could not be kept or read. */
@@ -39,7 +40,7 @@ export class Kept {
       void this.#marks?.send();
       return;
     }
-    const { storage, session, requests, restore, looked, failed } = this.#needs;
+    const { storage, session, requests, looked, failed } = this.#needs;
     if (!storage) return;
     void this.close();
     this.#user = user;
@@ -53,13 +54,27 @@ export class Kept {
       adopted: sends => {
         // Found by a box that was let go of meanwhile: those are another user's, and stay theirs.
         if (box === this.#box)
-          for (const send of sends) restore(send.room, entryOf(requests.core, send, user));
+          for (const send of sends) this.#restore(send.room, entryOf(requests.core, send, user));
       },
     });
     this.#box = this.#last = box;
     void inTime(box.adopt()).then(() => {
       if (box === this.#box) looked();
     });
+  }
+
+  /** Puts a kept send back where it was. One that is there already is left as it is. */
+  #restore(room: string, entry: Entry): void {
+    const { outbox: of, session, keeper } = this.#needs;
+    const outbox = of(room);
+    if (outbox.find(entry.tag)) return;
+    keeper.nextOrder(entry.order);
+    const { entries, events } = outbox;
+    const behind = entries.findIndex(({ order }) => order > entry.order);
+    entries.splice(behind < 0 ? entries.length : behind, 0, entry);
+    if (!entry.error) session.pendingChanged(1);
+    events.changed(entry);
+    outbox.up();
   }
 
   /** Lets go of what is kept. Resolves when all of it is written, or within a second. */
@@ -105,13 +120,14 @@ export class Kept {
 
   /** Keeps an entry as it is. One of somebody else stays as their own box has it. */
   keep(room: string, entry: Entry): void {
-    const { tag, type, json, order, unsure, state, error, author } = entry;
+    const { tag, type, json, ifSeq, order, unsure, state, error, author } = entry;
     if (author === undefined || author !== this.#user) return;
     this.#box?.put({
       room,
       tag,
       type,
       json,
+      ifSeq,
       at: entry.at.getTime(),
       order,
       tried: unsure > 0,

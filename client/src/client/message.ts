@@ -94,6 +94,8 @@ export interface SendOptions {
   type?: string;
   /** A UUID, where the application keeps its own; made here unless given. */
   tag?: string;
+  /** Of the type `state`: refused as `conflict` where a key that it names was set behind this seq; 0: where it has a value. */
+  ifSeq?: number | undefined;
 }
 
 /** Which part of a room's history: one of the three, or none for the newest. */

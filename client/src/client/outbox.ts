@@ -15,9 +15,12 @@ const MAX_DISORDER = 5;
 export interface Entry {
   readonly tag: string;
   readonly type: string;
-  readonly data: unknown;
+  /** While it never went out, more may be put into a set of state. */
+  data: unknown;
   /** `data` as it was when the send was made. */
-  readonly json: string;
+  json: string;
+  /** Of a set of state: it is refused where a key that it names was set behind this seq. */
+  readonly ifSeq?: number | undefined;
   at: Date;
   /** Its place in the room's sends, also across reloads. */
   order: number;
@@ -59,7 +62,7 @@ export class Outbox {
   readonly #session: Session;
   readonly #owner: Subscriber;
   readonly #keeper: Keeper;
-  readonly #events: OutboxEvents;
+  readonly events: OutboxEvents;
   /** In the order of n. An entry that a page settled meanwhile stays until its slot is answered. */
   #flights: Flight[] = [];
   #nextN = 1;
@@ -75,7 +78,7 @@ export class Outbox {
     this.#session = session;
     this.#owner = owner;
     this.#keeper = keeper;
-    this.#events = events;
+    this.events = events;
   }
 
   /** The unsettled send with this tag. */
@@ -84,7 +87,7 @@ export class Outbox {
   }
 
   /** Queues a send, behind all others. */
-  add(send: Pick<Entry, 'tag' | 'type' | 'data' | 'json'>): Entry {
+  add(send: Pick<Entry, 'tag' | 'type' | 'data' | 'json' | 'ifSeq'>): Entry {
     const entry: Entry = {
       ...send,
       at: new Date(),
@@ -96,17 +99,6 @@ export class Outbox {
     };
     this.#queue(entry);
     return entry;
-  }
-
-  /** Puts a kept send back where it was. One that is there already is left as it is. */
-  restore(entry: Entry): void {
-    if (this.find(entry.tag)) return;
-    this.#keeper.nextOrder(entry.order);
-    const behind = this.entries.findIndex(({ order }) => order > entry.order);
-    this.entries.splice(behind < 0 ? this.entries.length : behind, 0, entry);
-    if (!entry.error) this.#session.pendingChanged(1);
-    this.#events.changed(entry);
-    this.#pump();
   }
 
   /** The user is known: sends made before are theirs, and what is theirs and waits is kept. */
@@ -130,7 +122,7 @@ export class Outbox {
   #queue(entry: Entry): void {
     this.entries.push(entry);
     this.#session.pendingChanged(1);
-    this.#events.changed(entry);
+    this.events.changed(entry);
     this.#pump();
     // Where it has gone out already it is kept once, as tried.
     if (entry.state === 'queued') this.#keeper.keep(this.#room, entry);
@@ -141,7 +133,7 @@ export class Outbox {
     if (!this.entries.includes(entry)) return false;
     if (entry.state === 'sending' || (entry.state === 'queued' && entry.unsure > 0)) return false;
     this.#remove(entry);
-    this.#events.changed(entry);
+    this.events.changed(entry);
     return true;
   }
 
@@ -182,7 +174,7 @@ export class Outbox {
     const entry = flight?.entry ?? this.find(frame.tag);
     if (entry && this.entries.includes(entry)) {
       this.#remove(entry);
-      this.#events.acked(entry, frame);
+      this.events.acked(entry, frame);
     }
     this.#pump();
   }
@@ -264,16 +256,16 @@ export class Outbox {
     if (entry.unsure++ === 0) this.#keeper.keep(this.#room, entry);
     const id = this.#session.request(this.#owner, frame);
     this.#flights.push({ id, n, entry });
-    this.#events.changed(entry);
+    this.events.changed(entry);
   }
 
   /** Why an entry may not go out on this connection. What is kept of it stays as it is. */
   #unfit({ author, at }: Entry): RoomlogError | undefined {
     if (author !== this.#session.user) {
-      return localError('author_mismatch', 'This was written by another user, and is theirs to send.', false);
+      return localError('author_mismatch', 'Another user wrote this.', false);
     }
     if (Date.now() - at.getTime() < EXPIRY_MS) return undefined;
-    return localError('expired', 'This waited for more than 7 days and was not sent.', true);
+    return localError('expired', 'This waited for over 7 days.', true);
   }
 
   #land(id: number | undefined): Flight | undefined {
@@ -284,14 +276,14 @@ export class Outbox {
   #requeue(entry: Entry): void {
     if (!this.entries.includes(entry) || entry.state !== 'sending') return;
     entry.state = 'queued';
-    this.#events.changed(entry);
+    this.events.changed(entry);
   }
 
   #fail(entry: Entry, error: RoomlogError): void {
     entry.state = 'failed';
     entry.error = error;
     this.#session.pendingChanged(-1);
-    this.#events.failed(entry, error);
+    this.events.failed(entry, error);
   }
 
   /** Refused for good: that is kept too, with its reason. */

@@ -1,5 +1,6 @@
 import type { Page, WireEvent } from '../protocol/frames.js';
 import type { Kept } from './kept.js';
+import { fold, type Stored } from './state/fold.js';
 import type { StoredWindow } from './storage.js';
 
 /** How many events of a room are kept: some screens. */
@@ -14,6 +15,10 @@ export class Recent {
   readonly #room: string;
   readonly #kept: Kept;
   #events: WireEvent[] = [];
+  /** The room's state, as its pages tell it. */
+  readonly #state: Stored = new Map();
+  /** What is kept begins behind this seq. */
+  #prev = 0;
   #window: Omit<StoredWindow, 'prev' | 'events'> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -37,25 +42,33 @@ export class Recent {
   /** The window begins anew. */
   replaced(): void {
     this.#events = [];
+    this.#state.clear();
+    this.#window = undefined;
   }
 
   /** A page was taken. */
-  took({ events, seq, position }: Page, epoch: string, floor: number): void {
+  took(page: Page, epoch: string, floor: number): void {
     if (!this.#kept.keepsWindows) return;
-    this.#events = events.reduce(redacted, [...this.#events, ...events]).slice(-KEPT);
+    const { events, prev, seq, position } = page;
+    if (!this.#window) this.#prev = prev;
+    const all = events.reduce(redacted, [...this.#events, ...events]);
+    this.#events = all.slice(-KEPT);
+    if (all.length > KEPT) this.#prev = (this.#events[0] as WireEvent).seq - 1;
+    fold(this.#state, page);
     this.#window = { room: this.#room, epoch, floor, seq, position };
     this.#timer ??= setTimeout(() => this.write(), GATHER_MS);
   }
 
   /** Writes what has gathered. */
   write(): void {
-    if (this.#timer === undefined || !this.#window) return;
+    if (this.#timer === undefined) return;
     this.#stop();
-    const { seq } = this.#window;
+    if (!this.#window) return;
     this.#kept.keepWindow({
       ...this.#window,
-      prev: seq - this.#events.length,
+      prev: this.#prev,
       events: this.#events,
+      ...(this.#state.size > 0 && { full: true, state: Object.fromEntries(this.#state) }),
     });
   }
 
@@ -63,6 +76,7 @@ export class Recent {
   drop(): void {
     this.#stop();
     this.#events = [];
+    this.#state.clear();
     this.#window = undefined;
     this.#kept.forgetWindow(this.#room);
   }

@@ -34,6 +34,7 @@ import type {
   SendOptions,
   Typing,
 } from './types.js';
+import { Values } from './values.js';
 
 type Any = Message<unknown>;
 
@@ -56,11 +57,14 @@ export interface RoomNeeds {
 }
 
 /** One room: its cursor, its outbox and its timeline, which know nothing of each other. */
-export class RoomlogRoom implements Room<unknown, unknown>, Subscriber, Messages<unknown> {
+export class RoomlogRoom
+  implements Room<unknown, unknown, Record<string, unknown>>, Subscriber, Messages<unknown>
+{
   readonly id: string;
   readonly older: Value<Older>;
   /** For the client: what it keeps. */
   readonly outbox: Outbox;
+  readonly state: Values;
 
   readonly #session: Session;
   readonly #requests: RequestNeeds;
@@ -80,14 +84,15 @@ export class RoomlogRoom implements Room<unknown, unknown>, Subscriber, Messages
     this.#requests = requests;
     this.#keeper = keeper;
     this.outbox = new Outbox(id, session, this, keeper, {
-      changed: entry => this.#timeline.changed(entry),
+      changed: entry => this.#changed(entry),
       acked: (entry, ack) => {
         this.#cursor.headSeen(ack.seq);
         const message = this.#timeline.acked(entry, ack);
+        this.state.changed(entry.type);
         this.#settled(entry.tag)?.resolve(message);
       },
       failed: (entry, error) => {
-        this.#timeline.changed(entry);
+        this.#changed(entry);
         this.#settled(entry.tag)?.reject(error);
       },
     });
@@ -97,6 +102,7 @@ export class RoomlogRoom implements Room<unknown, unknown>, Subscriber, Messages
     this.#cursor = new RoomCursor(id, session, this, options, {
       replaced: at => {
         this.#timeline.replace(at.page.prev, at.reason !== undefined);
+        this.state.clear();
         this.#kept(recent => recent.replaced());
         this.#showOlder();
         const { reason, epoch, page } = at;
@@ -110,14 +116,17 @@ export class RoomlogRoom implements Room<unknown, unknown>, Subscriber, Messages
         session.events.emit('error', error);
       },
     });
-    this.#sides = new Sides({
-      room: this as Room<unknown, unknown> as Room<unknown>,
+    const host = {
+      room: this as Room<unknown, unknown, unknown> as Room<unknown>,
       session,
       cursor: this.#cursor,
       events: this.#events,
       keeper,
       log: this.#timeline,
-    });
+      outbox: this.outbox,
+    };
+    this.#sides = new Sides(host);
+    this.state = new Values(host);
   }
 
   get messages(): Messages<unknown> {
@@ -205,12 +214,13 @@ export class RoomlogRoom implements Room<unknown, unknown>, Subscriber, Messages
     this.#cursor.clear();
     this.#kept(recent => recent.replaced());
     this.#timeline.replace(0, true);
+    this.state.clear();
     this.#showOlder();
   }
 
   // ---- sends ----
 
-  send(data: unknown, { type = MESSAGE, tag: given }: SendOptions = {}): SendHandle<unknown> {
+  send(data: unknown, { type = MESSAGE, tag: given, ifSeq }: SendOptions = {}): SendHandle<unknown> {
     const json = JSON.stringify(data) as string | undefined;
     if (json === undefined) throw new TypeError('The data of a send is a JSON value.');
     const tag = given?.toLowerCase() ?? newTag();
@@ -222,7 +232,7 @@ export class RoomlogRoom implements Room<unknown, unknown>, Subscriber, Messages
       this.outbox.discard(known); // made anew by the application
     else if (known) return handle; // kept from before a reload: the same send once more
     if (type === MESSAGE) this.#sides.tell(part => part.sent());
-    const entry = this.outbox.add({ tag, type, data, json });
+    const entry = this.outbox.add({ tag, type, data, json, ifSeq });
     this.#failIfOver(entry);
     return handle;
   }
@@ -256,6 +266,11 @@ export class RoomlogRoom implements Room<unknown, unknown>, Subscriber, Messages
     if (!entry || !this.outbox.discard(entry)) return false;
     this.#settled(tag)?.reject(localError('cancelled', 'The send was cancelled.', false));
     return true;
+  }
+
+  #changed(entry: Entry): void {
+    this.#timeline.changed(entry);
+    this.state.changed(entry.type);
   }
 
   #failIfOver(entry: Entry): void {
@@ -327,6 +342,7 @@ export class RoomlogRoom implements Room<unknown, unknown>, Subscriber, Messages
       }
     }
     this.#timeline.append(page);
+    this.state.take(page);
     this.#sides.look(this.#timeline.log);
     if (this.#timeline.base >= this.#cursor.floor) this.#showOlder();
     const { epoch, floor } = this.#cursor;
@@ -342,7 +358,7 @@ export class RoomlogRoom implements Room<unknown, unknown>, Subscriber, Messages
   get #reading() {
     return {
       requests: this.#requests,
-      room: this as Room<unknown, unknown> as Room<unknown>,
+      room: this as Room<unknown, unknown, unknown> as Room<unknown>,
       cursor: this.#cursor,
       log: this.#timeline,
     };

@@ -1,10 +1,11 @@
 import type { ClientFrame, ServerFrame, WelcomeFrame } from '../protocol/frames.js';
 import { jitter } from '../transport/backoff.js';
 import type { TransportName } from '../transport/ladder.js';
+import { later } from '../transport/later.js';
 import type { Transport } from '../transport/transport.js';
 import { Connection, type Ending } from './connection.js';
 import { localError, type RoomlogError } from './error.js';
-import { callOut, Emitter, type Unsubscribe, Value } from './readable.js';
+import { callOut, Emitter, Value } from './readable.js';
 import type {
   ClientEvents,
   ClientOptions,
@@ -13,7 +14,7 @@ import type {
   LogEntry,
   TokenContext,
 } from './types.js';
-import { deviceOffline, holdPage, tabHidden, watchDevice } from './wake.js';
+import { deviceOffline, holdPage, tabHidden } from './wake.js';
 
 /** How long a connection must hold until the attempts are counted from 0 again (CLOSE-8). */
 const STABLE_MS = 10_000;
@@ -73,9 +74,9 @@ export class Session {
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #stableTimer: ReturnType<typeof setTimeout> | undefined;
   #lostTimer: ReturnType<typeof setTimeout> | undefined;
-  #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
   #lost = false;
-  #unwatch: Unsubscribe = () => {};
+  #over = new AbortController();
+  readonly #device = later(() => import('./device.js'));
   readonly #ask = (event: Event) => event.preventDefault();
   #requestId = 0;
   readonly #unanswered = new Map<number, Subscriber>();
@@ -115,14 +116,7 @@ export class Session {
     this.#final = this.#reason = undefined;
     this.#attempt = 0;
     this.#connectedBefore = this.#freshTokenTried = false;
-    this.#unwatch = watchDevice({
-      woke: () => this.#woke(),
-      wentOffline: () => {
-        this.#connection?.probe();
-        this.#publish();
-      },
-      hidden: () => this.#hid(),
-    });
+    this.#over = new AbortController();
     if (this.user !== undefined) this.#settings.known(this.user);
     this.#dial();
   }
@@ -145,8 +139,6 @@ export class Session {
   }
 
   #woke(): void {
-    if (tabHidden()) this.#hid();
-    else clearTimeout(this.#hiddenTimer);
     const connection = this.#connection;
     if (connection?.welcome) connection.probe();
     else if (!connection || performance.now() - connection.startedAt > YOUNG_MS) {
@@ -157,25 +149,34 @@ export class Session {
     this.#publish();
   }
 
-  #hid(): void {
-    const { pauseWhenHiddenMs = 300_000 } = this.#settings;
-    if (pauseWhenHiddenMs === false) return;
-    clearTimeout(this.#hiddenTimer);
-    this.#hiddenTimer = setTimeout(() => {
-      if (this.#pending > 0) {
-        this.#hid();
-        return;
-      }
-      if (!this.#connection) return;
+  /** The tab has long been hidden. True where somebody's words wait in it: then it is to be asked again. */
+  #pause(): boolean {
+    if (this.#pending > 0) return true;
+    if (this.#connection) {
       this.log('info', 'connection.paused');
       this.#drop();
       this.#publish();
-    }, pauseWhenHiddenMs);
+    }
+    return false;
   }
 
   // ---- one attempt after another ----
 
+  #watch(): void {
+    const events = {
+      woke: () => this.#woke(),
+      wentOffline: () => {
+        this.#connection?.probe();
+        this.#publish();
+      },
+      pause: () => this.#pause(),
+    };
+    const { pauseWhenHiddenMs } = this.#settings;
+    void this.#device(({ watchDevice }) => watchDevice(events, this.#over.signal, pauseWhenHiddenMs));
+  }
+
   #dial(): void {
+    this.#watch();
     clearTimeout(this.#retryTimer);
     this.#retryAt = undefined;
     if (!this.#wanted || this.#connection) return;
@@ -199,7 +200,6 @@ export class Session {
       );
       this.#connection = connection;
       this.#watchLoss();
-      if (tabHidden()) this.#hid();
       this.log('debug', 'connection.dial', { attempt: this.#attempt });
       void connection.start();
     }
@@ -266,8 +266,8 @@ export class Session {
   #finish(state: 'closed' | 'failed', error: RoomlogError): void {
     this.#wanted = false;
     this.#final = { state, error };
-    this.#unwatch();
-    for (const timer of [this.#retryTimer, this.#lostTimer, this.#hiddenTimer]) clearTimeout(timer);
+    this.#over.abort();
+    for (const timer of [this.#retryTimer, this.#lostTimer]) clearTimeout(timer);
     this.#retryAt = this.#lostTimer = undefined;
     this.#lost = false;
     this.#reason = state === 'failed' ? error : undefined;

@@ -33,16 +33,13 @@ export class Sides {
   own: { present?: boolean; presence?: object; parts?: Record<string, number> } = {};
   /** The sides that joins ask for. */
   readonly wanted = new Set<string>();
-  /** The code that fills the values, once it is loaded. */
-  code: SidesPart | undefined;
 
   readonly #host: SidesHost;
   /** How many sides the last join asked for. */
   #joined = 0;
   readonly #part = later(async () => {
     const { SidesPart } = await import('./sides/part.js');
-    this.code = new SidesPart(this.#host, this);
-    return this.code;
+    return new SidesPart(this.#host, this);
   });
 
   constructor(host: SidesHost) {
@@ -71,8 +68,8 @@ export class Sides {
     firstUnread: this.#asked<number | null>('receipts', null),
     marks: this.#asked<Marks>('receipts', { users: NONE, delivered: NOBODY, read: NOBODY }),
     markRead: (upTo?: number) => this.use('receipts', part => part.receipts.markRead(upTo)),
-    readers: (seq: number) => this.code?.receipts.readers(seq) ?? NONE,
-    reached: (seq: number) => this.code?.receipts.reached(seq) ?? 'sent',
+    readers: (seq: number) => this.#part.code?.receipts.readers(seq) ?? NONE,
+    reached: (seq: number) => this.#part.code?.receipts.reached(seq) ?? 'sent',
   } as const;
 
   #asked<T>(side: Side, value: T): Value<T> {

@@ -19,6 +19,8 @@ export interface StoredSend {
   readonly type: string;
   /** The data as JSON text. */
   readonly json: string;
+  /** Of a set of state that is compared: behind which seq none of its keys may have been set. */
+  readonly ifSeq?: number | undefined;
   /** When it was sent, in epoch milliseconds. */
   readonly at: number;
   /** Its place among the sends of its room: higher is later. */

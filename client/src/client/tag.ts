@@ -4,7 +4,6 @@
  */
 export function newTag(): string {
   const [variant = 0, ...bytes] = crypto.getRandomValues(new Uint8Array(10));
-  const rest = bytes.map(b => b.toString(16).padStart(2, '0')).join('');
-  const time = Date.now().toString(16).padStart(12, '0');
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${rest.slice(0, 3)}-${'89ab'[variant & 3]}${rest.slice(3, 6)}-${rest.slice(6)}`;
+  const hex = [Date.now() + 2 ** 48, ...bytes.map(b => b + 256)].map(n => n.toString(16).slice(1)).join('');
+  return hex.replace(/(.{8})(.{4})(...)(...)(.*)/, `$1-$2-7$3-${'89ab'[variant & 3]}$4-$5`);
 }

@@ -62,11 +62,16 @@ export class Timeline {
     this.#author = author;
     this.tombstones = tombstones;
     this.list = new Derived(() => {
-      const ours = [...this.#acked, ...this.#unsent.map(entry => this.show(entry))];
+      const { ours } = this;
       const list = [...this.log, ...ours.filter(({ type }) => type === MESSAGE)];
       for (const change of ours) this.#lay(list, change);
       return tombstones ? list : list.filter(({ deleted }) => !deleted);
     });
+  }
+
+  /** What is not in the log yet, of any type: what was acked in the order of seq, then what is not stored. */
+  get ours(): Rows {
+    return [...this.#acked, ...this.#unsent.map(entry => this.show(entry))];
   }
 
   /** Lays a change of one's own that is on its way over its message; one that failed is only told of. */

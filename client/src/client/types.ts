@@ -14,11 +14,13 @@ import type {
   Typing,
 } from './people.js';
 import type { Readable, Unsubscribe } from './readable.js';
+import type { LostWrite, SharedState, StateValues } from './state.js';
 import type { ConnectionStatus } from './status.js';
 import type { ClientStorage } from './storage.js';
 
 export type * from './message.js';
 export type * from './people.js';
+export type * from './state.js';
 export type { ConnectionState, ConnectionStatus } from './status.js';
 
 /**
@@ -26,7 +28,7 @@ export type { ConnectionState, ConnectionStatus } from './status.js';
  *
  * ```ts
  * declare module 'roomlog' {
- *   interface Register { message: { text: string }; presence: { x: number; y: number } }
+ *   interface Register { message: { text: string }; presence: { x: number; y: number }; state: { title: string } }
  * }
  * ```
  */
@@ -149,7 +151,7 @@ export interface Client {
   /** Does not wait for the next attempt; when connected, checks that the other side is there. */
   retryNow(): void;
   /** The room with this id: the same object each time, so that `options` count only the first time. */
-  room<M = MessageBody, P = PresenceData>(id: string, options?: RoomOptions): Room<M, P>;
+  room<M = MessageBody, P = PresenceData, S = StateValues>(id: string, options?: RoomOptions): Room<M, P, S>;
   /**
    * The rooms that the client's user belongs to, the one with the newest event first: a list with badges needs no room attached. It is asked
    * for when somebody first subscribes, and then follows every change.
@@ -237,10 +239,12 @@ export interface RoomEvents {
   gap: Gap;
   /** Somebody else broadcast something, or it is over. Not stored, not repeated, and not one's own. */
   broadcast: Broadcast;
+  /** A set of one's own does not stand: somebody else's came behind it within a minute, or it was refused. */
+  lost: LostWrite;
 }
 
 /** One room. */
-export interface Room<M = MessageBody, P = PresenceData> {
+export interface Room<M = MessageBody, P = PresenceData, S = StateValues> {
   /** The id, such as `chat:lobby`. */
   readonly id: string;
   /** How the room is. */
@@ -252,6 +256,8 @@ export interface Room<M = MessageBody, P = PresenceData> {
   readonly position: string | undefined;
   /** What was written in it, and the way to write. */
   readonly messages: Messages<M>;
+  /** Its state: values by key, of which the last that was set counts. */
+  readonly state: SharedState<S>;
   /** Who is here. */
   readonly presence: Presence<P>;
   /** Who is typing. */

@@ -45,14 +45,17 @@ export const MAX_WAIT_MS = 3_600_000;
 /** A time in milliseconds as the other side gave it: an hour at most, and 0 where it is no number. */
 export const wait = (ms: unknown): number => Math.min(+(ms as number) || 0, MAX_WAIT_MS);
 
-/** Whether v is a page that lists every seq of `(prev, seq]` once and in order (PAGE-1, PAGE-2). */
-export function isPage(v: unknown): v is Page {
+/**
+ * Whether v is a page that lists the seqs of `(prev, seq]` once and in order: every one (PAGE-1, PAGE-2), unless its `state` stands for
+ * some, or it is `sparse`.
+ */
+export function isPage(v: unknown, sparse?: boolean): v is Page {
   if (!isFields(v) || !areSeqs(v, 'prev', 'seq') || !areStrings(v, 'position')) return false;
-  const { prev, seq, events } = v as { prev: number; seq: number; events: unknown };
+  const { prev, seq, events, full, state = full } = v as unknown as Page;
   return (
     Array.isArray(events) &&
-    events.length === seq - prev &&
-    events.every((event, i) => isEvent(event) && event.seq === prev + 1 + i)
+    (sparse || state !== undefined || events.length === seq - prev) &&
+    events.every((event, i) => isEvent(event) && event.seq > (events[i - 1]?.seq ?? prev) && event.seq <= seq)
   );
 }
 
@@ -68,7 +71,6 @@ export interface Cursor {
  */
 export function fitPage(cursor: Cursor, epoch: string, page: Page): Page | 'old' | 'hole' {
   if (epoch !== cursor.epoch || page.prev > cursor.seq) return 'hole';
-  if (page.prev === cursor.seq) return page;
-  if (page.seq <= cursor.seq) return 'old';
-  return { ...page, prev: cursor.seq, events: page.events.slice(cursor.seq - page.prev) };
+  if (page.prev < cursor.seq && page.seq <= cursor.seq) return 'old';
+  return { ...page, prev: cursor.seq, events: page.events.filter(({ seq }) => seq > cursor.seq) };
 }

@@ -30,6 +30,20 @@ export interface WireEvent {
   reactions?: readonly { emoji: string; count: number; users: readonly string[] }[];
 }
 
+/** One key of a room's state: its value, or that it was deleted, and the event that made it so (STATE). */
+export interface StateEntry {
+  /** The JSON value; absent where it was deleted. */
+  value?: unknown;
+  /** Whether it was deleted. */
+  deleted?: true;
+  /** The seq of that event: of two entries the one with the higher seq counts. */
+  seq: number;
+  /** Who sent it. */
+  author: string;
+  /** When it was stored. It decides nothing. */
+  at: string;
+}
+
 /** What changed in `(prev, seq]` (PAGE-1). `position` is the opaque position of `seq`. */
 export interface Page {
   /** The seq that it begins behind. */
@@ -38,8 +52,12 @@ export interface Page {
   seq: number;
   /** The opaque position at its end. */
   position: string;
-  /** What happened between, in the order of seq. */
+  /** What happened between, in the order of seq; without the events of type `state` that `state` stands for. */
   events: readonly WireEvent[];
+  /** By key, what is true at the end of what changed between (STATE). */
+  state?: Readonly<Record<string, StateEntry>>;
+  /** Whether `state` is all there is, to take the place of what one has. */
+  full?: boolean;
 }
 
 /** `welcome`: the hello was taken (AUTH-7). */
@@ -95,6 +113,7 @@ export interface ErrorFrame {
   retry_after_ms?: number;
   room?: string;
   tag?: string;
+  current?: Readonly<Record<string, StateEntry>>;
 }
 
 /** `reset`: the cursor has ended (RESET-2). */
@@ -167,8 +186,9 @@ export type ClientFrame =
 export function sendFrame(
   id: number,
   n: number,
-  send: { room: string; tag: string; type: string; json: string },
+  send: { room: string; tag: string; type: string; json: string; ifSeq?: number | undefined },
 ): string {
-  const head = JSON.stringify({ op: 'send', id, n, room: send.room, tag: send.tag, type: send.type });
+  const { room, tag, type, ifSeq: if_seq } = send;
+  const head = JSON.stringify({ op: 'send', id, n, room, tag, type, if_seq });
   return `${head.slice(0, -1)},"data":${send.json}}`;
 }

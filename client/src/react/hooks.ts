@@ -12,6 +12,7 @@ import type {
   RoomStatus,
   SendHandle,
   SendOptions,
+  StateValues,
 } from '../client/types.js';
 import { useClient, useRoomId } from './context.js';
 import { combine, type IsEqual, useSource } from './source.js';
@@ -131,14 +132,16 @@ export function useRoom<S, M>(
 }
 
 /** The room that is named, or the nearest RoomProvider's. Throws an Error where there is neither. */
-export function useNearestRoom<M = MessageBody, P = PresenceData>(id?: string): Room<M, P> {
+export function useNearestRoom<M = MessageBody, P = PresenceData, S = StateValues>(
+  id?: string,
+): Room<M, P, S> {
   const client = useClient();
   const around = useRoomId();
   const name = id ?? around;
   if (name === undefined) {
     throw new Error('roomlog/react: there is no <RoomProvider> around this component.');
   }
-  return client.room<M, P>(name);
+  return client.room<M, P, S>(name);
 }
 
 /** What `useMessages` gives. The functions stay the same from render to render. */

@@ -12,6 +12,7 @@ export {
   type RoomProviderProps,
   useClient,
 } from './context.js';
+export { type UseFeed, useFeed } from './feed.js';
 export {
   type UseConnection,
   type UseMessages,
@@ -35,3 +36,4 @@ export {
   useTyping,
 } from './people.js';
 export type { IsEqual } from './source.js';
+export { useRoomState } from './state.js';

@@ -6,7 +6,7 @@ import {
   useContext,
   useSyncExternalStore,
 } from 'react';
-import type { Client, MessageBody, Room } from '../client/types.js';
+import type { Client, MessageBody, Room, StateValues } from '../client/types.js';
 import {
   RoomProvider as AttachedRoom,
   type RoomProviderProps as AttachedRoomProps,
@@ -16,6 +16,7 @@ import {
 import type { UseMessages, UseMessagesOptions, UseRoom } from './hooks.js';
 import * as hooks from './hooks.js';
 import type { IsEqual } from './source.js';
+import { useRoomState as plainRoomState } from './state.js';
 
 /** The room whose boundary is around: what suspends has no effects, so that only a provider outside can attach it. */
 const BoundaryContext = createContext<string | undefined>(undefined);
@@ -74,6 +75,21 @@ export function useMessages<S, M>(
 ): S {
   useFirstPage();
   return hooks.useMessages(given as (messages: UseMessages<M>) => S, isEqual);
+}
+
+/**
+ * As `useRoomState` of `roomlog/react`, once the room's first page is there: suspends until then. Throws as `useMessages` does. Values come a
+ * moment later where their code is loaded for the first time.
+ */
+export function useRoomState<S = StateValues>(): Readonly<Partial<S>>;
+/** What `select` makes of it, compared as by `useReadable`; suspends and throws alike. */
+export function useRoomState<T, S = StateValues>(
+  select: (state: Readonly<Partial<S>>) => T,
+  isEqual?: IsEqual<T>,
+): T;
+export function useRoomState<T, S>(select?: (state: Readonly<Partial<S>>) => T, isEqual?: IsEqual<T>): T {
+  useFirstPage();
+  return plainRoomState(select as (state: Readonly<Partial<S>>) => T, isEqual);
 }
 
 function useFirstPage(): void {

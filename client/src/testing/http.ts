@@ -117,6 +117,7 @@ export class Http {
     if (rest === '') return this.#room(method, room);
     if (rest === 'receipt' && method === 'PUT') return this.#mark(asked, who, room);
     if (rest === 'presence' && method === 'GET') return this.#presence(room);
+    if (rest === 'state') return this.#state(asked, who, room);
     if (rest !== 'events') return problem({ code: 'not_found' });
     if (method === 'POST') return this.#send(asked, who, room);
     return method === 'GET' ? this.#read(asked, who, room, gone) : problem({ code: 'method_not_allowed' });
@@ -162,11 +163,46 @@ export class Http {
 
   // ---- events ----
 
+  #state({ method, query, headers, body }: TestRequest, who: Identity, room: string): Response {
+    if (method === 'PATCH') {
+      const match = headers.get('if-match');
+      const [, digits] = /^"(\d+)"$/.exec(match ?? '') ?? [];
+      if (match !== null && digits === undefined) return problem({ code: 'bad_request', field: 'If-Match' });
+      const tag = headers.get('idempotency-key') ?? crypto.randomUUID();
+      return this.#store(
+        { tag, type: 'state', data: body, ...(digits && { if_seq: Number(digits) }) },
+        who,
+        room,
+      );
+    }
+    if (method !== 'GET') return problem({ code: 'method_not_allowed' });
+    const log = this.#hub.log(room);
+    const since = query.get('since');
+    const place = since === null ? undefined : parsePosition(since);
+    if (since !== null && !place) return problem({ code: 'bad_position', field: 'since' });
+    const goesOn = place && !log.refuses(place) && place.seq >= log.state.forgotten;
+    const { epoch, head: seq } = log;
+    const map = goesOn
+      ? { state: log.state.between(place.seq, seq) }
+      : { full: true, state: {}, ...log.state.whole() };
+    return Response.json(
+      { room, epoch, seq, position: log.position(seq), ...map },
+      { headers: { etag: `"${seq}"` } },
+    );
+  }
+
   #send({ body }: TestRequest, who: Identity, room: string): Response {
-    const { tag, type, data } = (body ?? {}) as { tag: string; type: string; data: unknown };
+    return this.#store(Object(body), who, room);
+  }
+
+  #store(
+    { tag, type, data, if_seq: ifSeq }: { tag: string; type: string; data: unknown; if_seq?: number },
+    who: Identity,
+    room: string,
+  ): Response {
     const forbidden = this.#hub.forbids(who, room, 'send');
     if (forbidden) return problem(forbidden);
-    const outcome = this.#hub.send({ room, author: who.user, tag, type, data }, who);
+    const outcome = this.#hub.send({ room, author: who.user, tag, type, data, ifSeq }, who);
     if ('refusal' in outcome) return problem(outcome.refusal);
     const { event, epoch, duplicate } = outcome;
     const { room: id, ...rest } = event;
@@ -301,14 +337,12 @@ function about(log: Log): Fields & { room: string } {
 
 /** The newest events below a seq (POLL-5). */
 function before(log: Log, seq: number, size: number): Page {
-  const last = Math.min(seq - 1, log.head);
-  return log.span(last - size, last);
+  return log.newest(size, Math.min(seq - 1, log.head));
 }
 
 /** The events on both sides of a seq (POLL-5). */
 function around(log: Log, seq: number, size: number): Page {
   const bottom = log.floor - 1;
   const prev = Math.min(Math.max(seq - 1 - Math.floor(size / 2), bottom), log.head);
-  const last = Math.min(prev + size, log.head);
-  return log.span(last - size, last);
+  return log.newest(size, Math.min(prev + size, log.head));
 }

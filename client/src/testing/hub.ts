@@ -4,6 +4,7 @@ import { isRoom, unfit } from './grammar.js';
 import { Log, sentAs } from './log.js';
 import type { TestRefusal } from './refusal.js';
 import { RoomSides } from './sides.js';
+import { TestState } from './state.js';
 
 /** What a token grants (AUTH-4): a pattern is a room id, or ends in `*`, which stands for any rest. */
 export interface TestGrant {
@@ -25,6 +26,8 @@ export interface TestSend {
   readonly type: string;
   /** The JSON value. */
   readonly data: unknown;
+  /** Of the type `state`: what it is compared with (STATE-3). */
+  readonly ifSeq?: number | undefined;
 }
 
 /** Who a token speaks for. */
@@ -205,8 +208,8 @@ export class Hub {
   // ---- sends ----
 
   /** Takes a send of one who may send: repeats first, then what the test has ordered (TAG-3, HOOK-3). */
-  send({ room, author, tag: given, type, data }: TestSend, who?: Identity): Outcome {
-    const wrong = unfit(given, type, data);
+  send({ room, author, tag: given, type, data, ifSeq }: TestSend, who?: Identity): Outcome {
+    const wrong = unfit(given, type, data) ?? TestState.unfit(type, data, ifSeq);
     if (wrong) return { refusal: wrong };
     const tag = given.toLowerCase();
     const known = this.log(room).find(author, tag);
@@ -219,6 +222,8 @@ export class Hub {
     if (target && 'code' in target) return { refusal: target };
     const refusal = this.beforeAppend?.(send);
     if (refusal) return { refusal };
+    const taken = type === 'state' ? this.log(room).state.refuses(data as object, ifSeq) : undefined;
+    if (taken) return { refusal: taken };
     const verdict = this.verdicts.shift();
     if (verdict?.stored) this.store(send);
     if (verdict) return { refusal: verdict };

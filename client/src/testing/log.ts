@@ -2,6 +2,7 @@ import type { ResetReason } from '../protocol/codes.js';
 import type { Page, WireEvent } from '../protocol/frames.js';
 import { redacted } from './change.js';
 import type { Place } from './grammar.js';
+import { TestState } from './state.js';
 
 /** What of a send is remembered by its tag (TAG-3). */
 interface Remembered {
@@ -15,6 +16,9 @@ const MAX_PAGE = 500;
 
 /** How many events a page has that was asked for with this limit (JOIN-3, POLL-3). */
 export const pageSize = (limit: number | undefined): number => Math.min(limit || 100, MAX_PAGE);
+
+/** Whether history lists it (STATE-12). */
+const isListed = ({ type }: WireEvent) => type !== 'state';
 
 /** What a send would store, for comparing repeats. */
 export const sentAs = (type: string, data: unknown): string => JSON.stringify([type, data]);
@@ -39,6 +43,7 @@ export class Log {
   /** By seq, also of events that were pruned (RET-1). */
   readonly #marks: string[] = [];
   readonly #tags = new Map<string, Remembered>();
+  readonly state = new TestState();
 
   constructor(room: string, epoch: string) {
     this.room = room;
@@ -60,6 +65,7 @@ export class Log {
     this.createdAt ??= event.at;
     if (stored.type === 'delete' && stored.target !== undefined) this.#redact(stored);
     this.events.push(stored);
+    this.state.take(stored);
     this.#marks[stored.seq] = newMark();
     this.#tags.set(`${stored.tag} ${stored.author}`, { event: stored, sent });
     return stored;
@@ -88,6 +94,8 @@ export class Log {
     const next = new Log(this.room, epoch);
     next.floor = this.floor;
     next.createdAt = this.createdAt;
+    for (const [key, entry] of this.state.entries)
+      if (entry.seq < this.floor) next.state.entries.set(key, entry);
     for (const event of this.events) {
       if (event.seq > head) break;
       next.append(event, this.find(event.author, event.tag)?.sent ?? sentAs(event.type, event.data));
@@ -116,9 +124,26 @@ export class Log {
     return { prev: from, seq: to, position: this.position(to), events };
   }
 
-  /** The page that begins `limit` events before the head (JOIN-3). */
+  /** The events of `(prev, seq]` but those that set state, of which there is the latest of each key (STATE-9), or all where that is not known. */
+  conflated(prev: number, seq: number): Page {
+    const page = this.span(prev, seq);
+    const events = page.events.filter(isListed);
+    if (page.prev < this.state.forgotten) return { ...page, events, ...this.state.whole() };
+    if (events.length === page.events.length) return page;
+    return { ...page, events, state: this.state.between(page.prev, page.seq) };
+  }
+
+  /** The newest `limit` events up to a seq but those that set state, over which it looks back (JOIN-3, STATE-12). */
+  newest(limit: number, last = this.head): Page {
+    const first = this.events.filter(event => isListed(event) && event.seq <= last).at(-limit);
+    const count = this.events.filter(event => isListed(event) && event.seq <= last).length;
+    const page = this.span(first && count > limit ? first.seq - 1 : this.floor - 1, last);
+    return { ...page, events: page.events.filter(isListed) };
+  }
+
+  /** The latest page, with the map of its seq (STATE-10). */
   latest(limit: number): Page {
-    return this.span(this.head - limit, this.head);
+    return { ...this.newest(limit), ...this.state.whole() };
   }
 
   /** What every answer about a room says of it. */

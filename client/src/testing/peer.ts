@@ -233,7 +233,9 @@ export class Peer implements Follower, SidesPeer {
     const log = this.#hub.log(room);
     const reason = place && log.refuses(place, replay);
     const page =
-      place && !reason ? log.span(place.seq, place.seq + pageSize(undefined)) : log.latest(pageSize(limit));
+      place && !reason
+        ? log.conflated(place.seq, place.seq + pageSize(undefined))
+        : log.latest(pageSize(limit));
     this.#cursors.set(room, { epoch: log.epoch, seq: page.seq });
     this.#host.say({
       op: 'joined',
@@ -285,13 +287,22 @@ export class Peer implements Follower, SidesPeer {
   // ---- sends ----
 
   #send(frame: Fields, who: Identity): void {
-    const { id, n, room, tag, type, data } = frame as {
+    const {
+      id,
+      n,
+      room,
+      tag,
+      type,
+      data,
+      if_seq: ifSeq,
+    } = frame as {
       id?: number;
       n: number;
       room: string;
       tag: string;
       type: string;
       data: unknown;
+      if_seq?: number;
     };
     const next = this.#next.get(room) ?? 1;
     if (n > next) {
@@ -319,7 +330,7 @@ export class Peer implements Follower, SidesPeer {
     const forbidden = this.#hub.forbids(who, room, 'send');
     const outcome = forbidden
       ? { refusal: forbidden }
-      : this.#hub.send({ room, author: who.user, tag, type, data }, who);
+      : this.#hub.send({ room, author: who.user, tag, type, data, ifSeq }, who);
     if ('refusal' in outcome) {
       if (!isForNow(outcome.refusal)) this.#next.set(room, n + 1); // SEND-5
       this.#refuse(frame, outcome.refusal);

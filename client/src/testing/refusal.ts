@@ -1,4 +1,5 @@
 import type { ErrorCode, ServerCode } from '../protocol/codes.js';
+import type { StateEntry } from '../protocol/frames.js';
 
 /** How a request is refused: the fields of an error frame and of a problem (ERR-2, ERR-5). */
 export interface TestRefusal {
@@ -14,6 +15,8 @@ export interface TestRefusal {
   field?: string;
   /** The limit that was passed. */
   limit?: number;
+  /** Of a `conflict`: by key, what is in the way. */
+  current?: Readonly<Record<string, StateEntry>>;
 }
 
 /** Code → HTTP status, whether a retry helps, the sentence, and the close code where it ends a connection. */
@@ -65,7 +68,15 @@ const row = (code: string): Row | undefined =>
   Object.hasOwn(KNOWN, code) ? KNOWN[code as ServerCode] : undefined;
 
 /** The fields that error frames and problems share. */
-export function wireFields({ code, title, retryable, retryAfterMs, field, limit }: TestRefusal): object {
+export function wireFields({
+  code,
+  title,
+  retryable,
+  retryAfterMs,
+  field,
+  limit,
+  current,
+}: TestRefusal): object {
   const [, mayRetry = 0, sentence = `The server answers ${code}.`] = row(code) ?? [];
   return {
     code,
@@ -73,6 +84,7 @@ export function wireFields({ code, title, retryable, retryAfterMs, field, limit 
     retryable: retryable ?? mayRetry > 0,
     ...(field !== undefined && { field }),
     ...(limit !== undefined && { limit }),
+    ...(current && { current }),
     ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }),
   };
 }

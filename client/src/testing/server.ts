@@ -12,6 +12,7 @@ import { Hub, type TestGrant, type TestSend, type TestVerdict } from './hub.js';
 import { socketClass, TestNetwork } from './network.js';
 import { Peer } from './peer.js';
 import type { TestRefusal } from './refusal.js';
+import { TestState } from './state.js';
 
 /** How a server is made. */
 export interface TestServerOptions {
@@ -136,7 +137,8 @@ export class TestServer {
     room: string,
     { data, author = 'someone', type = 'message', tag = newTag() }: TestAppend,
   ): TestEvent {
-    const wrong = isRoom(room) ? unfit(tag, type, data)?.code : 'bad_room';
+    const unfits = unfit(tag, type, data) ?? TestState.unfit(type, data, undefined);
+    const wrong = isRoom(room) ? unfits?.code : 'bad_room';
     if (wrong) throw new TypeError(`The test server cannot store this: ${wrong}.`);
     const known = this.#hub.log(room).find(author, tag.toLowerCase());
     return known?.event ?? this.#hub.store({ room, author, tag: tag.toLowerCase(), type, data });
@@ -145,6 +147,18 @@ export class TestServer {
   /** Forgets the events below a seq, as retention does: those who stand further back are reset, reason `pruned` (RET-2). */
   prune(room: string, belowSeq: number): void {
     this.#hub.prune(room, belowSeq);
+  }
+
+  /** The state of a room: by key, what is set. */
+  state(room: string): Readonly<Record<string, unknown>> {
+    const { state = {} } = this.#hub.log(room).state.whole();
+    return Object.fromEntries(Object.entries(state).map(([key, { value }]) => [key, value]));
+  }
+
+  /** Forgets which keys of a room's state were deleted: those who stand further back are given all of it (STATE-10). */
+  forgetDeleted(room: string): void {
+    const log = this.#hub.log(room);
+    log.state.forget(log.head);
   }
 
   /**
@@ -210,7 +224,7 @@ export class TestServer {
 
 /**
  * Makes a server in memory that keeps the protocol: rooms, positions, resets, sends in order and once, history, changes of messages, streams and
- * polls, over WebSockets and requests that never leave the process; and who is present, signals and receipts, told at once,
+ * polls, over WebSockets and requests that never leave the process; state, all of which is kept in the log; and who is present, signals and receipts, told at once,
  * where a real server gathers and grants a grace. It has no rates, limits of connections or schemas, tells the
  * grants `read` and `send` apart but asks nobody for `admin`, and keeps numbers of `data` as JavaScript does.
  */

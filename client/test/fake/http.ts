@@ -115,6 +115,7 @@ export class FakeHttp {
     if (path === '/v1/sse') return this.#stream(asked, signal);
     if (path === '/v1/connections/c1') return Response.json({ op: 'pong' });
     if (method === 'POST') return this.#send(asked);
+    if (path.endsWith('/state')) return this.#problem(404, { code: 'not_found' });
     return this.#page(asked);
   }
 

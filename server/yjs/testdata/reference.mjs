@@ -340,8 +340,31 @@ function typed(seed) {
   return sent.map(pack);
 }
 
+/** What goes wrong when another document takes each update, every other time one that has a part of the case. */
+function take(updates) {
+  const part = Y.mergeUpdates(now.updates.slice(0, now.half));
+  return updates.map((update, i) => {
+    const doc = load(i % 2 && now.half ? [part] : []);
+    roots(doc)[0].insert(0, 'mine');
+    try {
+      load([unpack(update)], doc);
+      roots(doc)[0].insert(2, 'x');
+      view(load([Y.encodeStateAsUpdate(doc)]));
+      return '';
+    } catch (error) {
+      return String(error?.stack ?? error);
+    }
+  });
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   const ask = JSON.parse(line);
-  const answer = ask.check ? check(ask.check) : ask.typed ? typed(ask.typed) : make(ask.make);
+  const answer = ask.take
+    ? take(ask.take)
+    : ask.check
+      ? check(ask.check)
+      : ask.typed
+        ? typed(ask.typed)
+        : make(ask.make);
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }

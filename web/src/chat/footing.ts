@@ -69,7 +69,9 @@ export class Footing {
     this.#target = target;
     if (isLive === this.#isLive) return;
     this.#isLive = isLive;
-    if (this.#isNear()) this.#set(isLive ? 'follows' : 'stays');
+    if (!isLive && this.#isNear()) this.#set('stays');
+    // What joins it to the newest is not in the list yet: the end of what there was before is not that of the room.
+    if (isLive) requestAnimationFrame(() => this.#isLive && this.#isNear() && this.#set('follows'));
   }
 
   /** Goes to the end, and along with it. */

@@ -4,6 +4,8 @@ const pages = [
   { id: 'home', name: 'Tunnel', href: '/' },
   { id: 'chat', name: 'Chat', href: '/chat' },
   { id: 'cursors', name: 'Cursors', href: '/cursors' },
+  { id: 'board', name: 'Board', href: '/board' },
+  { id: 'dashboard', name: 'Dashboard', href: '/dashboard' },
 ] as const;
 
 /** What stands above every page: whose it is, the pages there are, and the theme. */
@@ -15,7 +17,12 @@ export function TopBar({ here }: { readonly here: (typeof pages)[number]['id'] }
       </p>
       <nav className="pages" aria-label="Pages">
         {pages.map(({ id, name, href }) => (
-          <a key={id} href={href} aria-current={id === here ? 'page' : undefined}>
+          <a
+            key={id}
+            href={href}
+            aria-current={id === here ? 'page' : undefined}
+            ref={id === here ? show : null}
+          >
             {name}
           </a>
         ))}
@@ -23,6 +30,12 @@ export function TopBar({ here }: { readonly here: (typeof pages)[number]['id'] }
       <ThemeSwitch />
     </header>
   );
+}
+
+/** Where not all pages fit, the one that is open is in sight. */
+function show(page: HTMLElement | null) {
+  const pages = page?.parentElement;
+  if (page && pages) pages.scrollLeft = page.offsetLeft - (pages.clientWidth - page.clientWidth) / 2;
 }
 
 function Mark() {

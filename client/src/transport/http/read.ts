@@ -12,13 +12,16 @@ export interface RoomPage extends Page {
  * Gives the client a page that goes on from the room's place, and moves that; one that is wholly old is dropped. False where
  * something is missing before it. What is partly old of it the client's cursor cuts (PAGE-3).
  */
-export function offer(host: FeedHost, { room, epoch, prev, seq, position, events }: RoomPage): boolean {
+export function offer(
+  host: FeedHost,
+  { room, epoch, prev, seq, position, events, state, full }: RoomPage,
+): boolean {
   const place = host.rooms.get(room);
   if (!place) return true;
   if (epoch !== place.epoch || prev > place.seq) return false;
   if (seq > place.seq) {
     host.rooms.set(room, { epoch, seq, position });
-    host.say({ op: 'page', room, epoch, prev, seq, position, events });
+    host.say({ op: 'page', room, epoch, prev, seq, position, events, state, full });
   }
   return true;
 }

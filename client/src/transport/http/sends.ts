@@ -9,6 +9,7 @@ export interface SendFrame {
   tag: string;
   type: string;
   data: unknown;
+  if_seq?: number;
 }
 
 /** One room's sends: those that wait, and the `n` that is taken next. */
@@ -60,9 +61,9 @@ export class Sends {
 
   /** False if the link has ended with it. */
   async #store(lane: Lane, frame: SendFrame): Promise<boolean> {
-    const { id, n, room, tag, type, data } = frame;
+    const { id, n, room, tag, type, data, if_seq } = frame;
     const path = `/v1/rooms/${encodeURIComponent(room)}/events`;
-    const body = JSON.stringify({ tag, type, data });
+    const body = JSON.stringify({ tag, type, data, if_seq });
     const answer = await this.#needs.ask(path, { body }).catch(() => undefined);
     if (!answer) {
       this.#needs.cut();

@@ -1,0 +1,19 @@
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import '../styles/font-text.css';
+import '../styles/tokens.css';
+import '../styles/base.css';
+import '../styles/top.css';
+import '../styles/pane.css';
+import '../styles/pointer.css';
+import '../styles/board.css';
+import '../styles/card.css';
+import { Board } from './Board.tsx';
+
+const root = document.getElementById('root');
+if (!root) throw new Error('board.html has no #root');
+createRoot(root).render(
+  <StrictMode>
+    <Board />
+  </StrictMode>,
+);
