@@ -31,6 +31,8 @@ var uses = map[string]string{
 	"e.at < clock_timestamp() - $5":                         "how long events are kept, where a kind says so by age (RET-1)",
 	"g.at > clock_timestamp() - p_tags":                     "how long the tags of pruned events are kept (TAG-7)",
 	"t.at < clock_timestamp() - $2":                         "how long the tags of pruned events are kept (TAG-7)",
+	"y.at < clock_timestamp() - p_keys":                     "how long it is remembered that a key was deleted (STATE-10)",
+	"e.at < clock_timestamp() - p_events":                   "how long events of state are kept, where a kind keeps the map alone (STATE-11)",
 	"default clock_timestamp()      -- when next was taken": "how long pokes are kept",
 	"clock_timestamp() >= l.at + $3":                        "how long pokes are kept",
 	"clock_timestamp() >= at + $1":                          "how long pokes are kept",
