@@ -102,7 +102,7 @@ func (c *compacting) item(b *block, from, to uint64, kind byte, free bool) {
 		c.out.put(b, from, to, false)
 		return
 	}
-	if !(free && c.joins(b, from, kind)) {
+	if !c.joins(b, from, kind) {
 		c.flush()
 		c.built, c.free, c.kind, c.info, c.right, c.start = true, free, kind, b.info, b.right, from
 		c.head = b.appendHead(c.head[:0], kind, from-b.clock)
