@@ -143,22 +143,27 @@ type Doc struct {
 // Read gives what a reader of a state vector (encoded; nil: that of an empty document) lacks of a document.
 // Errors: `bad_request` (field sv), `unavailable`.
 func (d *Docs) Read(ctx context.Context, id room.ID, name string, vector []byte) (Doc, *room.Error) {
-	if vector == nil {
-		vector = yjs.Vector{}.Encode()
-	}
-	if _, err := yjs.DecodeVector(vector); err != nil {
-		return Doc{}, &room.Error{Code: room.CodeBadRequest, Title: err.Error(), Field: "sv"}
+	var reader yjs.Vector
+	if vector != nil {
+		var err error
+		if reader, err = yjs.DecodeVector(vector); err != nil {
+			return Doc{}, &room.Error{Code: room.CodeBadRequest, Title: err.Error(), Field: "sv"}
+		}
 	}
 	got, err := d.read(ctx, id, name)
 	if err != nil {
 		return Doc{}, unavailable(err)
 	}
-	state, err := yjs.Merge(got.parts...)
-	if err != nil {
-		return Doc{}, unavailable(err)
+	state := []byte{0, 0} // the empty update
+	if len(got.parts) == 1 {
+		state = got.parts[0]
+	} else if len(got.parts) > 1 {
+		if state, err = yjs.Merge(got.parts...); err != nil {
+			return Doc{}, unavailable(err)
+		}
 	}
 	v, err := yjs.StateVector(state)
-	if err == nil {
+	if err == nil && len(reader) > 0 { // else all of it is lacking
 		state, err = yjs.Diff(state, vector)
 	}
 	if err != nil {

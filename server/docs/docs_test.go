@@ -191,7 +191,7 @@ func TestAnyOrder(t *testing.T) {
 	nodes := []*Docs{New(Config{Store: f.store, CompactAt: 7, StepUpdates: 5}), New(Config{Store: f.store, CompactAt: 11, Remembered: 1})}
 	var updates [][]byte
 	for client := byte(1); client <= 4; client++ {
-		for clock := byte(0); clock < 40; clock += 2 {
+		for clock := byte(0); clock < 28; clock += 2 {
 			updates = append(updates, typed(client, clock, "ab"))
 			if rnd.IntN(3) == 0 {
 				updates = append(updates, removed(client, clock, 1+byte(rnd.IntN(2))))
@@ -222,10 +222,15 @@ func TestAnyOrder(t *testing.T) {
 	}
 	group.Wait()
 	wantSame(t, "I16", f.read("main", nil).State, updates...)
-	for n, node := range nodes {
-		if err := node.Compact(t.Context(), pad); err != nil || node.Stats().Compactions == 0 {
-			t.Fatalf("node %d compacted %+v: %v", n, node.Stats(), err)
+	compactions := int64(0)
+	for _, node := range nodes {
+		if err := node.Compact(t.Context(), pad); err != nil {
+			t.Fatal(err)
 		}
+		compactions += node.Stats().Compactions
+	}
+	if compactions < 5 {
+		t.Fatalf("%d compactions: this proves nothing", compactions)
 	}
 	id := f.read("main", nil).ID
 	if got, err := f.store.Docs(t.Context(), room.DocQuery{Room: pad, Names: []string{"main"}, Limit: 1}); err != nil || len(got.Updates) > 0 || got.Docs[0].ID != id {
