@@ -51,6 +51,11 @@ func (d *Docs) refresh(ctx context.Context, id room.ID, k *known) error {
 		}
 	}
 	k.extent = nil
+	free, err := d.slot(ctx)
+	if err != nil {
+		return err
+	}
+	defer free()
 	got, err := d.read(ctx, id, k.name)
 	if err != nil {
 		return err
