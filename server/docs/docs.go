@@ -21,13 +21,14 @@ import (
 type Config struct {
 	Store room.DocStore // required
 
-	CompactAt    int   // updates of a room that are not compacted, from which on they are; default 500
-	CompactBytes int   // the same of their bytes; default 1 MiB
-	StepUpdates  int   // that are compacted in one transaction, at most; default 5,000
-	StepBytes    int   // the same of their bytes, but for one; default 32 MiB
-	AtOnce       int   // documents that are read whole or compacted at a time, each of which is in memory some times over; default 4
-	Remembered   int   // documents of which it is remembered what they have; default 1,000
-	Alarm        int64 // bytes of a document from which on Stats counts it as large; default 8 MiB
+	CompactAt    int           // updates of a room that are not compacted, from which on they are; default 500
+	CompactBytes int           // the same of their bytes; default 1 MiB
+	StepUpdates  int           // that are compacted in one transaction, at most; default 5,000
+	StepBytes    int           // the same of their bytes, but for one; default 32 MiB
+	AtOnce       int           // documents that are read whole or compacted at a time, each of which is in memory some times over; default 4
+	Within       time.Duration // after which an update or a read is given up as `unavailable`; default 10 s
+	Remembered   int           // documents of which it is remembered what they have; default 1,000
+	Alarm        int64         // bytes of a document from which on Stats counts it as large; default 8 MiB
 }
 
 func (c *Config) withDefaults() {
@@ -36,11 +37,12 @@ func (c *Config) withDefaults() {
 	or(&c.StepUpdates, 5000)
 	or(&c.StepBytes, 32<<20)
 	or(&c.AtOnce, 4)
+	or(&c.Within, 10*time.Second)
 	or(&c.Remembered, 1000)
 	or(&c.Alarm, 8<<20)
 }
 
-func or[T int | int64](v *T, def T) {
+func or[T int | int64 | time.Duration](v *T, def T) {
 	if *v == 0 {
 		*v = def
 	}
@@ -104,9 +106,15 @@ func (d *Docs) Trim(ctx context.Context, send room.Send, policy room.DocPolicy) 
 	if err := judge(change.Update); err != nil {
 		return send, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Within)
+	defer cancel()
 	k := d.entry(key{send.Room, change.Name})
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+	case <-ctx.Done():
+		return send, unavailable(ctx.Err())
+	}
 	if err := d.refresh(ctx, send.Room, k); err != nil {
 		return send, unavailable(err)
 	}
@@ -164,6 +172,8 @@ func (d *Docs) Read(ctx context.Context, id room.ID, name string, vector []byte)
 			return Doc{}, &room.Error{Code: room.CodeBadRequest, Title: err.Error(), Field: "sv"}
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Within)
+	defer cancel()
 	free, err := d.slot(ctx)
 	if err != nil {
 		return Doc{}, unavailable(err)
