@@ -6,7 +6,10 @@ import { ack, FakeNetwork } from './fake/socket.js';
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
 
-const asks = () => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }));
+async function asks() {
+  await vi.advanceTimersByTimeAsync(0); // the page is left in a task of its own
+  return !window.dispatchEvent(new Event('beforeunload', { cancelable: true }));
+}
 
 async function connected(options: Partial<ClientOptions> = {}) {
   const network = new FakeNetwork();
@@ -20,22 +23,22 @@ async function connected(options: Partial<ClientOptions> = {}) {
 it('the browser asks before the page is left only while something is unsent', async () => {
   const { network, client, room } = await connected();
   const other = await connected();
-  expect(asks()).toBe(false);
+  expect(await asks()).toBe(false);
   void room.messages.send({ text: 'x' });
   void other.room.messages.send({ text: 'y' });
-  expect(asks()).toBe(true);
+  expect(await asks()).toBe(true);
   network.last.say(ack(network.last.take('send'), 1));
-  expect(asks()).toBe(true);
+  expect(await asks()).toBe(true);
   await other.client.close();
-  expect(asks()).toBe(false);
+  expect(await asks()).toBe(false);
   void room.messages.send({ text: 'z' });
   await client.close();
-  expect(asks()).toBe(false);
+  expect(await asks()).toBe(false);
 });
 
 it('or never, where the application says so', async () => {
   const { client, room } = await connected({ warnBeforeUnload: false });
   void room.messages.send({ text: 'x' });
-  expect(asks()).toBe(false);
+  expect(await asks()).toBe(false);
   await client.close();
 });

@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seriousFindings, tabAround } from './access.ts';
-import { givenUp, launch, leave, type Visit, visit } from './chromium.ts';
+import { givenUp, launch, type Visit, visit } from './chromium.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
 
@@ -11,13 +11,10 @@ let browser: Browser;
 
 beforeAll(async () => {
   [server, browser] = await Promise.all([Server.start(), launch()]);
-  const first = await visit(browser, server.url);
-  await first.home.greeted();
-  await first.page.context().close();
 });
 
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
 });
 

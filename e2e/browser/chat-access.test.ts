@@ -22,7 +22,7 @@ beforeAll(async () => {
   await server.post('chat:lobby', 'Mira', ['We shall.']);
 });
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
 });
 beforeEach(async () => {

@@ -22,7 +22,7 @@ afterEach(async () => {
   await leave(browser);
 });
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
 });
 

@@ -20,7 +20,7 @@ let server: Server;
 beforeAll(async () => {
   browser = await launch();
 });
-afterAll(() => leave(browser));
+afterAll(() => browser?.close());
 
 beforeEach(async () => {
   server = await Server.start();

@@ -1,7 +1,7 @@
 import type { Browser, WebSocket } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Chat, openChat, openTab } from './chat.ts';
-import { launchOwn } from './chromium.ts';
+import { launch } from './chromium.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
 
@@ -12,7 +12,7 @@ let browser: Browser;
 let chat: Chat;
 
 beforeAll(async () => {
-  [server, browser] = await Promise.all([Server.start(), launchOwn({ keepsPages: true })]);
+  [server, browser] = await Promise.all([Server.start(), launch({ keepsPages: true })]);
   await server.post('chat:lobby', 'Jonas', ['before']);
   chat = await (await openChat(browser, server.url)).ready();
   await chat.row('before').waitFor();

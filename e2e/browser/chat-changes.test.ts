@@ -2,7 +2,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seriousFindings } from './access.ts';
 import { type Chat, isInSight, openChat } from './chat.ts';
-import { launch, leave } from './chromium.ts';
+import { launch } from './chromium.ts';
 import { eventually } from './home.ts';
 import { note } from './noted.ts';
 import { Server } from './server.ts';
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
 });
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { expectShown, openChat } from './chat.ts';
-import { launch, launchOwn, leave } from './chromium.ts';
+import { launch, leave } from './chromium.ts';
 import { eventually } from './home.ts';
 import { note } from './noted.ts';
 import { FaultProxy } from './proxy.ts';
@@ -21,7 +21,7 @@ let proxy: FaultProxy;
 beforeAll(async () => {
   browser = await launch();
 });
-afterAll(() => leave(browser));
+afterAll(() => browser?.close());
 
 beforeEach(async () => {
   server = await Server.start(async data => {
@@ -50,7 +50,7 @@ async function renderersOf(browser: Browser): Promise<number[]> {
 test('40: a tab that stands still slows nobody, and is told that it was behind', async ({
   onTestFinished,
 }) => {
-  const her = await launchOwn(); // what renders a page is known where there is one alone
+  const her = await launch(); // what renders a page is known where there is one alone
   onTestFinished(() => her.close());
   const mira = await (await openChat(her, proxy.url)).ready();
   const jonas = await (await openChat(browser, server.url, { as: 'Jonas' })).ready();

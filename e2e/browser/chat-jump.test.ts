@@ -26,7 +26,7 @@ afterEach(async () => {
   await leave(browser);
 });
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
 });
 

@@ -23,6 +23,7 @@ beforeAll(async () => {
   proxy = await FaultProxy.start(server.url);
 });
 afterAll(async () => {
+  await browser?.close();
   await proxy?.stop();
   await server?.stop();
 });

@@ -3,7 +3,7 @@ import { type Client, createClient } from 'roomlog';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { type Chat, openChat, openTab } from './chat.ts';
-import { launch, leave } from './chromium.ts';
+import { launch } from './chromium.ts';
 import { eventually } from './home.ts';
 import { FaultProxy } from './proxy.ts';
 import { Server } from './server.ts';
@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
 });
 

@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Chat, expectShown, openChat, openTab } from './chat.ts';
-import { launch, leave } from './chromium.ts';
+import { launch } from './chromium.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
 
@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
 });
 

@@ -10,10 +10,14 @@ import { Home, patienceMs } from './home.ts';
 /** The Chromium of this machine: the one that ROOMLOG_CHROMIUM names, or Debian's. */
 const whole = process.env.ROOMLOG_CHROMIUM || '/usr/bin/chromium';
 
-function start(executablePath: string, ignoreDefaultArgs: string[] = []): Promise<Browser> {
+/**
+ * Starts a browser: the Chromium without windows that ROOMLOG_HEADLESS names, which opens a context at half the cost, or else the whole one.
+ * @param keepsPages it keeps a page that is left for the back button, as it does for people: the whole one alone can
+ */
+export function launch({ keepsPages = false } = {}): Promise<Browser> {
   return chromium.launch({
-    ignoreDefaultArgs,
-    executablePath,
+    ...(keepsPages && { ignoreDefaultArgs: ['--disable-back-forward-cache'] }),
+    executablePath: keepsPages ? whole : process.env.ROOMLOG_HEADLESS || whole,
     timeout: patienceMs,
     args: [
       '--headless',
@@ -28,30 +32,9 @@ function start(executablePath: string, ignoreDefaultArgs: string[] = []): Promis
   });
 }
 
-let shared: Promise<Browser> | undefined;
-
-/**
- * A browser: the Chromium without windows that ROOMLOG_HEADLESS names, which opens a context at half the cost, or else the whole one.
- * Files that run in one process, one after the other, share it, each with contexts of its own: leave it in the end. It ends with the process.
- */
-export async function launch(): Promise<Browser> {
-  const there = await shared;
-  if (there?.isConnected()) return there;
-  shared = start(process.env.ROOMLOG_HEADLESS || whole);
-  return shared;
-}
-
-/** Closes what a file has opened in the browser that it shares. */
-export async function leave(browser: Browser | undefined): Promise<void> {
-  for (const context of browser?.contexts() ?? []) await context.close();
-}
-
-/**
- * Starts a whole Chromium of one's own. Close it in the end.
- * @param keepsPages it keeps a page that is left for the back button, as it does for people
- */
-export function launchOwn({ keepsPages = false } = {}): Promise<Browser> {
-  return start(whole, keepsPages ? ['--disable-back-forward-cache'] : []);
+/** Closes all that is open in a browser. */
+export async function leave(browser: Browser): Promise<void> {
+  for (const context of browser.contexts()) await context.close();
 }
 
 /** Another person at another machine, patient with a slow one. */

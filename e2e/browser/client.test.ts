@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { launch, leave, openContext } from './chromium.ts';
+import { launch, openContext } from './chromium.ts';
 import { room, say, servePage, shown, start, token, transport } from './client-page.ts';
 import { eventually } from './home.ts';
 import { isKept } from './kept.ts';
@@ -18,7 +18,7 @@ let context: BrowserContext;
 beforeAll(async () => {
   browser = await launch();
 });
-afterAll(() => leave(browser));
+afterAll(() => browser?.close());
 
 beforeEach(async () => {
   server = await Server.start();

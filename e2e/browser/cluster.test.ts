@@ -29,7 +29,7 @@ beforeAll(async () => {
   [browser, cluster] = await Promise.all([launch(), Cluster.start()]);
 }, 2 * patience);
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await cluster?.stop();
 });
 

@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, leave, type Visit, visit } from './chromium.ts';
+import { launch, type Visit, visit } from './chromium.ts';
 import { eventually, expectAllSame, greetingLength } from './home.ts';
 import { Server } from './server.ts';
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
 });
 

@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seriousFindings } from './access.ts';
-import { launch, leave } from './chromium.ts';
+import { launch } from './chromium.ts';
 import { type Cursors, openCursors } from './cursors.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
@@ -22,7 +22,7 @@ beforeAll(async () => {
   mira = await (await openCursors(browser, server.url, 'Mira', wide)).ready();
 });
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
 });
 

@@ -14,7 +14,7 @@ beforeAll(async () => {
   [server, browser] = await Promise.all([Server.start(), launch()]);
 });
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
 });
 afterEach(async () => {

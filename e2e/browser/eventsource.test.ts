@@ -1,7 +1,7 @@
 import { EventSource as NpmEventSource } from 'eventsource';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, leave, openContext } from './chromium.ts';
+import { launch, openContext } from './chromium.ts';
 import { eventually } from './home.ts';
 import { FaultProxy } from './proxy.ts';
 import { Server } from './server.ts';
@@ -28,7 +28,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await proxy?.stop();
   await server?.stop();
 });

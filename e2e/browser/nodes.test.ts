@@ -24,7 +24,7 @@ beforeAll(async () => {
   await server.post(room, 'Jonas', ['hello', 'there']);
 });
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
   await nameless?.stop();
 });

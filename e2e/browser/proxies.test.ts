@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import type { ConnectionStatus, TransportName } from 'roomlog';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { launch, leave, openContext } from './chromium.ts';
+import { launch, openContext } from './chromium.ts';
 import { room, say, servePage, token, transport } from './client-page.ts';
 import { eventually } from './home.ts';
 import { FaultProxy, holdingProxy } from './proxy.ts';
@@ -27,7 +27,7 @@ declare global {
 beforeAll(async () => {
   browser = await launch();
 });
-afterAll(() => leave(browser));
+afterAll(() => browser?.close());
 beforeEach(async () => {
   server = await Server.start();
   context = await openContext(browser);

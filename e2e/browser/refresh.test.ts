@@ -6,7 +6,7 @@ import react from '@vitejs/plugin-react';
 import type { Browser, Page } from 'playwright-core';
 import { createServer, type ViteDevServer } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, leave, openContext } from './chromium.ts';
+import { launch, openContext } from './chromium.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
 
@@ -52,7 +52,7 @@ beforeAll(async () => {
   await vite.listen();
 });
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await vite?.close();
   await server?.stop();
   await rm(folder, { recursive: true, force: true });

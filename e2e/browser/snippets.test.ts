@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, leave, type Visit, visit } from './chromium.ts';
+import { launch, type Visit, visit } from './chromium.ts';
 import { eventually, lobby } from './home.ts';
 import { Server } from './server.ts';
 
@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
 });
 

@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { launch, launchOwn, leave, openContext } from './chromium.ts';
+import { launch, openContext } from './chromium.ts';
 import { room, servePage, token } from './client-page.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
@@ -16,7 +16,7 @@ let context: BrowserContext;
 beforeAll(async () => {
   browser = await launch();
 });
-afterAll(() => leave(browser));
+afterAll(() => browser?.close());
 beforeEach(async () => {
   server = await Server.start();
   context = await openContext(browser);
@@ -105,7 +105,7 @@ test('eight tabs: one stream, every tab has the log and can send, also after the
 });
 
 test('a page that is left lets go of the stream; the back button brings it as it was, and it is fresh', async () => {
-  const keeping = await launchOwn({ keepsPages: true });
+  const keeping = await launch({ keepsPages: true });
   try {
     await context.close();
     context = await openContext(keeping);

@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { givenUp, launch, leave, type Visit, visit } from './chromium.ts';
+import { givenUp, launch, type Visit, visit } from './chromium.ts';
 import { eventually, expectAllSame, greetingLength, type Pane } from './home.ts';
 import { Server } from './server.ts';
 
@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await leave(browser);
+  await browser?.close();
   await server?.stop();
 });
 

@@ -187,7 +187,14 @@ function steps(roll: (n: number) => number, rooms: readonly string[], count: num
         return { what: 'a repeat', run: send(old.user, old.room, old.tag, old.data) };
       case 7:
         if (!old) break;
-        return { what: 'a tag that was used', run: send(old.user, old.room, old.tag, { text: 'other' }) };
+        return {
+          what: 'a tag that was used',
+          run: world =>
+            // Of a room that was left, the page that comes with the send may settle it before it is refused.
+            world.attached.has(`${old.user} ${old.room}`)
+              ? send(old.user, old.room, old.tag, { text: 'other' })(world)
+              : Promise.resolve('left'),
+        };
       case 8:
         return {
           what: 'a cut, and a send into it',

@@ -15,10 +15,12 @@ import (
 	"roomlog/server/room"
 )
 
+// devFeed is the room of a dev server's figures.
+const devFeed room.ID = "feed:server"
+
 const (
-	// devFeed is the room of a dev server's figures, and noFeed the value of Config.ServerFeed that says that there is none.
-	devFeed room.ID = "feed:server"
-	noFeed          = "none"
+	// noFeed is the value of Config.ServerFeed that says that there is none.
+	noFeed = "none"
 	// feedAuthor cannot be a user's name (rule AUTH-2).
 	feedAuthor = "service:roomlog"
 

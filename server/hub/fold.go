@@ -251,7 +251,7 @@ func (r *liveRoom) shownFloor(base room.Seq) room.Seq {
 // joinFolded is Join in a room with state, where what the reader lacks has to be folded. r is locked where the join was placed; done: it
 // answered. Else it is to be placed anew, and why is the reset that is found out by then.
 func (c *Conn) joinFolded(ctx context.Context, r *liveRoom, from room.Seq, why *room.ResetReason, j Join, encode func(Joined) []byte) (done bool, err error) {
-	key := foldKey{at: first, limit: c.hub.pageLimit(j.Limit), bottom: j.Floor, whole: true}
+	key := foldKey{at: first, limit: c.hub.pageLimit(j.Limit), bottom: floorBy(j.Permit, j.Room, j.Floor), whole: true}
 	if j.HasPosition && *why == "" {
 		key = foldKey{at: from, limit: c.hub.cfg.MaxPage}
 	}

@@ -2,6 +2,8 @@ package yjs
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -13,6 +15,18 @@ func seeds(f *testing.F, add func(update []byte)) {
 		add(c.update)
 	}
 	add(nil)
+	// What Yjs merged of cases of TestLikeYjs, by mode and seed.
+	documents, err := filepath.Glob("testdata/documents/*.update")
+	if err != nil || len(documents) == 0 {
+		f.Fatalf("%d documents: %v", len(documents), err)
+	}
+	for _, name := range documents {
+		update, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		add(update)
+	}
 }
 
 // FuzzDecode: what Validate takes, everything takes, and its normal form is one.

@@ -103,6 +103,11 @@ func likeYjs(t *testing.T, r *reference, seed int) (compact, full int) {
 		Vector, Merged, MergedVector, MergedDiff []byte
 	}
 	r.ask(t, map[string]int{"make": seed}, &c)
+	defer func() {
+		if t.Failed() {
+			t.Logf("this was seed %d, %s", seed, c.Mode)
+		}
+	}()
 	for _, u := range c.Updates {
 		if err := Validate(u, Limits{}); err != nil {
 			t.Errorf("seed %d, %s: refused: %v\n%x", seed, c.Mode, err, u)

@@ -1,6 +1,6 @@
 import { isEvent } from '../protocol/check.js';
 import { addresses } from '../transport/address.js';
-import { type Ladder, ladder, type TransportName } from '../transport/ladder.js';
+import { type Ladder, ladder } from '../transport/ladder.js';
 import { later } from '../transport/later.js';
 import type { WebSocketConstructor } from '../transport/socket.js';
 import { toMessage } from './change.js';
@@ -24,8 +24,6 @@ import type {
   RoomOverview,
   StateValues,
 } from './types.js';
-
-const TRANSPORTS: readonly TransportName[] = ['websocket', 'sse', 'poll'];
 
 class RoomlogClient implements Client {
   readonly #options: ClientOptions;
@@ -128,7 +126,7 @@ class RoomlogClient implements Client {
 
   /** Made when it is first needed: where nothing is dialled, the runtime may have no network at all. */
   #transport(): Ladder {
-    const { url, transports: names = TRANSPORTS } = this.#options;
+    const { url, transports: names } = this.#options;
     this.#ladder ??= ladder({
       url,
       names,

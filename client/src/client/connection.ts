@@ -67,7 +67,7 @@ export class Connection {
 
   /** Fetches the token, dials and says hello. Every outcome is an event. */
   async start(): Promise<void> {
-    this.#expect('The token did not come within 10 s.');
+    this.#expect('The token did not come.');
     let token: string;
     try {
       token = await this.#needs.token(this.#abort.signal);
@@ -77,7 +77,7 @@ export class Connection {
       return;
     }
     if (this.#over) return;
-    this.#expect('The server did not answer within 10 s.');
+    this.#expect('The server did not answer.');
     try {
       this.#link = this.#needs.transport().dial({
         open: () => {
@@ -166,7 +166,7 @@ export class Connection {
     const closing = parseClose(code, text);
     const told = this.#refusal && (!closing.reason || closing.reason === this.#refusal.code);
     const refusal = told ? this.#refusal : undefined;
-    const title = `The connection was closed (${code}${closing.reason ? `, ${closing.reason}` : ''}).`;
+    const title = `The connection was closed (${code}).`;
     this.#end(
       refusal ? new RoomlogError(refusal) : localError(closing.reason ?? 'network', title, closing.retryable),
       {

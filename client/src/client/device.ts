@@ -53,3 +53,15 @@ export function watchDevice(
   );
   look();
 }
+
+const asks = new WeakMap<object, (event: Event) => void>();
+
+/**
+ * Has the browser ask before the page is left, or not. The listener, one of each `owner` who holds it, is there only as long as it is wanted: it
+ * costs the page its place in the back/forward cache.
+ */
+export function holdPage(owner: object, holds: boolean): void {
+  const ask = asks.get(owner) ?? ((event: Event) => event.preventDefault());
+  asks.set(owner, ask);
+  globalThis.window?.[holds ? 'addEventListener' : 'removeEventListener']('beforeunload', ask);
+}

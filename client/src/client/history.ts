@@ -33,7 +33,7 @@ export async function readPage(needs: RequestNeeds, room: string, query: History
 async function take({ isPage, localError, RoomlogError }: Core, answer: Response): Promise<ReadPage> {
   const body: unknown = await answer.json().catch(() => undefined);
   // Events of the type `state` are listed only as far as they are kept.
-  if (answer.ok && isPage(body, true)) return body as ReadPage;
+  if (answer.ok && isPage({ full: true, ...Object(body) })) return body as ReadPage;
   const problem = body as Partial<Refusal> | undefined;
   if (!answer.ok && typeof problem?.code === 'string' && typeof problem.title === 'string') {
     throw new RoomlogError({ ...(problem as Refusal), retryable: problem.retryable === true });

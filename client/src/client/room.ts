@@ -38,9 +38,6 @@ import { Values } from './values.js';
 
 type Any = Message<unknown>;
 
-/** How many messages the live window holds unless told otherwise. */
-const WINDOW = 5_000;
-
 /** The promise of a send that is not settled yet. */
 interface Promised {
   handle: SendHandle<unknown>;
@@ -88,7 +85,7 @@ export class RoomlogRoom
       acked: (entry, ack) => {
         this.#cursor.headSeen(ack.seq);
         const message = this.#timeline.acked(entry, ack);
-        this.state.changed(entry.type);
+        this.#changed(entry);
         this.#settled(entry.tag)?.resolve(message);
       },
       failed: (entry, error) => {
@@ -96,16 +93,15 @@ export class RoomlogRoom
         this.#settled(entry.tag)?.reject(error);
       },
     });
-    const { window = WINDOW, tombstones = false } = options;
+    const { window = 5_000, tombstones = false } = options;
     this.#timeline = new Timeline(this.outbox.entries, () => session.user ?? '', window, tombstones);
     this.older = new Value<Older>({ hasMore: false, loading: false, error: undefined });
     this.#cursor = new RoomCursor(id, session, this, options, {
-      replaced: at => {
-        this.#timeline.replace(at.page.prev, at.reason !== undefined);
+      replaced: ({ reason, epoch, page }) => {
+        this.#timeline.replace(page.prev, reason !== undefined);
         this.state.clear();
         this.#kept(recent => recent.replaced());
         this.#showOlder();
-        const { reason, epoch, page } = at;
         if (reason) this.#events.emit('reset', { reason, epoch, from: page.prev, seq: page.seq });
       },
       page: (page, replayedTo) => this.#take(page, replayedTo),
@@ -352,8 +348,6 @@ export class RoomlogRoom
       this.#events.emit('event', { ...(toMessage(event, user) as unknown as RoomEvent), via });
     }
   }
-
-  // ---- history ----
 
   get #reading() {
     return {

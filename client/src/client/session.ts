@@ -14,7 +14,7 @@ import type {
   LogEntry,
   TokenContext,
 } from './types.js';
-import { deviceOffline, holdPage, tabHidden } from './wake.js';
+import { deviceOffline, tabHidden } from './wake.js';
 
 /** How long a connection must hold until the attempts are counted from 0 again (CLOSE-8). */
 const STABLE_MS = 10_000;
@@ -75,9 +75,9 @@ export class Session {
   #stableTimer: ReturnType<typeof setTimeout> | undefined;
   #lostTimer: ReturnType<typeof setTimeout> | undefined;
   #lost = false;
-  #over = new AbortController();
+  /** Ends what listens to the device. */
+  #over: AbortController | undefined;
   readonly #device = later(() => import('./device.js'));
-  readonly #ask = (event: Event) => event.preventDefault();
   #requestId = 0;
   readonly #unanswered = new Map<number, Subscriber>();
 
@@ -162,7 +162,10 @@ export class Session {
 
   // ---- one attempt after another ----
 
-  #watch(): void {
+  #dial(): void {
+    clearTimeout(this.#retryTimer);
+    this.#retryAt = undefined;
+    if (!this.#wanted || this.#connection) return;
     const events = {
       woke: () => this.#woke(),
       wentOffline: () => {
@@ -172,14 +175,9 @@ export class Session {
       pause: () => this.#pause(),
     };
     const { pauseWhenHiddenMs } = this.#settings;
-    void this.#device(({ watchDevice }) => watchDevice(events, this.#over.signal, pauseWhenHiddenMs));
-  }
-
-  #dial(): void {
-    this.#watch();
-    clearTimeout(this.#retryTimer);
-    this.#retryAt = undefined;
-    if (!this.#wanted || this.#connection) return;
+    void this.#device(({ watchDevice }) =>
+      watchDevice(events, (this.#over as AbortController).signal, pauseWhenHiddenMs),
+    );
     // A tab that nobody sees comes back when it is looked at, unless somebody's words wait in it.
     if (!tabHidden() || this.#pending > 0) {
       const connection = new Connection(
@@ -266,7 +264,7 @@ export class Session {
   #finish(state: 'closed' | 'failed', error: RoomlogError): void {
     this.#wanted = false;
     this.#final = { state, error };
-    this.#over.abort();
+    this.#over?.abort();
     for (const timer of [this.#retryTimer, this.#lostTimer]) clearTimeout(timer);
     this.#retryAt = this.#lostTimer = undefined;
     this.#lost = false;
@@ -349,7 +347,8 @@ export class Session {
   pendingChanged(by: number): void {
     if (by === 0) return;
     this.#pending += by;
-    if (this.#settings.warnBeforeUnload !== false) holdPage(this.#ask, this.#pending > 0);
+    if (this.#settings.warnBeforeUnload !== false)
+      void this.#device(({ holdPage }) => holdPage(this, this.#pending > 0));
     // A tab that did not dial because nobody saw it has something to say now.
     if (by > 0 && this.#wanted && !this.#connection && this.#retryAt === undefined) this.#dial();
     this.#publish();

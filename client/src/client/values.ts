@@ -2,7 +2,7 @@ import type { Page } from '../protocol/frames.js';
 import { later } from '../transport/later.js';
 import { Value } from './readable.js';
 import type { StatePart, StatePartHost } from './state/part.js';
-import type { SharedState, StatePatch } from './state.js';
+import type { SharedState, StatePatch, Undoable } from './state.js';
 
 /** The type of the events that set state. */
 export const STATE = 'state';
@@ -12,6 +12,9 @@ export class Values implements SharedState<Record<string, unknown>> {
   readonly value = new Value<Readonly<Record<string, unknown>>>(Object.create(null), () =>
     this.changed(STATE),
   );
+
+  /** What the code says of it. */
+  declare undoable: Undoable | undefined;
 
   readonly #host: StatePartHost;
   /** Pages that the code has not taken: of all that follow the first one with state none may be missed. */
@@ -49,10 +52,6 @@ export class Values implements SharedState<Record<string, unknown>> {
     if (type === STATE) void this.#use(code => code.show());
   }
 
-  get undoable() {
-    return this.#load.code?.undoable;
-  }
-
   get(key?: string) {
     const all = this.value.get();
     return key === undefined ? all : (all[key] as never);
@@ -69,15 +68,15 @@ export class Values implements SharedState<Record<string, unknown>> {
     );
   }
 
-  async update(change: (draft: Record<string, unknown>) => void) {
+  update(change: (draft: Record<string, unknown>) => void) {
     return this.#use(code => code.update(change));
   }
 
-  async undo() {
+  undo() {
     return this.#use(code => code.undo());
   }
 
-  async redo() {
+  redo() {
     return this.#use(code => code.redo());
   }
 }

@@ -47,14 +47,14 @@ export const wait = (ms: unknown): number => Math.min(+(ms as number) || 0, MAX_
 
 /**
  * Whether v is a page that lists the seqs of `(prev, seq]` once and in order: every one (PAGE-1, PAGE-2), unless its `state` stands for
- * some, or it is `sparse`.
+ * some.
  */
-export function isPage(v: unknown, sparse?: boolean): v is Page {
+export function isPage(v: unknown): v is Page {
   if (!isFields(v) || !areSeqs(v, 'prev', 'seq') || !areStrings(v, 'position')) return false;
   const { prev, seq, events, full, state = full } = v as unknown as Page;
   return (
     Array.isArray(events) &&
-    (sparse || state !== undefined || events.length === seq - prev) &&
+    (state !== undefined || events.length === seq - prev) &&
     events.every((event, i) => isEvent(event) && event.seq > (events[i - 1]?.seq ?? prev) && event.seq <= seq)
   );
 }

@@ -14,6 +14,6 @@ export interface Closing {
 
 /** Reads a close's code and reason, such as `1012` and `going_away 800`. */
 export function parseClose(code: number, text: string): Closing {
-  const [, reason, wait] = /^([a-z][a-z0-9_]*)(?: (\d{1,9}))?$/.exec(text) ?? [];
+  const [, reason, wait] = /^([a-z]\w*)(?: (\d{1,9}))?$/.exec(text) ?? [];
   return { code, reason, retryAfterMs: Number(wait ?? 0), retryable: code < 4500 || code > 4999 };
 }

@@ -152,7 +152,8 @@ function lazily(needs: HttpNeeds, load: () => Promise<{ transport: typeof transp
 /** What the ladder of a client is made of. */
 export interface LadderOptions {
   url: string | URL;
-  names: readonly TransportName[];
+  /** All unless given. */
+  names: readonly TransportName[] | undefined;
   /** Throws where there is none. */
   WebSocket: () => WebSocketConstructor;
   fetch: typeof fetch;
@@ -163,13 +164,14 @@ export interface LadderOptions {
 export function ladder({ url, names, WebSocket, fetch, log }: LadderOptions): Ladder {
   const { api, socket } = addresses(url);
   const http = { api, fetch, isPage };
+  // The best first.
   const make: Record<TransportName, () => Transport> = {
     websocket: () => socketTransport(socket, WebSocket()),
     sse: () => lazily(http, () => import('./http/stream.js')),
     poll: () => lazily(http, () => import('./http/poll.js')),
   };
   return new Ladder({
-    rungs: names.map(name => ({ name, transport: make[name]() })),
+    rungs: (names ?? (Object.keys(make) as TransportName[])).map(name => ({ name, transport: make[name]() })),
     http,
     log,
   });

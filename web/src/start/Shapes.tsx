@@ -14,6 +14,13 @@ const shapes = [
       'Wrong for a moment: the latest place counts, nothing is stored, and what got lost is said anew by the next move.',
   },
   {
+    name: 'Board',
+    href: '/board',
+    shape: 'Fields that everybody changes.',
+    wrong:
+      'Right in the end: the last write of a field wins, everybody sees the same, and who lost is told and may put it back.',
+  },
+  {
     name: 'Dashboard',
     href: '/dashboard',
     shape: 'Figures that come one way.',

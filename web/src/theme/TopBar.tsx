@@ -35,7 +35,8 @@ export function TopBar({ here }: { readonly here: (typeof pages)[number]['id'] }
 /** Where not all pages fit, the one that is open is in sight. */
 function show(page: HTMLElement | null) {
   const pages = page?.parentElement;
-  if (page && pages) pages.scrollLeft = page.offsetLeft - (pages.clientWidth - page.clientWidth) / 2;
+  if (page && pages)
+    pages.scrollLeft = page.offsetLeft - pages.offsetLeft - (pages.clientWidth - page.clientWidth) / 2;
 }
 
 function Mark() {

@@ -4,7 +4,7 @@ import type { Keeper } from '../keeper.js';
 import type { Entry, Outbox } from '../outbox.js';
 import type { Emitter } from '../readable.js';
 import type { Session } from '../session.js';
-import type { LostWrite, StateMeta, Undoable, Undone } from '../state.js';
+import type { LostWrite, StateMeta, Undone } from '../state.js';
 import type { Timeline } from '../timeline.js';
 import type { Message, Room, RoomEvents, SendHandle } from '../types.js';
 import type { Values } from '../values.js';
@@ -63,7 +63,6 @@ export class StatePart {
   readonly #steps = new Steps();
   /** Where what is shown comes from, by key. */
   readonly #metas = new Map<string, StateMeta>();
-  undoable: Undoable | undefined;
   /** A set is being sent by this code, which keeps how to take it back. */
   #isSending = false;
   /** Losses that are told when what is shown is right. */
@@ -165,8 +164,8 @@ export class StatePart {
     }
     this.#laid = new Set(laid.keys());
     const undoable = { undo: this.#steps.undo.length > 0, redo: this.#steps.redo.length > 0 };
-    if (!same(undoable, this.undoable)) {
-      this.undoable = undoable;
+    if (!same(undoable, this.#values.undoable)) {
+      this.#values.undoable = undoable;
       isNew = true;
     }
     if (isNew) this.#values.value.set(Object.freeze(values));

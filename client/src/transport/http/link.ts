@@ -255,13 +255,14 @@ export class HttpLink implements Link, FeedHost {
       if (!this.ends(refusal)) this.say({ ...refusal, id, room });
       return;
     }
-    const { epoch, floor, head, prev, seq, position: at, events: list } = answer.body;
+    const { epoch, floor, head, seq, position: at } = answer.body;
     if (frame.with) await this.#aside(frame); // so that the feed begins with it
-    const state = isLatest && (await this.#state(room, Number(seq)));
-    if (state && 'code' in state) {
-      if (!this.ends(state)) this.say({ ...state, id, room });
-      return;
-    }
+    const state = isLatest
+      ? await import('./state.js')
+          .then(({ readState }) => readState(this, room, id, Number(seq)))
+          .catch(() => this.close(1006, ''))
+      : {};
+    if (!state) return;
     if (this.#joins.get(room) !== id) return;
     this.rooms.set(room, { epoch: String(epoch), seq: Number(seq), position: String(at) });
     this.say({
@@ -272,20 +273,10 @@ export class HttpLink implements Link, FeedHost {
       floor,
       head,
       // What is read before a seq is present content (CHG-9), as of the head.
-      page: { prev, seq, position: at, events: list, ...(isLatest && { head }), ...state },
+      page: { ...answer.body, head: isLatest ? head : undefined, ...state },
       ...(reason !== undefined && { reset: { reason } }),
     });
     this.#feed.changed();
-  }
-
-  /** The state of a room, which a latest page that is read does not have, as of its end or later. */
-  async #state(room: string, seq: number) {
-    try {
-      return await (await import('./state.js')).readState(this.ask, room, seq);
-    } catch {
-      this.close(1006, '');
-      return undefined;
-    }
   }
 
   #leave(room: string): void {

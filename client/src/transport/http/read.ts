@@ -12,16 +12,14 @@ export interface RoomPage extends Page {
  * Gives the client a page that goes on from the room's place, and moves that; one that is wholly old is dropped. False where
  * something is missing before it. What is partly old of it the client's cursor cuts (PAGE-3).
  */
-export function offer(
-  host: FeedHost,
-  { room, epoch, prev, seq, position, events, state, full }: RoomPage,
-): boolean {
+export function offer(host: FeedHost, page: RoomPage): boolean {
+  const { room, epoch, prev, seq, position } = page;
   const place = host.rooms.get(room);
   if (!place) return true;
   if (epoch !== place.epoch || prev > place.seq) return false;
   if (seq > place.seq) {
     host.rooms.set(room, { epoch, seq, position });
-    host.say({ op: 'page', room, epoch, prev, seq, position, events, state, full });
+    host.say({ ...page, op: 'page', head: undefined }); // it is not as of the head
   }
   return true;
 }

@@ -1,4 +1,0 @@
-import { defineConfig } from 'vitest/config';
-export default defineConfig({
-  test: { include: ['browser/board-screens.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
-});
