@@ -235,6 +235,13 @@ func lastOf(s *story, i int) bool {
 	return !slices.ContainsFunc(s.lines[i+1:], func(l Line) bool { return l.Op == s.lines[i].Op && l.Client == s.lines[i].Client })
 }
 
+// seenBefore reports whether the client was given the same event by an earlier line, before it joined again.
+func seenBefore(s *story, i int) bool {
+	return slices.ContainsFunc(s.lines[:i], func(l Line) bool {
+		return l.Op == OpEvent && l.Client == s.lines[i].Client && l.Seq == s.lines[i].Seq
+	})
+}
+
 var corruptions = map[string]corruption{
 	"lose a row":           edit("I1", ackedRow, remove),
 	"alter a row":          edit("I1", ackedRow, func(s *story, i int) { s.lines[i].PayloadHash = "#x" }),
@@ -262,8 +269,8 @@ var corruptions = map[string]corruption{
 	"repeat an event": edit("I8", events, func(s *story, i int) {
 		s.lines = slices.Insert(s.lines, i, s.lines[i])
 	}),
-	"lose the tail": edit("I9", func(s *story, i int, l Line) bool { return l.Op == OpEvent && lastOf(s, i) }, remove),
-	"a late tail": edit("I9", func(s *story, i int, l Line) bool { return l.Op == OpEvent && lastOf(s, i) },
+	"lose the tail": edit("I9", func(s *story, i int, l Line) bool { return l.Op == OpEvent && lastOf(s, i) && !seenBefore(s, i) }, remove),
+	"a late tail": edit("I9", func(s *story, i int, l Line) bool { return l.Op == OpEvent && lastOf(s, i) && !seenBefore(s, i) },
 		func(s *story, i int) { s.lines[i].TMono += 3_000_000_000 }),
 	"a stale head": edit("I10", afterAck, func(s *story, i int) { s.lines[i].Seq = 0 }),
 	"another epoch": edit("I11", func(s *story, i int, l Line) bool { return firstLive(s, i, l) },
