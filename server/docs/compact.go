@@ -12,6 +12,11 @@ import (
 // same: what was merged is put in place only where nobody else has done so, and is whole or not there at all.
 // Errors are those of the store.
 func (d *Docs) Compact(ctx context.Context, id room.ID) error {
+	free, err := d.slot(ctx)
+	if err != nil {
+		return err
+	}
+	defer free()
 	for {
 		more, err := d.compactStep(ctx, id)
 		if err != nil {

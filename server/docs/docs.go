@@ -21,12 +21,14 @@ import (
 type Config struct {
 	Store room.DocStore // required
 
-	CompactAt    int   // updates of a room that are not compacted, from which on they are; default 500
-	CompactBytes int   // the same of their bytes; default 1 MiB
-	StepUpdates  int   // that are compacted in one transaction, at most; default 5,000
-	StepBytes    int   // the same of their bytes, but for one; default 32 MiB
-	Remembered   int   // documents of which it is remembered what they have; default 1,000
-	Alarm        int64 // bytes of a document from which on Stats counts it as large; default 8 MiB
+	CompactAt    int           // updates of a room that are not compacted, from which on they are; default 500
+	CompactBytes int           // the same of their bytes; default 1 MiB
+	StepUpdates  int           // that are compacted in one transaction, at most; default 5,000
+	StepBytes    int           // the same of their bytes, but for one; default 32 MiB
+	AtOnce       int           // documents that are read whole or compacted at a time, each of which is in memory some times over; default 4
+	Within       time.Duration // after which an update or a read is given up as `unavailable`; default 10 s
+	Remembered   int           // documents of which it is remembered what they have; default 1,000
+	Alarm        int64         // bytes of a document from which on Stats counts it as large; default 8 MiB
 }
 
 func (c *Config) withDefaults() {
@@ -34,11 +36,13 @@ func (c *Config) withDefaults() {
 	or(&c.CompactBytes, 1<<20)
 	or(&c.StepUpdates, 5000)
 	or(&c.StepBytes, 32<<20)
+	or(&c.AtOnce, 4)
+	or(&c.Within, 10*time.Second)
 	or(&c.Remembered, 1000)
 	or(&c.Alarm, 8<<20)
 }
 
-func or[T int | int64](v *T, def T) {
+func or[T int | int64 | time.Duration](v *T, def T) {
 	if *v == 0 {
 		*v = def
 	}
@@ -47,6 +51,8 @@ func or[T int | int64](v *T, def T) {
 // Docs keeps the documents of all rooms of a store. It may be used concurrently, and has no goroutines of its own.
 type Docs struct {
 	cfg Config
+
+	slots chan struct{}
 
 	mu    sync.Mutex
 	known map[key]*known
@@ -62,7 +68,17 @@ type key struct {
 // New makes a keeper of documents.
 func New(cfg Config) *Docs {
 	cfg.withDefaults()
-	return &Docs{cfg: cfg, known: make(map[key]*known)}
+	return &Docs{cfg: cfg, slots: make(chan struct{}, cfg.AtOnce), known: make(map[key]*known)}
+}
+
+// slot waits for a place among those that hold whole documents; free gives it back.
+func (d *Docs) slot(ctx context.Context) (free func(), err error) {
+	select {
+	case d.slots <- struct{}{}:
+		return func() { <-d.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Stats is for operators; but for Largest, the counters run since the start.
@@ -90,9 +106,15 @@ func (d *Docs) Trim(ctx context.Context, send room.Send, policy room.DocPolicy) 
 	if err := judge(change.Update); err != nil {
 		return send, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Within)
+	defer cancel()
 	k := d.entry(key{send.Room, change.Name})
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+	case <-ctx.Done():
+		return send, unavailable(ctx.Err())
+	}
 	if err := d.refresh(ctx, send.Room, k); err != nil {
 		return send, unavailable(err)
 	}
@@ -150,6 +172,13 @@ func (d *Docs) Read(ctx context.Context, id room.ID, name string, vector []byte)
 			return Doc{}, &room.Error{Code: room.CodeBadRequest, Title: err.Error(), Field: "sv"}
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Within)
+	defer cancel()
+	free, err := d.slot(ctx)
+	if err != nil {
+		return Doc{}, unavailable(err)
+	}
+	defer free()
 	got, err := d.read(ctx, id, name)
 	if err != nil {
 		return Doc{}, unavailable(err)

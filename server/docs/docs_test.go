@@ -286,6 +286,13 @@ func TestStoreAway(t *testing.T) {
 	if s := d.Stats(); s.Failures == 0 || s.Compactions == 0 {
 		t.Errorf("%+v", s)
 	}
+	slow := New(Config{Store: away, Within: 1})
+	if _, err := f.send(slow, "main", typed(1, 20, "a"), room.DocPolicy{}); err == nil || room.AsError(err).Code != room.CodeUnavailable {
+		t.Errorf("who has no time is told %v", err)
+	}
+	if _, err := slow.Read(t.Context(), pad, "main", nil); err == nil || err.Code != room.CodeUnavailable {
+		t.Errorf("who has no time is told %v", err)
+	}
 	if got := f.read("main", nil); !bytes.Equal(got.Vector, []byte{1, 1, 20}) {
 		t.Errorf("the vector is %x", got.Vector)
 	}

@@ -2,7 +2,6 @@ package docs
 
 import (
 	"context"
-	"sync"
 
 	"roomlog/server/room"
 	"roomlog/server/yjs"
@@ -12,8 +11,8 @@ import (
 type known struct {
 	name string
 
-	mu      sync.Mutex  // held over reads of the store: those who ask about one document take turns
-	extent  *yjs.Extent // nil: nothing was read
+	turn    chan struct{} // holds at most one: those who ask about one document take turns, over reads of the store; it guards what follows
+	extent  *yjs.Extent   // nil: nothing was read
 	head    room.Head
 	size    int // bytes of the document: compacted, and of updates since
 	others  int // of a document that does not exist: how many the room has
@@ -33,13 +32,13 @@ func (d *Docs) entry(at key) *known {
 			}
 			delete(d.known, other)
 		}
-		k = &known{name: at.name}
+		k = &known{name: at.name, turn: make(chan struct{}, 1)}
 		d.known[at] = k
 	}
 	return k
 }
 
-// refresh reads what came to a document since k, which is locked; all of it, where the room is another, went back or was compacted further.
+// refresh reads what came to a document since k, whose turn the caller has; all of it, where the room is another, went back or was compacted further.
 func (d *Docs) refresh(ctx context.Context, id room.ID, k *known) error {
 	if k.extent != nil && k.others == 0 && k.head.Seq > 0 {
 		got, err := d.cfg.Store.Docs(ctx, room.DocQuery{Room: id, After: k.head.Seq, Limit: d.cfg.StepUpdates, Bytes: d.cfg.StepBytes})
@@ -51,6 +50,11 @@ func (d *Docs) refresh(ctx context.Context, id room.ID, k *known) error {
 		}
 	}
 	k.extent = nil
+	free, err := d.slot(ctx)
+	if err != nil {
+		return err
+	}
+	defer free()
 	got, err := d.read(ctx, id, k.name)
 	if err != nil {
 		return err
