@@ -148,6 +148,37 @@ describe('documents', () => {
     expect([textOf(fresh), fresh.status.get(), docs.text(ROOM)]).toEqual(['new', 'saved', 'new']);
   });
 
+  it('what was under way when the connection went is not sent blindly on the next one, nor by another tab', async () => {
+    const put: unknown[] = [];
+    const storage = docStorage()();
+    const { sends } = storage;
+    const watched = {
+      ...storage,
+      sends: (...args: Parameters<typeof sends>) => ({
+        ...sends(...args),
+        put: (send: unknown) => put.push(send),
+      }),
+    };
+    const client = server.client({ user: 'ann', fetch: docs.fetch, storage: watched as never });
+    const ann = open(client);
+    await clock.advance(100);
+    write(ann, 'old ');
+    await clock.advance(1_000);
+    expect([ann.status.get(), server.log(ROOM).length]).toEqual(['saved', 1]);
+    server.network.blackhole();
+    write(ann, 'unheard ');
+    await clock.advance(100);
+    expect([ann.status.get(), client.status.get().pendingSends > 0]).toEqual(['saving', true]);
+    server.delete(ROOM);
+    server.network.cut();
+    server.network.restore();
+    client.retryNow();
+    await clock.advance(30_000);
+    expect([ann.status.get(), textOf(ann)]).toEqual(['replaced', 'unheard old ']);
+    expect(server.log(ROOM)).toEqual([]);
+    expect(put).toEqual([]);
+  });
+
   it('a refusal is said, and what was written goes with what is written next; large updates are posted (DOC-7)', async () => {
     const ann = open(clientOf('ann'));
     await clock.advance(100);
