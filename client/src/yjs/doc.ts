@@ -1,8 +1,8 @@
 import { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import type { RoomlogError } from '../client/error.js';
+import type { RoomHost } from '../client/host.js';
 import { type Readable, type Unsubscribe, Value } from '../client/readable.js';
-import type { RoomHost } from '../client/room.js';
 import type { Room } from '../client/types.js';
 import { fromBase64, toBase64 } from './bytes.js';
 import { carryAwareness } from './carets.js';
