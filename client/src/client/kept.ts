@@ -4,7 +4,7 @@ import type { Keeper, KeeperNeeds } from './keeper.js';
 import { Marks } from './marks.js';
 import type { Entry } from './outbox.js';
 import { Recent } from './recent.js';
-import type { MarkBox, SendBox, StoredSend, StoredWindow, WindowBox } from './storage.js';
+import type { DocBox, MarkBox, SendBox, StoredSend, StoredWindow, WindowBox } from './storage.js';
 
 /** How long a storage may hold anything up. */
 const LATE_MS = 1_000;
@@ -22,12 +22,15 @@ export interface KeptNeeds extends KeeperNeeds {
 export class Kept {
   readonly #needs: KeptNeeds;
   readonly #recents = new Map<string, Recent>();
-  #user: string | undefined;
+  /** Whose they are. */
+  user: string | undefined;
   #box: SendBox | undefined;
   /** The box, also once it is closed: what is discarded then is to be forgotten all the same. */
   #last: SendBox | undefined;
   #windows: WindowBox | undefined;
   #marks: Marks | undefined;
+  /** The documents of the user; undefined while nothing is kept. */
+  docs: DocBox | undefined;
 
   constructor(needs: KeptNeeds) {
     this.#needs = needs;
@@ -35,7 +38,7 @@ export class Kept {
 
   /** The user is known, or is another. */
   use(user: string): void {
-    if (user === this.#user && this.#box) {
+    if (user === this.user && this.#box) {
       void this.#box.adopt();
       void this.#marks?.send();
       return;
@@ -43,11 +46,12 @@ export class Kept {
     const { storage, session, requests, looked, failed } = this.#needs;
     if (!storage) return;
     void this.close();
-    this.#user = user;
+    this.user = user;
     const owner = { server: requests.api(), user };
     this.#windows = storage.windows(owner, failed);
     this.#marks = new Marks(storage.marks(owner, failed), user, this.#needs);
     void this.#marks.send();
+    this.docs = storage.docs?.(owner, failed);
     const box = storage.sends(owner, {
       isUp: () => session.isUp,
       failed,
@@ -79,10 +83,10 @@ export class Kept {
 
   /** Lets go of what is kept. Resolves when all of it is written, or within a second. */
   async close(): Promise<void> {
-    const boxes = [this.#windows, this.#box, this.#marks?.box];
+    const boxes = [this.#windows, this.#box, this.#marks?.box, this.docs];
     if (!this.#box) return;
     for (const recent of this.#recents.values()) recent.write();
-    this.#windows = this.#box = this.#marks = undefined;
+    this.#windows = this.#box = this.#marks = this.docs = undefined;
     await inTime(Promise.all(boxes.map(box => box?.close())));
   }
 
@@ -121,7 +125,7 @@ export class Kept {
   /** Keeps an entry as it is. One of somebody else stays as their own box has it. */
   keep(room: string, entry: Entry): void {
     const { tag, type, json, ifSeq, order, unsure, state, error, author } = entry;
-    if (author === undefined || author !== this.#user) return;
+    if (author === undefined || author !== this.user || entry.fleeting) return;
     this.#box?.put({
       room,
       tag,
@@ -136,8 +140,8 @@ export class Kept {
   }
 
   /** The entry is stored by the server, or discarded. */
-  forget(room: string, { author, tag }: Entry): void {
-    if (author === this.#user) this.#last?.delete(room, tag);
+  forget(room: string, { author, tag, fleeting }: Entry): void {
+    if (author === this.user && !fleeting) this.#last?.delete(room, tag);
   }
 }
 

@@ -3,6 +3,7 @@ import type { Page, ServerFrame } from '../protocol/frames.js';
 import { toMessage } from './change.js';
 import { RoomCursor } from './cursor.js';
 import { lazily, localError, type RoomlogError } from './error.js';
+import type { RoomHost } from './host.js';
 import type { Keeper } from './keeper.js';
 import { type Entry, Outbox } from './outbox.js';
 import { Emitter, type Readable, type Unsubscribe, Value } from './readable.js';
@@ -62,9 +63,10 @@ export class RoomlogRoom
   /** For the client: what it keeps. */
   readonly outbox: Outbox;
   readonly state: Values;
+  /** For the package's own entries, such as that of documents. */
+  readonly host: RoomHost;
 
   readonly #session: Session;
-  readonly #requests: RequestNeeds;
   readonly #events = new Emitter<RoomEvents>();
   readonly #cursor: RoomCursor;
   readonly #timeline: Timeline;
@@ -78,7 +80,6 @@ export class RoomlogRoom
   constructor(id: string, { session, requests, options, keeper }: RoomNeeds) {
     this.id = id;
     this.#session = session;
-    this.#requests = requests;
     this.#keeper = keeper;
     this.outbox = new Outbox(id, session, this, keeper, {
       changed: entry => this.#changed(entry),
@@ -112,7 +113,7 @@ export class RoomlogRoom
         session.events.emit('error', error);
       },
     });
-    const host = {
+    this.host = {
       room: this as Room<unknown, unknown, unknown> as Room<unknown>,
       session,
       cursor: this.#cursor,
@@ -120,9 +121,10 @@ export class RoomlogRoom
       keeper,
       log: this.#timeline,
       outbox: this.outbox,
+      requests,
     };
-    this.#sides = new Sides(host);
-    this.state = new Values(host);
+    this.#sides = new Sides(this.host);
+    this.state = new Values(this.host);
   }
 
   get messages(): Messages<unknown> {
@@ -349,15 +351,6 @@ export class RoomlogRoom
     }
   }
 
-  get #reading() {
-    return {
-      requests: this.#requests,
-      room: this as Room<unknown, unknown, unknown> as Room<unknown>,
-      cursor: this.#cursor,
-      log: this.#timeline,
-    };
-  }
-
   loadOlder(limit = 50): Promise<{ done: boolean }> {
     this.#loading ??= this.#loadOlder(limit).finally(() => {
       this.#loading = undefined;
@@ -370,7 +363,7 @@ export class RoomlogRoom
     if (!this.older.get().hasMore) return { done: true };
     this.#showOlder({ loading: true, error: undefined });
     try {
-      await (await this.#reader()).loadOlder(this.#reading, limit);
+      await (await this.#reader()).loadOlder(this.host, limit);
       this.#sides.look(this.#timeline.log);
     } catch (error) {
       this.#showOlder({ error: error as RoomlogError });
@@ -387,11 +380,11 @@ export class RoomlogRoom
   }
 
   async view(options?: HistoryViewOptions): Promise<HistoryView<unknown>> {
-    return (await this.#reader()).openView(this.#reading, options);
+    return (await this.#reader()).openView(this.host, options);
   }
 
   async history(options?: HistoryOptions): Promise<HistoryPage<unknown>> {
-    return (await this.#reader()).readHistory(this.#reading, options);
+    return (await this.#reader()).readHistory(this.host, options);
   }
 
   #reader = () => lazily(import('./view.js'));
