@@ -33,6 +33,7 @@ var floors = []struct {
 	{"server/agenda", 0},
 	{"server/erasure", 1},
 	{"server/yjs", 1},
+	{"server/docs", 2},
 	{"server/bus/link", 1},
 	{"server/hub", 2},
 	{"server/webhook", 2},

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"roomlog/server/cluster"
+	"roomlog/server/docs"
 	"roomlog/server/erasure"
 	"roomlog/server/hub"
 	"roomlog/server/receipts"
@@ -33,6 +34,7 @@ type App struct {
 	hub      *hub.Hub
 	node     *cluster.Node // nil: the store is this process's alone
 	keeper   *retention.Keeper
+	docs     *docs.Docs
 	kinds    *room.Kinds
 	terms    room.KindStore // nil: the store takes no events from elsewhere
 	engine   *webhook.Engine
@@ -108,6 +110,7 @@ func New(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err := a.useHooks(ctx, cfg); err != nil {
 		return nil, err
 	}
+	a.docs = docs.New(docs.Config{Store: store})
 	a.buildIndexer(store)
 	a.buildReceipts(store)
 	a.buildStreams(store)

@@ -35,6 +35,7 @@ func (a *App) buildHTTP(d *doors, store wholeStore) error {
 	cfg.Members, _ = store.(room.Members)
 	cfg.Overviews, _ = store.(room.Overviews)
 	cfg.Receipts, cfg.Presence, cfg.Signals = a.receipts, a.people.presence, a.people.signals
+	cfg.Docs = a.docs
 	if a.streams != nil {
 		cfg.Streams = a.streams
 	}

@@ -11,7 +11,7 @@ import (
 func (a *App) buildKeeper(store wholeStore) {
 	a.keeper = retention.New(retention.Config{
 		Store: store, Kinds: a.kinds, Told: a.hub.Notice, Log: a.cfg.Log,
-		Every: a.cfg.RetentionEvery, TagWindow: a.cfg.TagWindow,
+		Every: a.cfg.RetentionEvery, TagWindow: a.cfg.TagWindow, Compact: a.docs.Compact,
 	})
 	a.undo.push("stop the keeper of retention", func(context.Context) error { a.keeper.Stop(); return nil })
 }

@@ -49,6 +49,8 @@ type KindConfig struct {
 	Changes ChangesConfig `yaml:"changes,omitempty"`
 	// State says how the maps of the rooms are kept.
 	State StateConfig `yaml:"state,omitempty"`
+	// Docs says whether the rooms have documents, and how large.
+	Docs DocsConfig `yaml:"docs,omitempty"`
 }
 
 // The values of KindConfig.Access and KindConfig.History.
@@ -101,6 +103,9 @@ func (k Kinds) validate() error {
 		if err := k[name].State.validate("kinds." + name + ".state"); err != nil {
 			return err
 		}
+		if err := k[name].Docs.validate("kinds." + name + ".docs"); err != nil {
+			return err
+		}
 		if err := k[name].validatePeople("kinds." + name); err != nil {
 			return err
 		}
@@ -133,7 +138,7 @@ func (c Config) policies() map[string]room.Policy {
 			NoSearch:     k.Search == "off",
 			Receipts:     receiptsShown[k.Receipts],
 			Presence:     presenceShown[k.Presence], NoSignals: signalsOff[k.Signals], NoStreams: k.Streams == "off",
-			Changes: k.Changes.policy(), State: k.State.policy(),
+			Changes: k.Changes.policy(), State: k.State.policy(), Docs: k.Docs.policy(),
 			Members: k.Access == accessMembers, Roles: k.Roles, Creator: k.Creator, HistorySince: k.History == historyJoined,
 		}
 	}

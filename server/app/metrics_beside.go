@@ -3,6 +3,7 @@ package app
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"roomlog/server/docs"
 	"roomlog/server/erasure"
 	"roomlog/server/presence"
 	"roomlog/server/receipts"
@@ -19,6 +20,7 @@ type besides struct {
 	streams  func() streams.Stats  // nil: likewise
 	search   func() search.Stats
 	erasure  func() erasure.Stats
+	docs     func() docs.Stats
 }
 
 var (
@@ -47,13 +49,18 @@ var (
 	metricSearchFailures  = metric("search_failures_total", "Steps of the indexer that the store did not carry out; they are tried again.")
 	metricSearchBehind    = metric("search_rooms_behind", "Rooms that this node is about to index.")
 	metricSearchHolding   = metric("search_indexing", "1 at the node that indexes, else 0.")
+	metricDocUpdates      = metric("doc_updates_total", "Updates of documents that were judged and had something that their document lacked, or nothing.", "result")
+	metricDocCompactions  = metric("doc_compactions_total", "Transactions that put compacted documents in place.")
+	metricDocFailures     = metric("doc_compaction_failures_total", "Compactions that the store did not carry out; they are tried again.")
+	metricDocLarge        = metric("doc_large_total", "Compactions that left a document of 8 MiB or more.")
+	metricDocLargest      = metric("doc_largest_bytes", "The largest document that this node has compacted since it started.")
 	metricErasures        = metric("erasures_total", "Erasures of users that this node brought to their end.")
 	metricErasedEvents    = metric("erased_events_total", "Events whose data this node removed for erasures.")
 	metricErasureFailures = metric("erasure_failures_total", "Times that an erasure had to wait for the store.")
 )
 
 func (a *App) besides() besides {
-	b := besides{presence: a.people.presence.Stats, signals: a.people.signals.Stats, search: a.indexer.Stats, erasure: a.eraser.Stats}
+	b := besides{presence: a.people.presence.Stats, signals: a.people.signals.Stats, search: a.indexer.Stats, erasure: a.eraser.Stats, docs: a.docs.Stats}
 	if a.desk != nil {
 		b.receipts = a.desk.Stats
 	}
@@ -103,6 +110,14 @@ func (b *besides) collect(gauge func(*prometheus.Desc, float64), count func(*pro
 	count(metricSearchFailures, x.Failures)
 	gauge(metricSearchBehind, float64(x.Behind))
 	gauge(metricSearchHolding, oneIf(x.Holding))
+
+	d := b.docs()
+	count(metricDocUpdates, d.Updates, "stored")
+	count(metricDocUpdates, d.Nothing, "known")
+	count(metricDocCompactions, d.Compactions)
+	count(metricDocFailures, d.Failures)
+	count(metricDocLarge, d.Large)
+	gauge(metricDocLargest, float64(d.Largest))
 
 	e := b.erasure()
 	count(metricErasures, e.Users)

@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"roomlog/server/docs"
 	"roomlog/server/erasure"
 	"roomlog/server/presence"
 	"roomlog/server/receipts"
@@ -44,7 +45,7 @@ func TestEveryCountBesideTheLogIsShown(t *testing.T) {
 	next := int64(1)
 	b := besides{
 		presence: filled[presence.Stats](&next), signals: filled[signals.Stats](&next), receipts: filled[receipts.Stats](&next),
-		streams: filled[streams.Stats](&next), search: filled[search.Stats](&next), erasure: filled[erasure.Stats](&next),
+		streams: filled[streams.Stats](&next), search: filled[search.Stats](&next), erasure: filled[erasure.Stats](&next), docs: filled[docs.Stats](&next),
 	}
 	shown := make(map[int64]int)
 	names := make(map[string]bool)
@@ -58,7 +59,7 @@ func TestEveryCountBesideTheLogIsShown(t *testing.T) {
 	r := b.receipts()
 	shown[r.Loads] += shown[r.Loads-r.Repairs] // by cause: repairs, and the others
 	flags := 0
-	for _, stats := range []any{b.presence(), b.signals(), r, b.streams(), b.search(), b.erasure()} {
+	for _, stats := range []any{b.presence(), b.signals(), r, b.streams(), b.search(), b.erasure(), b.docs()} {
 		of := reflect.ValueOf(stats)
 		for i := range of.NumField() {
 			f := of.Field(i)

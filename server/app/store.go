@@ -31,6 +31,7 @@ type wholeStore interface {
 	room.SearchStore
 	room.ErasureStore
 	room.ReportStore
+	room.DocStore
 }
 
 // openStore opens what the DSN names. where says it to operators, without a password.

@@ -106,6 +106,9 @@ func (a *asks) run(p *pending) {
 		send, err = p.ask(a.ctx)
 	}
 	switch {
+	case err == nil && send.Known != nil:
+		k := send.Known
+		a.decided(p, p.Send, &Outcome{Verdict: room.Verdict{Seq: k.Seq, Mark: k.Mark, At: k.At, Known: true}, Epoch: k.Epoch})
 	case err == nil:
 		a.decided(p, send, nil)
 	case a.ctx.Err() != nil:

@@ -22,7 +22,7 @@ type Submit struct {
 	// order: a permanent refusal uses up its N, a retryable one holds it.
 	Refuse *room.Error
 	// Ask is asked before the send is queued, once its tag is known not to be stored; nil: nobody is. It gives
-	// the send as it is to be stored, or refuses it: retryably, and its N is held, or for good. It may block, in
+	// the send as it is to be stored, or says that there is nothing to store (room.Send.Known), or refuses it: retryably, and its N is held, or for good. It may block, in
 	// a goroutine of its own, until ctx ends.
 	Ask func(ctx context.Context) (room.Send, *room.Error)
 	// Permit is asked when the batch of the send is formed, and may refuse it then; nil: it is not.

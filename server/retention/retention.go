@@ -19,7 +19,9 @@ type Config struct {
 	Kinds *room.Kinds // required; each step asks for the policy anew
 	// Told is called with the head of a room each time its floor rose; default: nobody is told.
 	Told func(room.Head)
-	Log  *slog.Logger // default: discard
+	// Compact makes documents of a room of what is to be pruned; what is no document yet is not (room.DocStore). Default: there are none.
+	Compact func(context.Context, room.ID) error
+	Log     *slog.Logger // default: discard
 
 	Every     time.Duration // from the end of a round to the next; default 1 min
 	TagWindow time.Duration // how long after it was stored the tag of a pruned event is remembered; default 30 days
@@ -32,6 +34,9 @@ type Config struct {
 func (c *Config) withDefaults() {
 	if c.Told == nil {
 		c.Told = func(room.Head) {}
+	}
+	if c.Compact == nil {
+		c.Compact = func(context.Context, room.ID) error { return nil }
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -215,6 +220,10 @@ func (k *Keeper) walk(ctx context.Context, kind string) (more bool) {
 // prune removes in steps what a room has outside of its policy. A room that cannot be pruned is left to the
 // next round: one whose lock somebody holds does not keep the others waiting.
 func (k *Keeper) prune(ctx context.Context, id room.ID) (more bool) {
+	if err := k.cfg.Compact(ctx, id); err != nil {
+		k.failed(ctx, "compact the documents of "+string(id), err)
+		return false
+	}
 	for range k.cfg.Steps {
 		policy, known := k.cfg.Kinds.Policy(id.Kind())
 		if !known || !policy.Retention.Limited() || ctx.Err() != nil {

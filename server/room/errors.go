@@ -17,6 +17,7 @@ const (
 	CodeBadTag               Code = "bad_tag"
 	CodeBadType              Code = "bad_type"
 	CodeBadData              Code = "bad_data"
+	CodeBadUpdate            Code = "bad_update"
 	CodeMessageTooLarge      Code = "message_too_large"
 	CodeUnknownOp            Code = "unknown_op"
 	CodeUnknownRoom          Code = "unknown_room"
@@ -53,7 +54,7 @@ const (
 // that lists the codes, it is also what Codes reads.
 var retryable = map[Code]bool{
 	CodeBadRequest: false, CodeBadRoom: false, CodeBadPosition: false, CodeBadTag: false,
-	CodeBadType: false, CodeBadData: false, CodeMessageTooLarge: false, CodeUnknownOp: false,
+	CodeBadType: false, CodeBadData: false, CodeBadUpdate: false, CodeMessageTooLarge: false, CodeUnknownOp: false,
 	CodeUnknownRoom: false, CodeUnknownTarget: false, CodeForbidden: false, CodeRefused: false, CodeUnauthenticated: false, CodeAuthTimeout: true,
 	CodeTokenExpired: false, CodeRevoked: false, CodeTagConflict: false, CodeConflict: false, CodeOutOfOrder: true,
 	CodeRateLimited: true, CodeOverloaded: true, CodeUnavailable: true, CodeOutcomeUnknown: true,

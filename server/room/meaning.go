@@ -16,11 +16,11 @@ const (
 )
 
 // Mean reads what a send does besides being stored, from its type and its data, which is compacted: it sets Change, Member,
-// State and Mentions, whatever they were; of a State that there was the terms stay (If, Seq, Keys, Bytes). Who may do it is not judged: of a Change, Others, Own and Within stay as nobody's.
+// State, Doc and Mentions, whatever they were; of a State that there was the terms stay (If, Seq, Keys, Bytes). Who may do it is not judged: of a Change, Others, Own and Within stay as nobody's.
 // Data of another form is `bad_data`, with the place in Field (`data/target`); the error repeats nothing of it.
 func (s *Send) Mean() error {
 	terms := s.State
-	s.Change, s.Member, s.State, s.Mentions = nil, nil, nil, nil
+	s.Change, s.Member, s.State, s.Doc, s.Mentions = nil, nil, nil, nil, nil
 	var err *Error
 	switch s.Type {
 	case TypeMessage:
@@ -33,6 +33,8 @@ func (s *Send) Mean() error {
 		if s.State, err = parseState(s.Data); err == nil && terms != nil {
 			s.State.If, s.State.Seq, s.State.Keys, s.State.Bytes = terms.If, terms.Seq, terms.Keys, terms.Bytes
 		}
+	case TypeDoc:
+		s.Doc, err = ParseDoc(s.Data)
 	case TypeErase:
 		err = &Error{Code: CodeForbidden, Title: "An event of this type is the server's to store, when a user's data is erased.", Field: "type"}
 	}

@@ -33,6 +33,7 @@ type Policy struct {
 	NoStreams    bool // no message streams
 	NoSearch     bool // messages are not indexed, and searches refused
 	State        StatePolicy
+	Docs         DocPolicy
 }
 
 // StatePolicy is how the maps of rooms are kept. The zero StatePolicy: with the events that made them, within the default bounds.

@@ -97,7 +97,19 @@ type Send struct {
 	Change   *Change       // of an edit, delete or reaction: what it does
 	Member   *MemberChange // of a member event: what it does
 	State    *StateSet     // of a state event: what it does
+	Doc      *DocChange    // of a doc event: what it does
 	Mentions []string      // of a message: the users that it names, each once
+
+	// Known says that there is nothing to store: the room had all of it before (rule DOC-4). No store is given such a send.
+	Known *Known
+}
+
+// Known is where a room stood when it was found to have all that a send has.
+type Known struct {
+	Epoch Epoch
+	Seq   Seq
+	Mark  Mark
+	At    time.Time
 }
 
 // Verdict answers one send of a batch. Refused is nil where the event is stored.
@@ -106,6 +118,7 @@ type Verdict struct {
 	Mark      Mark
 	At        time.Time
 	Duplicate bool   // the event had been stored before; Seq, Mark and At are the first result's
+	Known     bool   // of Send.Known: nothing was stored, and Seq is where the room stood
 	NotStored bool   // a Repeat whose tag is not stored
 	Gone      *Gone  // of a Duplicate: the event was deleted meanwhile, and this is left of it
 	Target    Seq    // of a stored or repeated change: the message that it changes

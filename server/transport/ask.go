@@ -8,24 +8,33 @@ import (
 	"roomlog/server/transport/auth"
 )
 
-// asking is what becomes of a send where its kind has a gate (rule HOOK-1): a function for hub.Submit.Ask, nil
+// asking is what becomes of a send where its kind has a gate (rule HOOK-1), or that changes a document (rule DOC-4): a function for hub.Submit.Ask, nil
 // where there is none. as is then the send as it was stored; it is set before the hub answers.
 func (s *Server) asking(who *auth.Identity, send room.Send, as *room.Send) func(context.Context) (room.Send, *room.Error) {
 	policy, _ := s.cfg.Kinds.Policy(send.Room.Kind())
-	if policy.Before == nil {
+	if policy.Before == nil && send.Doc == nil {
 		return nil
 	}
-	return func(ctx context.Context) (room.Send, *room.Error) {
-		out, err := policy.Before.Ask(ctx, send, func(typ string, data []byte) ([]byte, error) {
-			return s.judgeRewritten(who, send, typ, data)
-		})
-		if err == nil { // what is stored means what it says now, whatever was sent
-			if refused := s.mean(who, &out); refused != nil {
+	return func(ctx context.Context) (out room.Send, err *room.Error) {
+		out = send
+		if policy.Before != nil {
+			out, err = policy.Before.Ask(ctx, send, func(typ string, data []byte) ([]byte, error) {
+				return s.judgeRewritten(who, send, typ, data)
+			})
+			if err != nil {
+				return out, err
+			}
+			if refused := s.mean(who, &out); refused != nil { // what is stored means what it says now, whatever was sent
 				return out, room.AsError(refused)
 			}
-			*as = out
 		}
-		return out, err
+		if out.Doc != nil {
+			if out, err = s.cfg.Docs.Trim(ctx, out, policy.Docs); err != nil {
+				return out, err
+			}
+		}
+		*as = out
+		return out, nil
 	}
 }
 
@@ -45,7 +54,11 @@ func (s *Server) judgeEvent(id room.ID, typ string, data []byte) ([]byte, error)
 	if err := room.CheckType(typ); err != nil {
 		return nil, err
 	}
-	compacted, err := room.CompactData(data, s.cfg.Limits.EventBytes)
+	most := s.cfg.Limits.EventBytes
+	if typ == room.TypeDoc {
+		most = max(most, room.MaxDocData)
+	}
+	compacted, err := room.CompactData(data, most)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,7 @@ var meanings = map[room.Code]meaning{
 	room.CodeBadTag:               {status: http.StatusBadRequest},
 	room.CodeBadType:              {status: http.StatusBadRequest},
 	room.CodeBadData:              {status: http.StatusBadRequest},
+	room.CodeBadUpdate:            {status: http.StatusBadRequest},
 	room.CodeMessageTooLarge:      {status: http.StatusRequestEntityTooLarge, close: closeTooLarge},
 	room.CodeUnknownOp:            {status: http.StatusBadRequest},
 	room.CodeUnknownRoom:          {status: http.StatusNotFound},

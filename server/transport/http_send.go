@@ -111,20 +111,31 @@ func (s *Server) launch(ctx context.Context, who *auth.Identity, id room.ID, p w
 // land waits for the outcome of a send and appends the answer to dst. The hub answers in bounded time: what it does not
 // know by then is outcome_unknown. A client that goes away meanwhile has an event that may be stored.
 func (s *Server) land(ctx context.Context, f *flight, dst []byte) (answer []byte, duplicate bool, err error) {
-	var o hub.Outcome
-	select {
-	case o = <-f.answered:
-	case <-ctx.Done():
-		return dst, false, &room.Error{Code: room.CodeOutcomeUnknown, Title: "The client went away before the outcome was known."}
-	}
-	if o.Err != nil {
-		return dst, false, o.Err
+	o, err := f.outcome(ctx)
+	if err != nil {
+		return dst, false, err
 	}
 	e, err := s.stored(ctx, f.send, o)
 	if err != nil {
 		return dst, false, err
 	}
+	if o.Verdict.Known {
+		return wire.AppendKnown(dst, f.send.Room, o.Epoch, &e), true, nil
+	}
 	return wire.AppendStored(dst, f.send.Room, o.Epoch, &e, o.Verdict.Duplicate), o.Verdict.Duplicate, nil
+}
+
+// outcome waits for that of a send.
+func (f *flight) outcome(ctx context.Context) (hub.Outcome, error) {
+	select {
+	case o := <-f.answered:
+		if o.Err != nil {
+			return o, o.Err
+		}
+		return o, nil
+	case <-ctx.Done():
+		return hub.Outcome{}, &room.Error{Code: room.CodeOutcomeUnknown, Title: "The client went away before the outcome was known."}
+	}
 }
 
 // readJSON reads a body that says it is JSON. Only that content type is taken: a form of a foreign
@@ -135,11 +146,15 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error
 
 // readBody reads a body of one of some types.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, types ...string) ([]byte, error) {
+	return s.readUpTo(w, r, int64(s.cfg.Limits.FrameBytes), types...)
+}
+
+// readUpTo reads a body of one of some types that has limit bytes at most.
+func (s *Server) readUpTo(w http.ResponseWriter, r *http.Request, limit int64, types ...string) ([]byte, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || !slices.Contains(types, kind) {
-		return nil, &room.Error{Code: room.CodeUnsupportedMediaType, Title: "The body has to be application/json.", Field: "Content-Type"}
+		return nil, &room.Error{Code: room.CodeUnsupportedMediaType, Title: "The body has to be " + types[0] + ".", Field: "Content-Type"}
 	}
-	limit := int64(s.cfg.Limits.FrameBytes)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var large *http.MaxBytesError
 	switch {

@@ -15,6 +15,10 @@ func (s *Server) mean(who *auth.Identity, send *room.Send) error {
 	switch {
 	case send.State != nil:
 		return policy.State.Bound(send.State)
+	case send.Doc != nil:
+		if policy.Docs.Off || s.cfg.Docs == nil {
+			return &room.Error{Code: room.CodeBadType, Title: "Rooms of this kind have no documents.", Field: "type"}
+		}
 	case send.Change != nil:
 		if err := policy.CheckChange(send.Change); err != nil {
 			return err

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roomlog/server/docs"
 	"roomlog/server/hub"
 	"roomlog/server/presence"
 	"roomlog/server/room"
@@ -57,6 +58,8 @@ type Config struct {
 	Search room.SearchStore
 	// Receipts takes marks; nil: the op read and the routes of receipts are not there.
 	Receipts Receipts
+	// Docs keeps documents; nil: there are none, and no routes about them.
+	Docs *docs.Docs
 	// Streams takes the parts of messages that stream; nil: the routes of streams are not there, and nobody is given parts.
 	Streams Streams
 	// Presence knows who is in which room, and Signals passes on what is not stored; nil: their ops and routes are not there.
@@ -275,6 +278,7 @@ func (s *Server) routes() (http.Handler, error) {
 		http.MethodGet:  s.getEvents,
 	}))
 	s.routeState(mux)
+	s.routeDocs(mux)
 	s.routeRooms(mux)
 	s.routePokes(mux)
 	s.routeSearch(mux)

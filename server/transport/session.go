@@ -294,12 +294,12 @@ func (c command) send(ctx context.Context, req *wire.Request, fault error) reply
 			return c.failure(req, o.Err)
 		}
 		status := http.StatusCreated
-		if o.Verdict.Duplicate {
+		if o.Verdict.Duplicate || o.Verdict.Known {
 			status = http.StatusOK
 		}
 		return reply{status: status, frame: wire.Ack{
 			ID: req.ID, HasID: req.HasID, Room: id, Epoch: o.Epoch, Seq: o.Verdict.Seq,
-			At: o.Verdict.At, Tag: send.Tag, Duplicate: o.Verdict.Duplicate, Target: o.Verdict.Target, Gone: o.Verdict.Gone,
+			At: o.Verdict.At, Tag: send.Tag, Duplicate: o.Verdict.Duplicate, Target: o.Verdict.Target, Gone: o.Verdict.Gone, Known: o.Verdict.Known,
 		}.Append(nil)}
 	case <-ctx.Done():
 		return c.failure(req, &room.Error{Code: room.CodeOutcomeUnknown, Title: "The client went away before the outcome was known."})

@@ -71,14 +71,9 @@ func (s *Server) patchState(w http.ResponseWriter, r *http.Request) error {
 	if err := s.quotas.rates.send(who.User); err != nil { // before the body: it may be a large one
 		return err
 	}
-	post := wire.Post{Type: room.TypeState, Tag: newTag().String()}
-	if given := r.Header.Values("Idempotency-Key"); len(given) > 0 {
-		post.Tag = strings.Trim(strings.Join(given, ","), `"`) // of several none is a tag
-		if _, err := room.ParseTag(post.Tag); err != nil {
-			e := room.AsError(err)
-			e.Field = "Idempotency-Key"
-			return e
-		}
+	post := wire.Post{Type: room.TypeState}
+	if post.Tag, err = idempotencyKey(r); err != nil {
+		return err
 	}
 	if given := r.Header.Values("If-Match"); len(given) > 0 {
 		seq, quoted := strings.CutPrefix(strings.Join(given, ","), `"`)
@@ -92,4 +87,19 @@ func (s *Server) patchState(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.answerSend(w, r, who, id, post)
+}
+
+// idempotencyKey is the tag of a send whose body is no event: the one that the request names, or a new one.
+func idempotencyKey(r *http.Request) (string, error) {
+	given := r.Header.Values("Idempotency-Key")
+	if len(given) == 0 {
+		return newTag().String(), nil
+	}
+	tag := strings.Trim(strings.Join(given, ","), `"`) // of several none is a tag
+	if _, err := room.ParseTag(tag); err != nil {
+		e := room.AsError(err)
+		e.Field = "Idempotency-Key"
+		return "", e
+	}
+	return tag, nil
 }

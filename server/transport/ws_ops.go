@@ -282,7 +282,7 @@ func (c *socket) send(req *wire.Request, fault error) error {
 		}
 		a := wire.Ack{
 			ID: reqID, HasID: hasID, Room: id, Epoch: o.Epoch, Seq: o.Verdict.Seq,
-			At: o.Verdict.At, Tag: send.Tag, Duplicate: o.Verdict.Duplicate, Target: o.Verdict.Target, Gone: o.Verdict.Gone,
+			At: o.Verdict.At, Tag: send.Tag, Duplicate: o.Verdict.Duplicate, Target: o.Verdict.Target, Gone: o.Verdict.Gone, Known: o.Verdict.Known,
 		}
 		c.hub.Reply(wire.AppendText(nil, a.Append(make([]byte, 0, 256))))
 	})

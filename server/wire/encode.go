@@ -34,6 +34,12 @@ func AppendStored(dst []byte, id room.ID, epoch room.Epoch, e *room.Event, dupli
 	return dst
 }
 
+// AppendKnown appends the answer to an HTTP send of which the room had all before (rule DOC-4): as AppendStored, with `"known":true`.
+func AppendKnown(dst []byte, id room.ID, epoch room.Epoch, e *room.Event) []byte {
+	dst = AppendStored(dst, id, epoch, e, false)
+	return append(dst[:len(dst)-1], `,"known":true}`...)
+}
+
 func appendEventRest(dst []byte, e *room.Event) []byte {
 	dst = append(dst, `","seq":`...)
 	dst = strconv.AppendInt(dst, e.Seq, 10)
@@ -184,6 +190,7 @@ type Ack struct {
 	Duplicate bool
 	Target    room.Seq   // of a change: the message that it changes; else 0
 	Gone      *room.Gone // of a duplicate: the event was deleted meanwhile
+	Known     bool       // nothing was stored: the room had all of it before (rule DOC-4)
 }
 
 // Append appends the ack frame's JSON.
@@ -204,6 +211,9 @@ func (a Ack) Append(dst []byte) []byte {
 	dst = strconv.AppendBool(dst, a.Duplicate)
 	dst = appendTarget(dst, a.Target)
 	dst = appendGone(dst, a.Gone)
+	if a.Known {
+		dst = append(dst, `,"known":true`...)
+	}
 	return append(dst, '}')
 }
 

@@ -9,6 +9,7 @@ export const ERROR_CODES = [
   'bad_tag',
   'bad_type',
   'bad_data',
+  'bad_update',
   'message_too_large',
   'unknown_op',
   'unknown_room',

@@ -33,6 +33,7 @@ export const KNOWN: Partial<Record<ServerCode, Row>> = {
   bad_tag: [400, 0],
   bad_type: [400, 0],
   bad_data: [400, 0],
+  bad_update: [400, 0],
   message_too_large: [413, 0, 'This is larger than it may be.', 1009],
   unknown_op: [400, 0],
   unknown_room: [404, 0, 'There is no such room for you.'],

@@ -160,6 +160,8 @@ func Run(t *testing.T, make func(t *testing.T) Factory) {
 		{"StateRace", testStateRace},
 		{"StateErased", testStateErased},
 		{"StateDead", testStateDead},
+		{"DocsModel", testDocsModel},
+		{"DocsRace", testDocsRace},
 		{"ReceiptMarks", testReceiptMarks},
 		{"ReceiptBatch", testReceiptBatch},
 		{"Readers", testReaders},

@@ -58,10 +58,15 @@ with next as materialized (
 		select x.ctid from roomlog.log_runs x where x.room = (select room from next) order by x.last limit $1)) returning 1
 ), state_room as (
 	delete from roomlog.state_rooms x where x.room = (select room from next)
+), docs as (
+	delete from roomlog.docs where ctid = any (array(
+		select x.ctid from roomlog.docs x where x.room = (select room from next) order by x.name limit $1)) returning 1
+), doc_room as (
+	delete from roomlog.doc_rooms x where x.room = (select room from next)
 ), counted as (
 	select array[(select count(*) from events), (select count(*) from tags), (select count(*) from edits), (select count(*) from reactions),
 		(select count(*) from redactions), (select count(*) from mentions), (select count(*) from members), (select count(*) from erased),
-		(select count(*) from state), (select count(*) from runs)] as rows
+		(select count(*) from state), (select count(*) from runs), (select count(*) from docs)] as rows
 ), done as (
 	delete from roomlog.leftovers where room = (select room from next) and $1 > all ((select rows from counted)::bigint[]) returning room
 ), cursors as (

@@ -187,6 +187,7 @@ func TestAppendFromSQLJudges(t *testing.T) { // SQL-4
 		"a kind of nothing":         {in("chat", "message", "u1"), "bad_room", "RL002"},
 		"a kind that is closed":     {in("form:a", "message", "u1"), "forbidden", "RL004"},
 		"a type that is not taken":  {in("poll:a", "message", "u1"), "bad_type", "RL007"},
+		"DOC-10: an update":         {in("chat:a", "doc", "u1"), "forbidden", "RL004"},
 		"a banned author":           {in("chat:a", "message", "banned"), "unknown_room", "RL003"},
 		"a blocked author":          {in("poll:a", "vote", "blocked"), "revoked", "RL005"},
 		"one room too many":         {in("chat:c", "message", "banned"), "limit_exceeded", "RL011"},

@@ -20,7 +20,7 @@ const redactedBy = `coalesce(x.seq, max(d.by_seq, 0)), d.who, coalesce(x.at, d.a
 
 // ofUser says that an event e loses its data when ?2 is erased: that it is theirs, or an edit of a message of theirs. What is behind the
 // data in a row is looked at last.
-const ofUser = `(e.author = ?2 and e.type not in ('delete', 'member', 'erase')
+const ofUser = `(e.author = ?2 and e.type not in ('delete', 'member', 'erase', 'doc')
 	or e.type = 'edit' and exists (select 1 from events t where t.room = e.room and t.seq = e.target and t.author = ?2)) and e.gone is null`
 
 const (

@@ -67,6 +67,7 @@ var besideEvents = []string{"edits", "reactions", "redactions", "mentions"}
 var ofRooms = []struct{ table, key string }{
 	{"events", "seq"}, {"tags", "seq"}, {"edits", "seq"}, {"reactions", "seq, emoji, who"}, {"redactions", "seq"}, {"mentions", "who, seq"}, {"members", "who"},
 	{"receipts", "who"}, {"reports", "number"}, {"receipt_versions", "room"}, {"erased", "number"}, {"state", "key"}, {"state_rooms", "room"}, {"log_runs", "last"},
+	{"docs", "name"}, {"doc_rooms", "room"},
 }
 
 // sum tells whether a repeat is the event that was pruned, by the fingerprint of what was sent. It is keyed, so
@@ -110,6 +111,10 @@ func (s *Store) Prune(ctx context.Context, id room.ID, keep room.Retention, tags
 		}
 		now := s.clock()
 		upto, err := w.upto(head, row.id, keep, now, limit)
+		if err == nil && upto > head.Floor {
+			upto, err = w.unkept(row.id, upto)
+			upto = max(upto, head.Floor)
+		}
 		if err != nil || upto == head.Floor {
 			out.Head = head
 			return err

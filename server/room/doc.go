@@ -1,0 +1,152 @@
+package room
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// TypeDoc is the type of an event that changes a document of its room (rule DOC-1).
+const TypeDoc = "doc"
+
+// The bounds of documents.
+const (
+	DefaultDoc   = "main"   // the name of a document that an event does not name
+	MaxDocName   = 64       // bytes of a name
+	MaxDocUpdate = 8 << 20  // bytes of one update
+	DocBytes     = 32 << 20 // of a document; default, and the most that a kind may have
+	DocCount     = 100      // documents of a room; default
+	MostDocCount = 1000     // that a kind may have
+)
+
+// MaxDocData is the largest data of an event of the type doc: an update of MaxDocUpdate in base64, and its name.
+const MaxDocData = (MaxDocUpdate+2)/3*4 + 1024
+
+// DocPolicy is what a kind says of the documents of its rooms. The zero DocPolicy: there may be some, within the default bounds.
+type DocPolicy struct {
+	Off   bool // events of the type doc are refused
+	Bytes int  // of one document, as it is stored; 0: DocBytes
+	Count int  // of documents in a room; 0: DocCount
+}
+
+// Bounds are Bytes and Count with their defaults.
+func (p DocPolicy) Bounds() (bytes, count int) {
+	bytes, count = p.Bytes, p.Count
+	if bytes == 0 {
+		bytes = DocBytes
+	}
+	if count == 0 {
+		count = DocCount
+	}
+	return bytes, count
+}
+
+// DocChange is what an event of the type doc says: an update of a document, in the format of Yjs that has no version byte (v1). Its bytes are
+// not judged here.
+type DocChange struct {
+	Name   string
+	Update []byte
+}
+
+// Data is the data of the event that says it, compacted.
+func (c *DocChange) Data() []byte {
+	name, _ := json.Marshal(c.Name) // a string always marshals
+	out := make([]byte, 0, base64.StdEncoding.EncodedLen(len(c.Update))+len(name)+24)
+	out = append(append(out, `{"doc":`...), name...)
+	out = base64.StdEncoding.AppendEncode(append(out, `,"update":"`...), c.Update)
+	return append(out, `"}`...)
+}
+
+// ValidDoc reports whether a document can have this name (rule DOC-1).
+func ValidDoc(name string) bool { return name != "" && len(name) <= MaxDocName && plain(name) }
+
+// ParseDoc reads the data of an event of the type doc. Errors: `bad_data`, with the place in Field.
+func ParseDoc(data []byte) (*DocChange, *Error) {
+	var in struct {
+		Doc    *string `json:"doc"`
+		Update *string `json:"update"`
+	}
+	if err := json.Unmarshal(data, &in); err != nil || !bytes.HasPrefix(data, []byte("{")) || in.Update == nil {
+		return nil, misformed("data", `The data of a doc event is {"doc":"main","update":"BASE64"}.`)
+	}
+	c := &DocChange{Name: DefaultDoc}
+	if in.Doc != nil {
+		c.Name = *in.Doc
+	}
+	if !ValidDoc(c.Name) {
+		return nil, &Error{Code: CodeBadData, Title: "A document's name is 1 to 64 bytes of UTF-8 without control characters.", Field: "data/doc", Limit: MaxDocName}
+	}
+	if len(*in.Update) > base64.StdEncoding.EncodedLen(MaxDocUpdate) {
+		return nil, DocTooLarge("data/update")
+	}
+	update, err := base64.StdEncoding.DecodeString(*in.Update)
+	if err != nil || len(update) == 0 || strings.ContainsAny(*in.Update, "\r\n") {
+		return nil, misformed("data/update", "The update is in base64, with padding and without line breaks.")
+	}
+	c.Update = update
+	return c, nil
+}
+
+// DocOf is what a doc event does; nil: it is another event, or says nothing any more.
+func (e *Event) DocOf() *DocChange {
+	if e.Type != TypeDoc || e.Gone != nil {
+		return nil
+	}
+	c, err := ParseDoc(e.Data)
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+// DocTooLarge refuses an update that is larger than one may be.
+func DocTooLarge(field string) *Error {
+	return &Error{Code: CodeMessageTooLarge, Title: "The update is larger than one may be.", Field: field, Limit: MaxDocUpdate}
+}
+
+// DocID tells a document from others that had its name: what stored its first update, as "SEQ-MARK". It stays when the database is restored, and is another
+// one where the room began anew.
+func DocID(seq Seq, mark Mark) string { return fmt.Sprintf("%d-%08x", seq, uint32(mark)) }
+
+// Doc is a document as it was compacted.
+type Doc struct {
+	Name   string
+	ID     string // see DocID
+	Seq    Seq    // of the newest update in State
+	Mark   Mark   // of that
+	State  []byte // an update with all that the document has; nil where it was not asked for
+	Stored int    // bytes of State, also where that is nil
+}
+
+// DocQuery asks for documents.
+type DocQuery struct {
+	Room  ID
+	Names []string // whose State is wanted
+	After Seq      // updates up to here are known, and wanted no more; 0: none are
+	Limit int      // the most updates, at least 1
+	Bytes int      // stop short of so many bytes of them, but return at least one; 0: any number
+}
+
+// Docs are the documents of a room, in one snapshot: what was compacted, as far as Through, and the events behind.
+type Docs struct {
+	Head    Head
+	Mark    Mark    // of DocQuery.After; none where that is 0, beyond the head, or no longer known
+	Through Seq     // documents are compacted as far as this; 0: never
+	Docs    []Doc   // all that were compacted, in the order of their names
+	Updates []Event // of the type doc, behind Through and DocQuery.After, in the order of seq: Seq, Mark, Type and Data
+	More    bool    // there are more of those
+}
+
+// DocStore is a [Store] that keeps documents. What it compacts are the events of its log, so that appends have nothing else to do; those that are not
+// compacted yet are never pruned. All methods may be called concurrently. Errors are those of reads: *Error, `unavailable`.
+type DocStore interface {
+	// Docs reads documents.
+	Docs(ctx context.Context, q DocQuery) (Docs, error)
+
+	// KeepDocs puts compacted documents in place of what there was of them, in one transaction under the room's lock. They have what the room
+	// epoch had as far as to, and Through goes from from to to. false: it was not at from, or the room is another; nothing has changed.
+	KeepDocs(ctx context.Context, id ID, epoch Epoch, from, to Seq, docs []Doc) (kept bool, err error)
+}
