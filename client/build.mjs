@@ -21,6 +21,8 @@ const entries = {
   'react/index': { name: 'roomlog/react', source: 'src/react/index.ts', budget: 4 * KIB },
   'react/suspense': { name: 'roomlog/react/suspense', source: 'src/react/suspense.ts', budget: 4 * KIB },
   'tanstack-db/index': { name: 'roomlog/tanstack-db', source: 'src/tanstack-db/index.ts', budget: 2 * KIB },
+  'yjs/index': { name: 'roomlog/yjs', source: 'src/yjs/index.ts', budget: 4 * KIB },
+  'react/yjs': { name: 'roomlog/react/yjs', source: 'src/react/yjs.ts', budget: 6 * KIB },
   // It is loaded by tests alone: what a room shows beside its log has its price there, and nowhere else.
   'testing/index': { name: 'roomlog/testing', source: 'src/testing/index.ts', budget: 12.5 * KIB },
 };
@@ -41,15 +43,14 @@ const apartFromIndex = {
         : undefined,
     ),
 };
-/** A feed has its own copy of the few lines of a Readable: a chunk that both shared would cost those who load the core alone. */
+/** Feeds and documents have their own copies of the few lines of a Readable: a chunk that they shared would cost those who load the core alone. */
 const ownReadable = {
   name: 'own-readable',
   setup: ({ onResolve }) =>
-    onResolve({ filter: /\/client\/readable\.js$/ }, ({ importer }) =>
-      importer.startsWith(join(here, 'src/feed'))
-        ? { path: join(here, 'src/client/readable.ts'), suffix: '?feed' }
-        : undefined,
-    ),
+    onResolve({ filter: /\/client\/readable\.js$/ }, ({ importer }) => {
+      const entry = ['feed', 'yjs'].find(each => importer.startsWith(join(here, 'src', each)));
+      return entry && { path: join(here, 'src/client/readable.ts'), suffix: `?${entry}` };
+    }),
 };
 const options = {
   absWorkingDir: here,
@@ -60,7 +61,7 @@ const options = {
   splitting: true,
   format: 'esm',
   target: 'es2022',
-  external: ['react', '@tanstack/db'],
+  external: ['react', '@tanstack/db', 'yjs', 'y-protocols'],
   platform: 'neutral',
   plugins: [apartFromIndex, ownReadable],
 };

@@ -10,6 +10,8 @@ export default defineConfig({
       { find: /^roomlog\/indexeddb$/, replacement: source('./src/indexeddb/index.ts') },
       { find: /^roomlog\/react$/, replacement: source('./src/react/index.ts') },
       { find: /^roomlog\/react\/suspense$/, replacement: source('./src/react/suspense.ts') },
+      { find: /^roomlog\/react\/yjs$/, replacement: source('./src/react/yjs.ts') },
+      { find: /^roomlog\/yjs$/, replacement: source('./src/yjs/index.ts') },
       { find: /^roomlog\/tanstack-db$/, replacement: source('./src/tanstack-db/index.ts') },
       { find: /^roomlog\/testing$/, replacement: source('./src/testing/index.ts') },
       { find: /^roomlog$/, replacement: source('./src/index.ts') },

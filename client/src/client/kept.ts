@@ -4,7 +4,7 @@ import type { Keeper, KeeperNeeds } from './keeper.js';
 import { Marks } from './marks.js';
 import type { Entry } from './outbox.js';
 import { Recent } from './recent.js';
-import type { MarkBox, SendBox, StoredSend, StoredWindow, WindowBox } from './storage.js';
+import type { DocBox, MarkBox, SendBox, StoredSend, StoredWindow, WindowBox } from './storage.js';
 
 /** How long a storage may hold anything up. */
 const LATE_MS = 1_000;
@@ -28,6 +28,8 @@ export class Kept {
   #last: SendBox | undefined;
   #windows: WindowBox | undefined;
   #marks: Marks | undefined;
+  /** The documents of the user; undefined while nothing is kept. */
+  docs: DocBox | undefined;
 
   constructor(needs: KeptNeeds) {
     this.#needs = needs;
@@ -48,6 +50,7 @@ export class Kept {
     this.#windows = storage.windows(owner, failed);
     this.#marks = new Marks(storage.marks(owner, failed), user, this.#needs);
     void this.#marks.send();
+    this.docs = storage.docs?.(owner, failed);
     const box = storage.sends(owner, {
       isUp: () => session.isUp,
       failed,
@@ -79,10 +82,10 @@ export class Kept {
 
   /** Lets go of what is kept. Resolves when all of it is written, or within a second. */
   async close(): Promise<void> {
-    const boxes = [this.#windows, this.#box, this.#marks?.box];
+    const boxes = [this.#windows, this.#box, this.#marks?.box, this.docs];
     if (!this.#box) return;
     for (const recent of this.#recents.values()) recent.write();
-    this.#windows = this.#box = this.#marks = undefined;
+    this.#windows = this.#box = this.#marks = this.docs = undefined;
     await inTime(Promise.all(boxes.map(box => box?.close())));
   }
 
@@ -121,7 +124,7 @@ export class Kept {
   /** Keeps an entry as it is. One of somebody else stays as their own box has it. */
   keep(room: string, entry: Entry): void {
     const { tag, type, json, ifSeq, order, unsure, state, error, author } = entry;
-    if (author === undefined || author !== this.#user) return;
+    if (author === undefined || author !== this.#user || entry.fleeting) return;
     this.#box?.put({
       room,
       tag,

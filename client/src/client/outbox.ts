@@ -30,6 +30,8 @@ export interface Entry {
   error: RoomlogError | undefined;
   /** How many times it went out without a definite answer: above 0 it may be stored. */
   unsure: number;
+  /** Not kept: whoever sends it keeps it, and sends it anew on another connection. */
+  fleeting?: boolean;
 }
 
 /** A send under way: slot `n` of this connection (SEND-2). */

@@ -10,7 +10,8 @@ import type { Recent } from './recent.js';
 import type { RequestNeeds } from './request.js';
 import type { Session, Subscriber } from './session.js';
 import type { SideFrame } from './sides/snapshot.js';
-import { Sides } from './sides.js';
+import { Sides, type SidesHost } from './sides.js';
+import type { StatePartHost } from './state/part.js';
 import { newTag } from './tag.js';
 import { MESSAGE, Timeline } from './timeline.js';
 import type {
@@ -53,6 +54,11 @@ export interface RoomNeeds {
   keeper: Keeper;
 }
 
+/** What the parts of a room need of it, those in other entries of the package too. */
+export interface RoomHost extends StatePartHost, SidesHost {
+  readonly requests: RequestNeeds;
+}
+
 /** One room: its cursor, its outbox and its timeline, which know nothing of each other. */
 export class RoomlogRoom
   implements Room<unknown, unknown, Record<string, unknown>>, Subscriber, Messages<unknown>
@@ -62,6 +68,8 @@ export class RoomlogRoom
   /** For the client: what it keeps. */
   readonly outbox: Outbox;
   readonly state: Values;
+  /** For the package's own entries, such as that of documents. */
+  readonly host: RoomHost;
 
   readonly #session: Session;
   readonly #requests: RequestNeeds;
@@ -112,7 +120,7 @@ export class RoomlogRoom
         session.events.emit('error', error);
       },
     });
-    const host = {
+    this.host = {
       room: this as Room<unknown, unknown, unknown> as Room<unknown>,
       session,
       cursor: this.#cursor,
@@ -120,9 +128,10 @@ export class RoomlogRoom
       keeper,
       log: this.#timeline,
       outbox: this.outbox,
+      requests,
     };
-    this.#sides = new Sides(host);
-    this.state = new Values(host);
+    this.#sides = new Sides(this.host);
+    this.state = new Values(this.host);
   }
 
   get messages(): Messages<unknown> {

@@ -90,6 +90,31 @@ export interface MarkBox {
   close(): Promise<void>;
 }
 
+/** A document as it is kept. */
+export interface StoredDoc {
+  /** Which document it is, as the server named it; undefined where that was not known yet. */
+  readonly id: string | undefined;
+  /** Updates that are it together, the oldest first. */
+  readonly updates: readonly Uint8Array[];
+  /** Names the last of them, for `replace`. */
+  readonly upTo: number;
+}
+
+/** The kept documents of one owner. Several tabs may write one: what they write is merged when it is read. */
+export interface DocBox {
+  /** Reads one; undefined where there is none, or it cannot be read. It never rejects. */
+  read(room: string, doc: string): Promise<StoredDoc | undefined>;
+  /**
+   * Adds an update to the document with this id. With `upTo` it stands in place of all updates up to that one. Writes take effect in the
+   * order of the calls.
+   */
+  add(room: string, doc: string, id: string | undefined, update: Uint8Array, upTo?: number): void;
+  /** Forgets one. */
+  delete(room: string, doc: string): void;
+  /** Finishes what is under way. */
+  close(): Promise<void>;
+}
+
 /** Where a client keeps what is to survive a reload. `roomlog/indexeddb` has one for browsers. */
 export interface ClientStorage {
   /** Opens the box of an owner. Nothing throws: what fails is told by `failed`. */
@@ -98,4 +123,6 @@ export interface ClientStorage {
   windows(owner: StorageOwner, failed: (cause: unknown) => void): WindowBox;
   /** Opens the read marks of an owner. What fails is told by `failed`. */
   marks(owner: StorageOwner, failed: (cause: unknown) => void): MarkBox;
+  /** Opens the documents of an owner; without it they are in memory only. What fails is told by `failed`. */
+  docs?(owner: StorageOwner, failed: (cause: unknown) => void): DocBox;
 }

@@ -10,8 +10,13 @@ export const BY_AGE = 'age';
 /** How far rooms were read, by owner and room. */
 export const MARKS = 'marks';
 
-/** The second has MARKS. */
-const VERSION = 2;
+/** Updates of documents, in the order in which they were written. */
+export const DOCS = 'docs';
+/** Index of DOCS: those of one document, by owner, room and name. */
+export const BY_DOC = 'doc';
+
+/** The second has MARKS, the third DOCS. */
+const VERSION = 3;
 
 /** A request as a promise. */
 export function done<T>(request: IDBRequest<T>): Promise<T> {
@@ -60,7 +65,9 @@ export class Database {
     const request = indexedDB.open(this.#name, VERSION);
     request.onupgradeneeded = ({ oldVersion }) => {
       const { result } = request;
-      result.createObjectStore(MARKS, { keyPath: ['server', 'user', 'room'] });
+      const docs = result.createObjectStore(DOCS, { autoIncrement: true });
+      docs.createIndex(BY_DOC, ['server', 'user', 'room', 'doc']);
+      if (oldVersion < 2) result.createObjectStore(MARKS, { keyPath: ['server', 'user', 'room'] });
       if (oldVersion > 0) return;
       const sends = result.createObjectStore(SENDS, { keyPath: ['server', 'user', 'room', 'tag'] });
       sends.createIndex(BY_OWNER, ['server', 'user']);

@@ -5,6 +5,7 @@
  */
 import type { ClientStorage } from '../client/storage.js';
 import { Database } from './database.js';
+import { IndexedDBDocBox } from './docs.js';
 import { IndexedDBMarkBox } from './marks.js';
 import { IndexedDBSendBox } from './sends.js';
 import { IndexedDBWindowBox } from './windows.js';
@@ -16,8 +17,8 @@ export interface IndexedDBStorageOptions {
 }
 
 /**
- * Keeps unsent messages, how far rooms were read where the server does not know it yet, and the newest events of each room with the position
- * behind them, in IndexedDB, for the option `storage` of `createClient`. One storage serves any number of clients,
+ * Keeps unsent messages, how far rooms were read where the server does not know it yet, documents with their unsent edits, and the newest events of
+ * each room with the position behind them, in IndexedDB, for the option `storage` of `createClient`. One storage serves any number of clients,
  * servers and users: what is kept belongs to a server and a user, and is given to no other. What a closed tab leaves
  * behind is sent by a tab that is connected (Web Locks tell which are open; without them, as on pages that are not
  * secure, by the next page that is opened). It does nothing until a client is opened.
@@ -28,5 +29,6 @@ export function indexedDBStorage({ name = 'roomlog' }: IndexedDBStorageOptions =
     sends: (owner, events) => new IndexedDBSendBox(db, owner, events),
     windows: (owner, failed) => new IndexedDBWindowBox(db, owner, failed),
     marks: (owner, failed) => new IndexedDBMarkBox(db, owner, failed),
+    docs: (owner, failed) => new IndexedDBDocBox(db, owner, failed),
   };
 }
