@@ -69,7 +69,8 @@ function Sheet({ doc, onOpenNew }: { readonly doc: RoomDoc; readonly onOpenNew: 
           <div className="sheet-text" />
         )}
         <p className="sheet-hint">
-          Tab indents; Escape, then Tab, leaves the text. Undo takes back what you wrote, never what others did.
+          Tab indents; Escape, then Tab, leaves the text. Undo takes back what you wrote, never what others
+          did.
         </p>
       </div>
       <Alone>and write in the same sentence in both.</Alone>

@@ -36,7 +36,12 @@ export function Undo({
       <button type="button" aria-disabled={!undo} onClick={() => act('undo')} aria-keyshortcuts="Control+Z">
         Undo<span className="undo-more"> mine</span>
       </button>
-      <button type="button" aria-disabled={!redo} onClick={() => act('redo')} aria-keyshortcuts="Control+Shift+Z">
+      <button
+        type="button"
+        aria-disabled={!redo}
+        onClick={() => act('redo')}
+        aria-keyshortcuts="Control+Shift+Z"
+      >
         Redo
       </button>
     </div>

@@ -23,7 +23,9 @@ const moved = Annotation.define<true>();
 
 /** Shows where others are in a text, by name, and tells them where one is oneself. */
 export function carets(text: Y.Text, awareness: Awareness): Extension {
-  return ViewPlugin.define(view => new Carets(view, text, awareness), { decorations: plugin => plugin.shown });
+  return ViewPlugin.define(view => new Carets(view, text, awareness), {
+    decorations: plugin => plugin.shown,
+  });
 }
 
 class Carets implements PluginValue {
@@ -56,7 +58,11 @@ class Carets implements PluginValue {
   }
 
   // Not at once: the editor may be in the middle of a change, which this would be one of.
-  readonly #heard = ({ added, updated, removed }: Record<'added' | 'updated' | 'removed', number[]>): void => {
+  readonly #heard = ({
+    added,
+    updated,
+    removed,
+  }: Record<'added' | 'updated' | 'removed', number[]>): void => {
     if ([...added, ...updated, ...removed].every(client => client === this.awareness.clientID)) return;
     queueMicrotask(() => {
       if (this.#isOpen) this.view.dispatch({ annotations: moved.of(true) });

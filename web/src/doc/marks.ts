@@ -1,5 +1,11 @@
 import { type Range, RangeSet } from '@codemirror/state';
-import { Decoration, type DecorationSet, type EditorView, ViewPlugin, type ViewUpdate } from '@codemirror/view';
+import {
+  Decoration,
+  type DecorationSet,
+  type EditorView,
+  ViewPlugin,
+  type ViewUpdate,
+} from '@codemirror/view';
 
 /** A piece of a text that is shown in another way, from and to counted in the line; a whole line has none. */
 export interface Mark {

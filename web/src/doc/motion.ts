@@ -67,7 +67,11 @@ function erase(move: Move): Command {
 }
 
 /** Keys that move, and with Shift select. */
-function binding(keys: Pick<KeyBinding, 'key' | 'mac'>, move: Move, side?: Parameters<typeof go>[1]): KeyBinding {
+function binding(
+  keys: Pick<KeyBinding, 'key' | 'mac'>,
+  move: Move,
+  side?: Parameters<typeof go>[1],
+): KeyBinding {
   return { ...keys, run: go(move, side), shift: select(move), preventDefault: true };
 }
 
