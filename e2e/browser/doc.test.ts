@@ -150,7 +150,10 @@ test('29: in a tunnel it never says that it is saved, and what was written on bo
 
 test('11, 12, 29: what is written while the server is away is asked about, survives a reload, and is merged', async () => {
   await server.kill();
+  await eventually(() => jonas.saved()).not.toBe('saved');
+  await mira.page.context().setOffline(true);
   await eventually(() => mira.saved()).toBe('offline');
+  await eventually(() => mira.status.textContent()).toMatch(/^Offline\. /); // it is read aloud
   await mira.writeBehind('until ten', ' or eleven');
   await jonas.writeBehind('The hall', ' and the garden');
   const { page } = jonas;
@@ -163,8 +166,9 @@ test('11, 12, 29: what is written while the server is away is asked about, survi
   await page.reload().catch(() => {}); // there is no server that has the page
   await server.restart();
   await page.goto(`${server.url}/doc?as=Jonas`);
-  await mira.page.evaluate(() => dispatchEvent(new Event('online'))); // it need not wait for its next attempt
+  await mira.page.context().setOffline(false);
   const text = await same();
+  await eventually(() => mira.status.textContent()).toBe('All changes are saved.');
   expect(text).toContain('until ten or eleven');
   expect(text).toContain('The hall and the garden');
   expect(text.match(/# Summer party/g)).toHaveLength(1);

@@ -1,6 +1,6 @@
 import type { EditorView } from '@codemirror/view';
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { useClient, useReadable, useRoom } from 'roomlog/react';
+import { useClient, useConnection, useReadable, useRoom } from 'roomlog/react';
 import { type DocState, openDoc, type RoomDoc } from 'roomlog/yjs';
 import * as Y from 'yjs';
 import { Alone } from '../pane/Alone.tsx';
@@ -12,7 +12,7 @@ import { Saved } from './Saved.tsx';
 import { Undo } from './Undo.tsx';
 import { spokenWords } from './words.ts';
 
-/** For how long a drop is nobody's business. */
+/** For how long a drop is nobody's business, ms. */
 const spareMs = 5_000;
 
 /** The document of the nearest room, open while this is shown. It comes by a chunk of its own, with the editor and Yjs. */
@@ -37,7 +37,7 @@ export function Paper() {
 }
 
 function Sheet({ doc, onOpenNew }: { readonly doc: RoomDoc; readonly onOpenNew: () => void }) {
-  const state = useReadable(doc.status);
+  const state = useCalm(useReadable(doc.status));
   const [undo, setUndo] = useState<Y.UndoManager>();
   const [said, setSaid] = useState('');
   useSpoken(state, setSaid);
@@ -61,7 +61,7 @@ function Sheet({ doc, onOpenNew }: { readonly doc: RoomDoc; readonly onOpenNew: 
       <div className="sheet">
         <div className="sheet-bar">
           <Saved state={state} />
-          {undo && <Undo manager={undo} say={setSaid} />}
+          {undo && state !== 'replaced' && <Undo manager={undo} say={setSaid} />}
         </div>
         {isOpen ? (
           <Text doc={doc} locked={state === 'replaced'} onUndo={setUndo} />
@@ -78,16 +78,21 @@ function Sheet({ doc, onOpenNew }: { readonly doc: RoomDoc; readonly onOpenNew: 
   );
 }
 
-/** Has said aloud what is worth it of the state: a short drop is nobody's business. */
+/** A short drop is nobody's business: until it is a long one, it is only not certain that all is saved. */
+function useCalm(state: DocState): DocState {
+  const isLate = useLate(state === 'offline', spareMs);
+  const { state: connection } = useConnection();
+  return state === 'offline' && !isLate && connection !== 'offline' ? 'saving' : state;
+}
+
+/** Has said aloud what is worth it of the state. */
 function useSpoken(state: DocState, say: (words: string) => void): void {
   const said = useRef('');
-  const away = useLate(state === 'offline', spareMs);
   useEffect(() => {
-    if (state === 'offline' && !away) return;
     const words = spokenWords(state, said.current);
     if (words !== said.current) say(words);
     said.current = words;
-  }, [state, away, say]);
+  }, [state, say]);
 }
 
 /** The text itself. */

@@ -2,7 +2,7 @@ import type { DocState } from 'roomlog/yjs';
 
 const words: Record<DocState, { readonly name: string; readonly text: string }> = {
   loading: { name: 'Opening…', text: 'The text is on its way.' },
-  saving: { name: 'Saving…', text: 'The server does not have all of your changes yet.' },
+  saving: { name: 'Saving…', text: 'It is not certain yet that the server has all of your changes.' },
   saved: { name: 'Saved', text: 'The server has stored all of your changes.' },
   offline: { name: 'Offline', text: 'Changes are kept here, and saved when you are connected again.' },
   failed: { name: 'Not saved', text: 'The server refuses your changes.' },
