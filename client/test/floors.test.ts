@@ -4,7 +4,17 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 const src = fileURLToPath(new URL('../src', import.meta.url));
-const FLOORS = ['protocol', 'transport', 'client', 'feed', 'indexeddb', 'tanstack-db', 'react', 'testing'];
+const FLOORS = [
+  'protocol',
+  'transport',
+  'client',
+  'feed',
+  'indexeddb',
+  'tanstack-db',
+  'yjs',
+  'react',
+  'testing',
+];
 
 /** Every import of a source file: `react/hooks.ts` → `['react', '../client/types.js', …]`. */
 const sources = readdirSync(src, { recursive: true, encoding: 'utf8' })
@@ -28,7 +38,7 @@ describe('floors', () => {
     expect(sources.flatMap(source => source.imports).length).toBeGreaterThan(50);
   });
 
-  it('a folder imports only lower ones: protocol < transport < client < feed, indexeddb, tanstack-db, react < testing', () => {
+  it('a folder imports only lower ones: protocol < transport < client < feed, indexeddb, tanstack-db, yjs, react < testing', () => {
     const wrong = sources.flatMap(({ path, floor, imports }) =>
       imports
         .filter(name => name.startsWith('.'))
@@ -39,11 +49,14 @@ describe('floors', () => {
     expect(wrong).toEqual([]);
   });
 
-  it('React and TanStack DB are imported from outside, each by its own entry only', () => {
+  it('React, TanStack DB and Yjs are imported from outside, each by its own entries only', () => {
     const outside = sources.flatMap(({ path, imports }) =>
       imports.filter(name => !name.startsWith('.')).map(name => `${path.split('/')[0]}: ${name}`),
     );
-    expect(new Set(outside)).toEqual(new Set(['react: react', 'tanstack-db: @tanstack/db']));
+    const [react, yjs] = [['react: react'], ['yjs: yjs', 'yjs: y-protocols/awareness']];
+    // Types alone, in `roomlog/react/yjs`.
+    const types = ['react: yjs', 'react: y-protocols/awareness'];
+    expect(new Set(outside)).toEqual(new Set([...react, ...yjs, ...types, 'tanstack-db: @tanstack/db']));
   });
 
   it('no file is above 400 lines', () => {

@@ -12,7 +12,7 @@ async function load(entry: string, globals: object = {}): Promise<unknown> {
     bundle: true,
     format: 'cjs',
     target: 'es2022',
-    external: ['react', '@tanstack/db'],
+    external: ['react', '@tanstack/db', 'yjs', 'y-protocols'],
     platform: 'neutral',
     write: false,
   });
@@ -27,6 +27,8 @@ describe('without DOM, network and timers', () => {
     expect(await load('feed/index.ts')).toHaveProperty('openFeed');
     expect(await load('react/index.ts')).toHaveProperty('useMessages');
     expect(await load('react/suspense.ts')).toHaveProperty('useMessages');
+    expect(await load('yjs/index.ts')).toHaveProperty('openDoc');
+    expect(await load('react/yjs.ts')).toHaveProperty('useDoc');
     expect(await load('tanstack-db/index.ts')).toHaveProperty('roomlogCollectionOptions');
     const client = createClient({ url: '/', token: 't' });
     const room = client.room('chat:a');

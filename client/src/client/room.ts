@@ -3,6 +3,7 @@ import type { Page, ServerFrame } from '../protocol/frames.js';
 import { toMessage } from './change.js';
 import { RoomCursor } from './cursor.js';
 import { lazily, localError, type RoomlogError } from './error.js';
+import type { RoomHost } from './host.js';
 import type { Keeper } from './keeper.js';
 import { type Entry, Outbox } from './outbox.js';
 import { Emitter, type Readable, type Unsubscribe, Value } from './readable.js';
@@ -10,8 +11,7 @@ import type { Recent } from './recent.js';
 import type { RequestNeeds } from './request.js';
 import type { Session, Subscriber } from './session.js';
 import type { SideFrame } from './sides/snapshot.js';
-import { Sides, type SidesHost } from './sides.js';
-import type { StatePartHost } from './state/part.js';
+import { Sides } from './sides.js';
 import { newTag } from './tag.js';
 import { MESSAGE, Timeline } from './timeline.js';
 import type {
@@ -54,11 +54,6 @@ export interface RoomNeeds {
   keeper: Keeper;
 }
 
-/** What the parts of a room need of it, those in other entries of the package too. */
-export interface RoomHost extends StatePartHost, SidesHost {
-  readonly requests: RequestNeeds;
-}
-
 /** One room: its cursor, its outbox and its timeline, which know nothing of each other. */
 export class RoomlogRoom
   implements Room<unknown, unknown, Record<string, unknown>>, Subscriber, Messages<unknown>
@@ -72,7 +67,6 @@ export class RoomlogRoom
   readonly host: RoomHost;
 
   readonly #session: Session;
-  readonly #requests: RequestNeeds;
   readonly #events = new Emitter<RoomEvents>();
   readonly #cursor: RoomCursor;
   readonly #timeline: Timeline;
@@ -86,7 +80,6 @@ export class RoomlogRoom
   constructor(id: string, { session, requests, options, keeper }: RoomNeeds) {
     this.id = id;
     this.#session = session;
-    this.#requests = requests;
     this.#keeper = keeper;
     this.outbox = new Outbox(id, session, this, keeper, {
       changed: entry => this.#changed(entry),
@@ -358,15 +351,6 @@ export class RoomlogRoom
     }
   }
 
-  get #reading() {
-    return {
-      requests: this.#requests,
-      room: this as Room<unknown, unknown, unknown> as Room<unknown>,
-      cursor: this.#cursor,
-      log: this.#timeline,
-    };
-  }
-
   loadOlder(limit = 50): Promise<{ done: boolean }> {
     this.#loading ??= this.#loadOlder(limit).finally(() => {
       this.#loading = undefined;
@@ -379,7 +363,7 @@ export class RoomlogRoom
     if (!this.older.get().hasMore) return { done: true };
     this.#showOlder({ loading: true, error: undefined });
     try {
-      await (await this.#reader()).loadOlder(this.#reading, limit);
+      await (await this.#reader()).loadOlder(this.host, limit);
       this.#sides.look(this.#timeline.log);
     } catch (error) {
       this.#showOlder({ error: error as RoomlogError });
@@ -396,11 +380,11 @@ export class RoomlogRoom
   }
 
   async view(options?: HistoryViewOptions): Promise<HistoryView<unknown>> {
-    return (await this.#reader()).openView(this.#reading, options);
+    return (await this.#reader()).openView(this.host, options);
   }
 
   async history(options?: HistoryOptions): Promise<HistoryPage<unknown>> {
-    return (await this.#reader()).readHistory(this.#reading, options);
+    return (await this.#reader()).readHistory(this.host, options);
   }
 
   #reader = () => lazily(import('./view.js'));

@@ -33,7 +33,8 @@ export function unfit(tag: unknown, type: unknown, data: unknown): TestRefusal |
     return { code: 'bad_tag', field: 'tag' };
   if (typeof type !== 'string' || !TYPE.test(type)) return { code: 'bad_type', field: 'type' };
   if (data === undefined || isBad(data, 0)) return { code: 'bad_data', field: 'data' };
-  if (new TextEncoder().encode(JSON.stringify(data)).length > EVENT_BYTES) {
+  // An update of a document may be larger (DOC-2).
+  if (type !== 'doc' && new TextEncoder().encode(JSON.stringify(data)).length > EVENT_BYTES) {
     return { code: 'message_too_large', field: 'data', limit: EVENT_BYTES };
   }
   return undefined;

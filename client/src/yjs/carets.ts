@@ -64,7 +64,8 @@ export function carryAwareness(
       const { state, clock } = saidOf(each);
       (before ? updated : added).push(client);
       awareness.states.set(client, state);
-      awareness.meta.set(client, { clock, lastUpdated: Date.now() });
+      // It does not grow old by itself: the server says when it is over.
+      awareness.meta.set(client, { clock, lastUpdated: Number.POSITIVE_INFINITY });
     }
     shown = now;
     if (added.length + updated.length + removed.length === 0) return;

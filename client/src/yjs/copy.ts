@@ -1,5 +1,5 @@
 import * as Y from 'yjs';
-import type { RoomHost } from '../client/room.js';
+import type { RoomHost } from '../client/host.js';
 import type { DocBox } from '../client/storage.js';
 
 /** How long updates of others gather until they are written: without them the copy is only older. */

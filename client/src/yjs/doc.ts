@@ -1,8 +1,8 @@
 import { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import type { RoomlogError } from '../client/error.js';
+import type { RoomHost } from '../client/host.js';
 import { type Readable, type Unsubscribe, Value } from '../client/readable.js';
-import type { RoomHost } from '../client/room.js';
 import type { Room } from '../client/types.js';
 import { fromBase64, toBase64 } from './bytes.js';
 import { carryAwareness } from './carets.js';
@@ -88,6 +88,8 @@ class OpenDoc implements RoomDoc {
   #wasKnown = false;
   /** The comparison under way; another one, or none, where the room was left or begun anew meanwhile. */
   #comparing: object | undefined;
+  /** What came while it was not known whether it is of this document. */
+  #early: Uint8Array[] = [];
   #waiting: Uint8Array[] = [];
   /** The tag of what is under way. */
   #sending: string | undefined;
@@ -129,7 +131,9 @@ class OpenDoc implements RoomDoc {
 
   #take({ doc, update }: { doc?: unknown; update?: unknown }): void {
     const bytes = doc === this.name && !this.replaced && fromBase64(update);
-    if (bytes) this.#apply(bytes);
+    if (!bytes) return;
+    if (this.#isKnown) this.#apply(bytes);
+    else this.#early.push(bytes);
   }
 
   #apply(update: Uint8Array): void {
@@ -144,6 +148,7 @@ class OpenDoc implements RoomDoc {
   #begin(): void {
     this.#withdraw();
     this.#isKnown = false;
+    this.#early = [];
     this.#comparing = undefined;
     this.#look();
   }
@@ -200,6 +205,7 @@ class OpenDoc implements RoomDoc {
       await this.#read(); // once more: another tab may have been closed since
       if (!this.#copy.isOurs)
         throw requests.core.localError('author_mismatch', 'Another user wrote this.', false);
+      this.#early = []; // the answer has what was stored until now
       const theirs = await readDoc(requests, this.room, this.name, Y.encodeStateVector(this.ydoc));
       if (turn !== this.#comparing) return;
       if (this.id !== undefined && this.id !== theirs.id) this.#replace(theirs.id);
@@ -215,7 +221,7 @@ class OpenDoc implements RoomDoc {
 
   #known({ id, vector, update }: Awaited<ReturnType<typeof readDoc>>): void {
     if (id !== undefined) this.#copy.identify(id);
-    this.#apply(update);
+    for (const each of [update, ...this.#early.splice(0)]) this.#apply(each);
     const mine = Y.encodeStateAsUpdate(this.ydoc, vector);
     this.#waiting = lacks(update, mine) ? [mine] : [];
     this.#isKnown = this.#wasKnown = true;

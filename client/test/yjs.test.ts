@@ -1,0 +1,235 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import * as Y from 'yjs';
+import { createTestClock, createTestServer, type TestClock, type TestServer } from '../src/testing/index.js';
+import { openDoc, type RoomDoc } from '../src/yjs/index.js';
+import { docStorage, TestDocs } from './fake/docs.js';
+
+const ROOM = 'pad:a';
+const textOf = (doc: RoomDoc) => doc.ydoc.getText('t').toString();
+const write = (doc: RoomDoc, text: string) => doc.ydoc.getText('t').insert(0, text);
+
+describe('documents', () => {
+  let clock: TestClock;
+  let server: TestServer;
+  let docs: TestDocs;
+  const opened: RoomDoc[] = [];
+
+  beforeEach(async () => {
+    await Promise.all([
+      import('../src/client/kept.js'),
+      import('../src/client/refresh.js'),
+      import('../src/client/device.js'),
+      import('../src/client/sides/part.js'),
+      import('../src/transport/fallback.js'),
+    ]);
+    clock = createTestClock();
+    server = createTestServer();
+    docs = new TestDocs(server);
+  });
+  afterEach(async () => {
+    for (const doc of opened.splice(0)) doc.destroy();
+    await server.close();
+    await clock.advance(20);
+    clock.restore();
+  });
+
+  const clientOf = (user: string, storage?: ReturnType<typeof docStorage>) =>
+    server.client({ user, fetch: docs.fetch, ...(storage && { storage: storage() }) });
+  const open = (client: ReturnType<typeof clientOf>) => {
+    const doc = openDoc(client.room(ROOM));
+    opened.push(doc);
+    return doc;
+  };
+
+  it('two who write at once have the same text; saved is said when it is stored (DOC-1, DOC-6)', async () => {
+    const [ann, ben] = [open(clientOf('ann')), open(clientOf('ben'))];
+    expect(ann.status.get()).toBe('loading');
+    await clock.advance(100);
+    expect([ann.status.get(), ann.id]).toEqual(['saved', undefined]);
+    server.network.delay(50);
+    write(ann, 'one ');
+    write(ben, 'two ');
+    expect(ann.status.get()).toBe('saving');
+    await clock.advance(1_000);
+    expect([ann.status.get(), ben.status.get()]).toEqual(['saved', 'saved']);
+    expect(textOf(ann)).toBe(textOf(ben));
+    expect(docs.text(ROOM)).toBe(textOf(ann));
+    expect(textOf(ann)).toHaveLength(8);
+    expect(ann.id).toBe(docs.of(ROOM)?.id);
+    // What follows one another in a moment goes out as one.
+    const before = server.log(ROOM).length;
+    for (const char of 'abc') write(ann, char);
+    await clock.advance(1_000);
+    expect(server.log(ROOM)).toHaveLength(before + 1);
+    // Who comes later, and only reads, sends nothing: deletions are compared, too.
+    ann.ydoc.getText('t').delete(0, 2);
+    await clock.advance(1_000);
+    const cy = open(clientOf('cy'));
+    await clock.advance(1_000);
+    expect([textOf(cy), cy.status.get()]).toEqual([textOf(ann), 'saved']);
+    expect(server.log(ROOM)).toHaveLength(before + 2);
+  });
+
+  it('what is written offline is kept through a reload, and sent as one; leaving would lose nothing unasked', async () => {
+    const storage = docStorage();
+    const client = clientOf('ann', storage);
+    const ann = open(client);
+    await clock.advance(100);
+    write(ann, 'kept ');
+    await clock.advance(1_000);
+    server.network.offline();
+    await clock.advance(20_000);
+    expect(ann.status.get()).toBe('offline');
+    expect(client.status.get().pendingSends).toBe(0);
+    for (const word of ['a ', 'b ', 'c ']) write(ann, word);
+    expect(client.status.get().pendingSends).toBe(1);
+    await client.close();
+    const stored = server.log(ROOM).length;
+    // The page is gone without a word: another one begins, still offline.
+    const again = clientOf('ann', storage);
+    const later = open(again);
+    await clock.advance(100);
+    expect([textOf(later), later.status.get()]).toEqual(['c b a kept ', 'offline']);
+    server.network.restore();
+    again.retryNow();
+    await clock.advance(30_000);
+    expect([docs.text(ROOM), later.status.get()]).toEqual(['c b a kept ', 'saved']);
+    expect(server.log(ROOM)).toHaveLength(stored + 1);
+  });
+
+  it('what a restored store has lost comes back, once (DOC-9)', async () => {
+    const [ann, ben] = [open(clientOf('ann')), open(clientOf('ben'))];
+    await clock.advance(100);
+    for (const word of ['first ', 'second ', 'third ']) {
+      write(ann, word);
+      await clock.advance(1_000);
+    }
+    const { id } = ann;
+    server.reset(ROOM, { lost: 2 });
+    await clock.advance(5_000);
+    expect(docs.text(ROOM)).toBe('third second first ');
+    for (const doc of [ann, ben])
+      expect([textOf(doc), doc.id, doc.status.get()]).toEqual(['third second first ', id, 'saved']);
+  });
+
+  it('into a room that began anew nothing is pushed; the old copy is told of until it is discarded (DOC-9)', async () => {
+    const storage = docStorage();
+    const client = clientOf('ann', storage);
+    const ann = open(client);
+    await clock.advance(100);
+    write(ann, 'old ');
+    await clock.advance(1_000);
+    server.network.offline();
+    await clock.advance(20_000);
+    write(ann, 'unsent ');
+    server.delete(ROOM);
+    server.network.restore();
+    client.retryNow();
+    await clock.advance(30_000);
+    expect(ann.status.get()).toBe('replaced');
+    expect(server.log(ROOM)).toEqual([]);
+    // Another begins the new one; after a reload it is still told.
+    const ben = open(clientOf('ben'));
+    await clock.advance(100);
+    write(ben, 'new');
+    await clock.advance(1_000);
+    await client.close();
+    const after = clientOf('ann', storage);
+    const told = open(after);
+    await clock.advance(1_000);
+    expect([told.status.get(), told.replaced?.id]).toEqual(['replaced', ben.id]);
+    const old = new Y.Doc();
+    Y.applyUpdate(old, told.replaced?.update as Uint8Array);
+    expect(old.getText('t').toString()).toBe('unsent old ');
+    told.replaced?.discard();
+    told.destroy();
+    const fresh = open(after);
+    await clock.advance(1_000);
+    expect([textOf(fresh), fresh.status.get(), docs.text(ROOM)]).toEqual(['new', 'saved', 'new']);
+  });
+
+  it('what was under way when the connection went is not sent blindly on the next one, nor by another tab', async () => {
+    const put: unknown[] = [];
+    const storage = docStorage()();
+    const { sends } = storage;
+    const watched = {
+      ...storage,
+      sends: (...args: Parameters<typeof sends>) => ({
+        ...sends(...args),
+        put: (send: unknown) => put.push(send),
+      }),
+    };
+    const client = server.client({ user: 'ann', fetch: docs.fetch, storage: watched as never });
+    const ann = open(client);
+    await clock.advance(100);
+    write(ann, 'old ');
+    await clock.advance(1_000);
+    expect([ann.status.get(), server.log(ROOM).length]).toEqual(['saved', 1]);
+    server.network.blackhole();
+    write(ann, 'unheard ');
+    await clock.advance(100);
+    expect([ann.status.get(), client.status.get().pendingSends > 0]).toEqual(['saving', true]);
+    server.delete(ROOM);
+    server.network.cut();
+    server.network.restore();
+    client.retryNow();
+    await clock.advance(30_000);
+    expect([ann.status.get(), textOf(ann)]).toEqual(['replaced', 'unheard old ']);
+    expect(server.log(ROOM)).toEqual([]);
+    expect(put).toEqual([]);
+  });
+
+  it('a refusal is said, and what was written goes with what is written next; large updates are posted (DOC-7)', async () => {
+    const ann = open(clientOf('ann'));
+    await clock.advance(100);
+    server.refuse({ code: 'limit_exceeded' });
+    write(ann, 'too much ');
+    await clock.advance(1_000);
+    expect([ann.status.get(), ann.error?.code, docs.text(ROOM)]).toEqual(['failed', 'limit_exceeded', '']);
+    write(ann, 'again ');
+    await clock.advance(1_000);
+    expect([ann.status.get(), ann.error, docs.text(ROOM)]).toEqual(['saved', undefined, 'again too much ']);
+    write(ann, 'x'.repeat(200_000));
+    await clock.advance(1_000);
+    expect(docs.asked.filter(each => each.startsWith('POST'))).toHaveLength(1);
+    expect([ann.status.get(), docs.text(ROOM).length]).toEqual(['saved', 200_015]);
+    const other = server.client({
+      user: 'ben',
+      fetch: docs.fetch,
+      grants: [{ rooms: ROOM, can: ['read'] }] as never,
+    });
+    const ben = open(other);
+    await clock.advance(1_000);
+    expect([ben.status.get(), textOf(ben).length]).toEqual(['saved', 200_015]);
+    write(ben, 'no');
+    await clock.advance(1_000);
+    expect([ben.status.get(), ben.error?.code]).toEqual(['failed', 'forbidden']);
+  });
+
+  it('carets come with their connection and go with it; nobody speaks for another', async () => {
+    const [one, two] = [clientOf('ann'), clientOf('ben')];
+    const [ann, ben] = [open(one), open(two)];
+    await clock.advance(500);
+    ann.awareness.setLocalStateField('user', { name: 'Ann' });
+    await clock.advance(500);
+    const seen = () => ben.awareness.getStates().get(ann.ydoc.clientID);
+    expect(seen()).toEqual({ user: { name: 'Ann' } });
+    // Ben is no caret of Ann's.
+    two
+      .room(ROOM)
+      .broadcast(
+        'awareness',
+        { doc: 'main', clock: 99, state: { user: 'x' } },
+        { key: String(ann.ydoc.clientID) },
+      );
+    await clock.advance(60_000);
+    expect(seen()).toEqual({ user: { name: 'Ann' } });
+    expect(ann.awareness.getLocalState()).toEqual({ user: { name: 'Ann' } });
+    server.network.cut();
+    await clock.advance(5_000);
+    expect(seen()).toEqual({ user: { name: 'Ann' } });
+    ann.destroy();
+    await clock.advance(1_000);
+    expect(seen()).toBeUndefined();
+  });
+});
