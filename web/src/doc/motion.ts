@@ -2,7 +2,7 @@ import { EditorSelection, type SelectionRange } from '@codemirror/state';
 import { type Command, Direction, type EditorView, type KeyBinding } from '@codemirror/view';
 
 // What keys do in any text. A browser does most of it by itself, but stumbles over others' carets. The package that usually
-// does it brings syntax trees with it, which would be an eighth of all that the pages may weigh.
+// does it, @codemirror/commands, brings syntax trees with it: 17 KB compressed, most of what the pages have left (400 KiB in all).
 
 /** Where a caret comes to from where it is. */
 type Move = (view: EditorView, from: SelectionRange) => SelectionRange;
