@@ -30,5 +30,5 @@ function useSteady(state: DocState): DocState {
     const waiting = setTimeout(() => setSteady(state), steadyMs);
     return () => clearTimeout(waiting);
   }, [state, steady]);
-  return state !== 'saved' || steady === 'saved' ? state : 'saving';
+  return state === 'saved' && (steady === 'saving' || steady === 'offline') ? 'saving' : state;
 }
