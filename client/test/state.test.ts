@@ -1,5 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { IDBFactory, IDBKeyRange } from 'fake-indexeddb';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { LostWrite, Room, RoomlogError, SharedState } from '../src/index.js';
+import { indexedDBStorage } from '../src/indexeddb/index.js';
 import {
   createTestClock,
   createTestServer,
@@ -7,6 +9,7 @@ import {
   type TestClock,
   type TestServer,
 } from '../src/testing/index.js';
+import { FakeLocks } from './fake/locks.js';
 import { memoryStorage } from './fake/memory.js';
 
 // Two users and the state of a room, through a server in memory, by a clock of the test.
@@ -408,6 +411,53 @@ describe('state', () => {
     expect(shown(again)).toEqual({ a: 1, c: 2 });
     expect(again.state.meta('a')).toMatchObject({ author: 'ben', seq: 1 });
     expect(server.requests.filter(({ path }) => path.endsWith('/state'))).toEqual([]);
+  });
+});
+
+describe('state in IndexedDB', () => {
+  afterEach(() => void vi.unstubAllGlobals());
+
+  it('sets made offline survive a reload: shown before there is a connection, and sent once, with what they are compared with', async () => {
+    vi.stubGlobal('indexedDB', new IDBFactory());
+    vi.stubGlobal('IDBKeyRange', IDBKeyRange);
+    vi.stubGlobal('navigator', { locks: new FakeLocks() });
+    // fake-indexeddb works in macrotasks that are not faked.
+    const rest = async () => {
+      for (let i = 0; i < 80; i++) await clock.advance(10);
+    };
+    const ann = await open('ann', { storage: indexedDBStorage() });
+    ann.state.set({ a: 1, b: 1, c: 1 });
+    await rest();
+    server.network.offline();
+    await rest();
+    ann.state.set({ a: 2 });
+    ann.state.set({ b: 2 }, { ifSeq: ann.state.meta('b')?.seq ?? 0 });
+    await rest();
+    const closed = ann.client.close();
+    await rest();
+    await closed;
+    const again = await open('ann', { storage: indexedDBStorage() });
+    await rest();
+    expect(shown(again)).toEqual({ a: 2, b: 2, c: 1 });
+    expect(again.state.meta('a')).toMatchObject({ pending: true, own: true });
+    server.append(ROOM, { type: 'state', author: 'ben', data: { b: 'ben' } });
+    server.network.restore();
+    await clock.advance(30_000);
+    await rest();
+    expect(server.log(ROOM).map(({ data }) => data)).toEqual([{ a: 1, b: 1, c: 1 }, { b: 'ben' }, { a: 2 }]);
+    expect(shown(again)).toEqual({ a: 2, b: 'ben', c: 1 });
+    expect(again.lost).toMatchObject([
+      { key: 'b', mine: 2, theirs: 'ben', by: 'ben', error: { code: 'conflict' } },
+    ]);
+    // A refusal for good is not kept: it was told, and shows no more.
+    const over = again.client.close();
+    await rest();
+    await over;
+    const third = await open('ann', { storage: indexedDBStorage() });
+    await rest();
+    expect(third.client.status.get().pendingSends).toBe(0);
+    expect(shown(third)).toEqual({ a: 2, b: 'ben', c: 1 });
+    expect(server.log(ROOM)).toHaveLength(3);
   });
 });
 

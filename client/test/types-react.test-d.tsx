@@ -4,7 +4,10 @@ import { useLiveQuery } from '@tanstack/react-db';
 import type { Client, LostConnection, Message, MessageBody, Room, RoomStatus, SendHandle } from 'roomlog';
 import * as plain from 'roomlog/react';
 import * as suspense from 'roomlog/react/suspense';
+import { useDoc, useSuspenseDoc } from 'roomlog/react/yjs';
 import { type MessageRow, roomlogCollectionOptions } from 'roomlog/tanstack-db';
+import { type DocState, openDoc } from 'roomlog/yjs';
+import type * as Y from 'yjs';
 
 interface Card {
   x: number;
@@ -159,7 +162,18 @@ function useQuery() {
   return first;
 }
 
+function useDocs() {
+  const { ydoc, status } = useDoc('notes');
+  const there: Y.Doc = useSuspenseDoc().ydoc;
+  // @ts-expect-error there is none before it is mounted
+  ydoc.getText();
+  const state: DocState = status;
+  // A room with types of its own is as good as any.
+  return [there, state, openDoc(client.room<Card, Card, Card>('pad:a')).replaced?.update];
+}
+
 export const checked = [
+  useDocs,
   usePeople,
   useValues,
   useBoth,

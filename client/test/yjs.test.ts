@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
+import type { Outbox } from '../src/client/outbox.js';
 import { createTestClock, createTestServer, type TestClock, type TestServer } from '../src/testing/index.js';
 import { openDoc, type RoomDoc } from '../src/yjs/index.js';
 import { docStorage, TestDocs } from './fake/docs.js';
@@ -180,12 +181,15 @@ describe('documents', () => {
   });
 
   it('a refusal is said, and what was written goes with what is written next; large updates are posted (DOC-7)', async () => {
-    const ann = open(clientOf('ann'));
+    const client = clientOf('ann');
+    const ann = open(client);
     await clock.advance(100);
     server.refuse({ code: 'limit_exceeded' });
     write(ann, 'too much ');
     await clock.advance(1_000);
     expect([ann.status.get(), ann.error?.code, docs.text(ROOM)]).toEqual(['failed', 'limit_exceeded', '']);
+    // What was refused is the document's to send again, not the outbox's.
+    expect((client.room(ROOM) as never as { outbox: Outbox }).outbox.entries).toEqual([]);
     write(ann, 'again ');
     await clock.advance(1_000);
     expect([ann.status.get(), ann.error, docs.text(ROOM)]).toEqual(['saved', undefined, 'again too much ']);
@@ -204,6 +208,34 @@ describe('documents', () => {
     write(ben, 'no');
     await clock.advance(1_000);
     expect([ben.status.get(), ben.error?.code]).toEqual(['failed', 'forbidden']);
+  });
+
+  it('what one user wrote is not sent as another\'s; who closes it leaves nothing under way', async () => {
+    const storage = docStorage();
+    // The server will say that it is Ben.
+    const client = server.client({ user: 'ann', token: server.token('ben'), fetch: docs.fetch, storage: storage() });
+    const ann = open(client);
+    write(ann, 'of ann ');
+    await clock.advance(1_000);
+    expect([ann.status.get(), ann.error?.code]).toEqual(['failed', 'author_mismatch']);
+    expect(server.log(ROOM)).toEqual([]);
+    ann.destroy();
+    const ben = open(client);
+    await clock.advance(1_000);
+    expect([ben.status.get(), textOf(ben)]).toEqual(['saved', '']);
+    server.network.blackhole();
+    write(ben, 'under way ');
+    await clock.advance(100);
+    expect(client.status.get().pendingSends).toBeGreaterThan(0);
+    ben.destroy();
+    expect(client.status.get().pendingSends).toBe(0);
+    server.network.cut();
+    server.network.restore();
+    await clock.advance(30_000);
+    expect(server.log(ROOM)).toEqual([]);
+    const again = open(clientOf('ann', storage));
+    await clock.advance(1_000);
+    expect(textOf(again)).toBe('of ann ');
   });
 
   it('carets come with their connection and go with it; nobody speaks for another', async () => {

@@ -20,9 +20,10 @@ func TestKindsExample(t *testing.T) {
 	}
 	const day = 24 * time.Hour
 	want := app.Kinds{
-		"chat":  {Retention: app.RetentionConfig{Age: 365 * day, Events: 1_000_000}, RoomsPerUser: 100, Changes: app.ChangesConfig{Within: day}, Receipts: "counts"},
-		"feed":  {Retention: app.RetentionConfig{Age: 30 * day}},
-		"board": {},
+		"chat":    {Retention: app.RetentionConfig{Age: 365 * day, Events: 1_000_000}, RoomsPerUser: 100, Changes: app.ChangesConfig{Within: day}, Receipts: "counts"},
+		"sensors": {State: app.StateConfig{History: "none", Tags: 2 * time.Hour, Keys: 5000}},
+		"feed":    {Retention: app.RetentionConfig{Age: 30 * day}},
+		"board":   {},
 	}
 	if !reflect.DeepEqual(kinds, want) {
 		t.Errorf("the example is %+v, not %+v", kinds, want)

@@ -3,6 +3,7 @@ import {
   type Client,
   createClient,
   type Message,
+  type Room,
   type TransportName,
   type WebSocketConstructor,
 } from 'roomlog';
@@ -118,16 +119,38 @@ function seen({ clients }: World, rooms: readonly string[]): unknown {
         error: error?.code,
         hasMore,
         list: room.messages.list.get().map(row),
+        values: state === 'live' ? valuesOf(client.room<unknown, unknown, Values>(id)) : [],
       };
     }),
   );
 }
+
+type Values = Record<string, unknown>;
+
+const valuesOf = ({ state }: Room<unknown, unknown, Values>) =>
+  Object.keys(state.get())
+    .map(key => {
+      const { seq, author, pending } = state.meta(key) ?? {};
+      return `${key} ${JSON.stringify(state.get(key))} ${seq} ${author} ${pending}`;
+    })
+    .sort();
 
 /** A step, in words, and as it is done in either world; what it gives is compared too. */
 interface Step {
   readonly what: string;
   run(world: World): Promise<unknown>;
 }
+
+/** What is told of keys, without times. */
+const keysOf = (entries: unknown) =>
+  Object.entries(
+    Object(entries) as Record<string, { value?: unknown; deleted?: true; seq: number; author: string }>,
+  )
+    .map(
+      ([key, { value, deleted, seq, author }]) =>
+        `${key} ${deleted ?? JSON.stringify(value)} ${seq} ${author}`,
+    )
+    .sort();
 
 const codeOf = (error: unknown) => (error as { code?: string }).code ?? String(error);
 
@@ -137,32 +160,38 @@ function steps(roll: (n: number) => number, rooms: readonly string[], count: num
     const { messages } = (world.clients[user] as Client).room<Body>(room);
     return messages.send(data, { tag, ...(type && { type }) }).then(m => [m.seq, m.delivery], codeOf);
   };
-  const http = (method: string, path: string, body?: object) => async (world: World) => {
-    const answer = await world.fetch(`${world.url}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${await world.token('ann')}`,
-        ...(body && { 'content-type': 'application/json' }),
-      },
-      ...(body && { body: JSON.stringify(body) }),
-    });
-    const got = (await answer.json()) as Record<string, unknown>;
-    const events = got.events as { seq: number }[] | undefined;
-    const { code, field, reason, floor, head, prev, seq, duplicate, deleted } = got;
-    return {
-      status: answer.status,
-      code,
-      field,
-      reason,
-      floor,
-      head,
-      prev,
-      seq,
-      duplicate,
-      deleted,
-      events: events?.map(e => e.seq),
+  const http =
+    (method: string, path: string, body?: object, headers: object = {}) =>
+    async (world: World) => {
+      const answer = await world.fetch(`${world.url}${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${await world.token('ann')}`,
+          ...(body && { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(body && { body: JSON.stringify(body) }),
+      });
+      const got = (await answer.json()) as Record<string, unknown>;
+      const events = got.events as { seq: number }[] | undefined;
+      const { code, field, reason, floor, head, prev, seq, duplicate, deleted, full } = got;
+      return {
+        status: answer.status,
+        code,
+        field,
+        reason,
+        floor,
+        head,
+        prev,
+        seq,
+        duplicate,
+        deleted,
+        full,
+        state: keysOf(got.state),
+        current: keysOf(got.current),
+        events: events?.map(e => e.seq),
+      };
     };
-  };
   const make = (): Step => {
     const user = roll(2);
     const room = rooms[roll(rooms.length)] as string;
@@ -171,7 +200,7 @@ function steps(roll: (n: number) => number, rooms: readonly string[], count: num
     const old = sent[roll(Math.max(1, sent.length))];
     const name = USERS[user] as string;
     const key = `${user} ${room}`;
-    switch (roll(13)) {
+    switch (roll(16)) {
       case 0:
       case 1:
       case 2:
@@ -234,6 +263,38 @@ function steps(roll: (n: number) => number, rooms: readonly string[], count: num
       case 12: {
         const body = { tag: old?.tag ?? tag, type: 'message', data: old?.data ?? data };
         return { what: 'a send by request', run: http('POST', `/v1/rooms/${room}/events`, body) };
+      }
+      case 13:
+      case 14: {
+        const patch = {
+          [`k${roll(3)}`]: roll(4) === 0 ? null : roll(100),
+          [`k${roll(5)}`]: { n: roll(100) },
+        };
+        const ifSeq = roll(2) === 0 ? roll(8) : undefined;
+        return {
+          what: `${name} sets ${JSON.stringify(patch)}, compared with ${ifSeq}`,
+          run: world =>
+            (world.clients[user] as Client)
+              .room<Body>(room)
+              .messages.send(patch as never, { tag, type: 'state', ifSeq })
+              .then(
+                m => [m.seq, m.delivery],
+                error => [codeOf(error), keysOf(error.current)],
+              ),
+        };
+      }
+      case 15: {
+        const headers = { 'idempotency-key': tag, ...(roll(2) === 0 && { 'if-match': `"${roll(8)}"` }) };
+        const since = roll(6);
+        const change = { [`k${roll(3)}`]: roll(3) === 0 ? null : roll(100) };
+        return {
+          what: 'state is set and read by request',
+          run: async world => [
+            await http('PATCH', `/v1/rooms/${room}/state`, change, headers)(world),
+            await http('GET', `/v1/rooms/${room}/state`)(world),
+            await http('GET', `/v1/rooms/${room}/state?since=${since}`)(world),
+          ],
+        };
       }
     }
     return {

@@ -183,7 +183,7 @@ func (r *liveRoom) takeFold(f *fold, p room.Page) error {
 		f.events = wire.AppendEvent(f.events, r.id, &p.Events[i])
 	}
 	if len(p.State) > 0 {
-		f.state = wire.AppendState(nil, p.State)
+		f.state = wire.AppendState(nil, mutateFold(p.State)) // mutant fold_thin
 	}
 	f.page.Events, f.page.State = nil, nil // they are encoded
 	f.count = len(p.Events)

@@ -362,6 +362,9 @@ func TestCompareAndSetIsLinearizable(t *testing.T) {
 		},
 		Equal: func(a, b any) bool { return reflect.DeepEqual(a, b) },
 	}
+	if got := porcupine.CheckOperationsTimeout(model, ops, 30*time.Second); got != porcupine.Ok {
+		t.Errorf("I15: the answers are not those of a register: %v", got)
+	}
 	conflicts := 0
 	for _, op := range ops {
 		if op.Output.(output).conflict {
@@ -370,8 +373,5 @@ func TestCompareAndSetIsLinearizable(t *testing.T) {
 	}
 	if len(ops) != clients*each || conflicts == 0 {
 		t.Fatalf("%d operations, %d conflicts: nothing was put to the test", len(ops), conflicts)
-	}
-	if got := porcupine.CheckOperationsTimeout(model, ops, 30*time.Second); got != porcupine.Ok {
-		t.Errorf("I15: the answers are not those of a register: %v", got)
 	}
 }

@@ -139,8 +139,8 @@ export class Kept {
   }
 
   /** The entry is stored by the server, or discarded. */
-  forget(room: string, { author, tag }: Entry): void {
-    if (author === this.#user) this.#last?.delete(room, tag);
+  forget(room: string, { author, tag, fleeting }: Entry): void {
+    if (author === this.#user && !fleeting) this.#last?.delete(room, tag);
   }
 }
 

@@ -75,6 +75,10 @@ class Shared implements HookSource<UseDoc> {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       if (this.#listeners.size > 0) return;
+      if (ms > 0 && this.#shown.status === 'loading') {
+        this.#closeIn(ms); // somebody may be suspended until it is there
+        return;
+      }
       this.#doc?.destroy();
       this.#doc = this.loaded = undefined;
       this.#shown = NOTHING;

@@ -2,7 +2,7 @@ import type { Page } from '../protocol/frames.js';
 import { present } from './change.js';
 import { isRoom, parsePosition, positions } from './grammar.js';
 import type { Follower, Hub, Identity } from './hub.js';
-import { type Log, pageSize } from './log.js';
+import { isListed, type Log, pageSize } from './log.js';
 import { Lane, type Weather } from './network.js';
 import type { Frame } from './peer.js';
 import { statusOf, type TestRefusal, wireFields } from './refusal.js';
@@ -340,9 +340,11 @@ function before(log: Log, seq: number, size: number): Page {
   return log.newest(size, Math.min(seq - 1, log.head));
 }
 
-/** The events on both sides of a seq (POLL-5). */
+/** The events on both sides of a seq (POLL-5), but those that set state (STATE-12). */
 function around(log: Log, seq: number, size: number): Page {
-  const bottom = log.floor - 1;
-  const prev = Math.min(Math.max(seq - 1 - Math.floor(size / 2), bottom), log.head);
-  return log.newest(size, Math.min(prev + size, log.head));
+  const listed = log.events.filter(isListed);
+  const low = listed.filter(event => event.seq < seq).length;
+  const rest = size - Math.min(low, Math.floor(size / 2));
+  const high = listed.slice(low);
+  return log.newest(size, high.length > rest ? high[rest - 1]?.seq : log.head);
 }

@@ -18,7 +18,7 @@ const MAX_PAGE = 500;
 export const pageSize = (limit: number | undefined): number => Math.min(limit || 100, MAX_PAGE);
 
 /** Whether history lists it (STATE-12). */
-const isListed = ({ type }: WireEvent) => type !== 'state';
+export const isListed = ({ type }: WireEvent): boolean => type !== 'state';
 
 /** What a send would store, for comparing repeats. */
 export const sentAs = (type: string, data: unknown): string => JSON.stringify([type, data]);
@@ -135,9 +135,8 @@ export class Log {
 
   /** The newest `limit` events up to a seq but those that set state, over which it looks back (JOIN-3, STATE-12). */
   newest(limit: number, last = this.head): Page {
-    const first = this.events.filter(event => isListed(event) && event.seq <= last).at(-limit);
-    const count = this.events.filter(event => isListed(event) && event.seq <= last).length;
-    const page = this.span(first && count > limit ? first.seq - 1 : this.floor - 1, last);
+    const listed = this.events.filter(event => isListed(event) && event.seq <= last);
+    const page = this.span((listed.at(-limit)?.seq ?? this.floor) - 1, last);
     return { ...page, events: page.events.filter(isListed) };
   }
 

@@ -42,6 +42,7 @@ export class DocCopy {
   /** Reads what is kept into the document, as a change whose origin is the copy itself. It never rejects. */
   async read(): Promise<void> {
     this.user ??= this.#host.session.user;
+    if (!this.#host.keeper.keepsWindows) return;
     const kept = await this.#tell((box, room) => box.read(room, this.#name));
     if (kept) {
       this.id ??= kept.id;

@@ -15,6 +15,8 @@ const DOC = 'doc';
 const GATHER_MS = 30;
 /** An update above so many bytes goes by a request of its own, so that it holds up nothing else. */
 const LARGE_BYTES = 128 * 1024;
+/** In place of the tag of such a one. */
+const POST = 'post';
 /** How many updates wait at most: more are found by comparing the document with the server's. */
 const MAX_WAITING = 256;
 /** The longest wait until what failed is tried again, in milliseconds. */
@@ -91,7 +93,7 @@ class OpenDoc implements RoomDoc {
   /** What came while it was not known whether it is of this document. */
   #early: Uint8Array[] = [];
   #waiting: Uint8Array[] = [];
-  /** The tag of what is under way. */
+  /** The tag of what is under way, or POST. */
   #sending: string | undefined;
   #isHeld = false;
   #tries = 0;
@@ -168,10 +170,10 @@ class OpenDoc implements RoomDoc {
   /** Does what is to be done next. */
   #go(): void {
     if (this.#isOver) return;
-    if (this.#isJoined && !this.replaced && !this.#timer) {
+    if (this.#isJoined && !this.replaced && !this.#timer && !this.error) {
       if (!this.#copy.isOurs) this.#isKnown = false;
       if (!this.#isKnown) void this.#compare();
-      else if (this.#waiting.length > 0 && !this.#sending && !this.error) this.#wait(GATHER_MS);
+      else if (this.#waiting.length > 0 && !this.#sending) this.#wait(GATHER_MS);
     }
     this.#show();
   }
@@ -215,8 +217,7 @@ class OpenDoc implements RoomDoc {
     }
     if (turn !== this.#comparing) return;
     this.#comparing = undefined;
-    if (!this.error) this.#go();
-    this.#show();
+    this.#go();
   }
 
   #known({ id, vector, update }: Awaited<ReturnType<typeof readDoc>>): void {
@@ -241,7 +242,7 @@ class OpenDoc implements RoomDoc {
     this.#copy.add(update, isOwn);
     if (!isOwn) return;
     this.#waiting.push(update);
-    if (this.#waiting.length > MAX_WAITING && !this.#sending) {
+    if (this.#waiting.length > MAX_WAITING) {
       this.#waiting = [update];
       this.#isKnown = false;
     }
@@ -256,8 +257,8 @@ class OpenDoc implements RoomDoc {
     const { requests } = this.#host;
     try {
       if (update.length > LARGE_BYTES) {
-        this.#sending = crypto.randomUUID();
-        await postDoc(requests, this.room, this.name, update as Uint8Array<ArrayBuffer>, this.#sending);
+        this.#sending = POST;
+        await postDoc(requests, this.room, this.name, update as Uint8Array<ArrayBuffer>);
       } else {
         const data = { doc: this.name, update: toBase64(update) };
         const handle = this.#room.messages.send(data, { type: DOC });
@@ -271,16 +272,21 @@ class OpenDoc implements RoomDoc {
       if (this.id === undefined) this.#isKnown = false;
     } catch (error) {
       this.#waiting.unshift(update);
+      this.#room.messages.discard(this.#sending as string);
       if (this.#isJoined) this.#failed(error as RoomlogError);
     }
     this.#sending = undefined;
     this.#go();
   }
 
-  /** Takes back what is under way and will not be answered: whether it was stored is seen by comparing. */
-  #withdraw(): void {
-    const entry = this.#sending === undefined ? undefined : this.#host.outbox.find(this.#sending);
-    if (entry?.state !== 'queued') return;
+  /**
+   * Takes back what waits to go out again, since nobody compares before it would: whether it was stored is seen by comparing. `always`: what is
+   * on its way too.
+   */
+  #withdraw(always = false): void {
+    const entry = this.#host.outbox.find(this.#sending ?? '');
+    if (!entry || !(entry.state === 'queued' || (always && entry.state === 'sending'))) return;
+    entry.state = 'queued';
     entry.unsure = 0;
     this.#isKnown = false;
     this.#room.messages.discard(entry.tag);
@@ -324,12 +330,9 @@ class OpenDoc implements RoomDoc {
 
   destroy(): void {
     if (this.#isOver) return;
-    // What is on its way is not sent again on another connection, where nobody would compare.
-    if (this.#sending !== undefined) this.#host.outbox.stored(this.#sending);
-    this.#waiting = [];
-    this.#sending = undefined;
-    this.#show();
     this.#isOver = true;
+    this.#withdraw(true);
+    if (this.#isHeld) this.#host.session.pendingChanged(-1);
     this.ydoc.off('update', this.#changed);
     this.#wait(undefined);
     this.#carets.stop();

@@ -33,15 +33,14 @@ export async function readDoc(
   return { id: typeof body.id === 'string' ? body.id : undefined, vector: has, update };
 }
 
-/** Stores a large update (DOC-7). Rejects as `readDoc`. */
+/** Stores a large update (DOC-7), without a tag: what is stored already is stored once (DOC-4). Rejects as `readDoc`. */
 export async function postDoc(
   needs: RequestNeeds,
   room: string,
   doc: string,
   update: Uint8Array<ArrayBuffer>,
-  tag: string,
 ): Promise<void> {
-  const headers = { 'content-type': 'application/octet-stream', 'idempotency-key': tag };
+  const headers = { 'content-type': 'application/octet-stream' };
   await ask(needs, pathOf(room, doc), { method: 'POST', headers, body: update });
 }
 

@@ -14,6 +14,9 @@ declare global {
   function render(...what: unknown[]): void;
   /** Shows a passing notice. */
   function toast(text: string): void;
+  /** A connection of its own to `/v1/ws`, and how much went to the room over it. */
+  const socket: WebSocket;
+  let n: number;
   /** Asks the application's backend for a token. */
   function fetchToken(): Promise<string>;
   /** An Express application, and Express. */

@@ -44,8 +44,7 @@ export class TestDocs {
     const id = decodeURIComponent(room);
     if (init?.method === 'POST') {
       const update = Buffer.from(init.body as Uint8Array).toString('base64');
-      const tag = new Headers(init.headers).get('idempotency-key') as string;
-      const { seq } = this.#server.append(id, { type: 'doc', data: { doc: name, update }, tag });
+      const { seq, tag } = this.#server.append(id, { type: 'doc', data: { doc: name, update } });
       this.asked.push(`POST ${update.length}`);
       return Response.json({ room: id, seq, doc: name, tag }, { status: 201 });
     }

@@ -10,3 +10,6 @@ func mutatePragmas(pragmas []string) []string { return pragmas }
 
 // mutateRecovery does nothing outside of the faulty variants.
 func mutateRecovery(statement string) string { return statement }
+
+// mutateCompare does nothing outside of the faulty variants.
+func mutateCompare() bool { return false }

@@ -33,3 +33,7 @@ func mutateRecovery(statement string) string {
 	}
 	return statement
 }
+
+// mutateCompare is the hook of the mutant compare_blind, which sets without comparing. The test that catches it is one of
+// server/transport.
+func mutateCompare() bool { return os.Getenv("ROOMLOG_MUTANT") == "compare_blind" }

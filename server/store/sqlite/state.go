@@ -82,7 +82,7 @@ func (a *appending) judgeState(g *growing, set *room.StateSet) (keys, bytes int6
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return 0, 0, nil, fmt.Errorf("a key of %s: %w", g.Head.Room, err)
 		}
-		if set.If && (set.Seq == 0 && e.Value != nil || set.Seq > 0 && e.Seq > set.Seq) {
+		if set.If && !mutateCompare() && (set.Seq == 0 && e.Value != nil || set.Seq > 0 && e.Seq > set.Seq) {
 			current = append(current, e)
 		}
 		if e.Value != nil {

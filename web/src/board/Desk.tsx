@@ -61,6 +61,7 @@ export function Desk({ clock }: { readonly clock: ServerClock }) {
   const remove = (card: Card) => {
     set(gone(card.id));
     setSaid(`Deleted ${called(card.title)}. Undo brings it back.`);
+    focusBeside(card, cards.get(card.column) ?? []);
   };
   return (
     <main className="board" data-carrying={carry.carried?.by}>
@@ -119,6 +120,16 @@ export function Desk({ clock }: { readonly clock: ServerClock }) {
       )}
     </main>
   );
+}
+
+/** Where a card is deleted the focus goes to the next one, or to where one is added. */
+function focusBeside(card: Card, list: readonly Card[]): void {
+  const at = list.findIndex(({ id }) => id === card.id);
+  const next = list[at + 1] ?? list[at - 1];
+  const place = next
+    ? `[data-card="${CSS.escape(next.id)}"] .card-handle`
+    : `[aria-labelledby="column-${card.column}"] .add input`;
+  requestAnimationFrame(() => document.querySelector<HTMLElement>(place)?.focus());
 }
 
 /** Puts something beside the pointer. Styles in the markup are not allowed here (the policy), those of scripts are. */

@@ -87,6 +87,16 @@ export function useCarry(
         : `${called(last.title)} is where it was.`,
     );
   };
+  // Whoever has gone elsewhere with a card in hand lets it be from there, too.
+  const letBe = useRef(() => {});
+  letBe.current = () => end(false);
+  const isInHand = carried?.by === 'keys';
+  useEffect(() => {
+    if (!isInHand) return;
+    const onKey = (event: globalThis.KeyboardEvent) => event.key === 'Escape' && letBe.current();
+    document.addEventListener('keydown', onKey);
+    return () => document.removeEventListener('keydown', onKey);
+  }, [isInHand]);
   const lift = useRef<(() => void) | null>(null);
   useEffect(() => () => lift.current?.(), []);
 

@@ -52,7 +52,7 @@ export function makePlot(host: HTMLElement, pointed: (index: number | null) => v
       width: Math.max(host.clientWidth, 1),
       height: Math.max(host.clientHeight, 1),
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 24, 0, 0], // the last time stands under the last line
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: 'dashboard' }, points: { size: 8 } },
       scales: {
         y: {
