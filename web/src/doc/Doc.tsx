@@ -9,7 +9,12 @@ import { Faces } from '../pane/Faces.tsx';
 import { TopBar } from '../theme/TopBar.tsx';
 
 // The editor and Yjs are most of the page: it shows what it is before they have come.
-const Paper = lazy(() => import('./Paper.tsx').then(({ Paper }) => ({ default: Paper })));
+const Paper = lazy(() =>
+  import('./Paper.tsx').then(
+    ({ Paper }) => ({ default: Paper }),
+    () => ({ default: Missing }),
+  ),
+);
 
 /** The page: one guest in a text that others write, too. */
 export function Doc() {
@@ -30,6 +35,18 @@ export function Doc() {
         </main>
       </RoomProvider>
     </RoomlogProvider>
+  );
+}
+
+/** The line was cut, or the server has another build by now. */
+function Missing() {
+  return (
+    <div className="doc-note" role="alert">
+      <p>The editor could not be loaded.</p>
+      <button type="button" onClick={() => location.reload()}>
+        Load the page again
+      </button>
+    </div>
   );
 }
 
