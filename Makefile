@@ -78,7 +78,7 @@ plots: ## draw the curves of docs/performance
 screens: build ## take the pictures of Home under docs/
 	scripts/screens.sh
 
-pictures: build ## take a picture of every state of the chat, the shared pointers and the dashboard, to be looked at, under test-results
+pictures: build ## take a picture of every state of the chat, the shared pointers, the board, the document and the dashboard, to be looked at, under test-results
 	scripts/screens.sh pictures
 
 audit: ## look for known vulnerabilities, where the database can be reached

@@ -17,6 +17,7 @@ export default defineConfig({
         'cursors.html',
         'board.html',
         'dashboard.html',
+        'doc.html',
         'src/shell/worker.ts',
       ], // the server serves documents without .html
       // A service worker must have one address for ever.

@@ -6,6 +6,7 @@ export default defineConfig({
       'browser/chat-screens.ts',
       'browser/cursors-screens.ts',
       'browser/board-screens.ts',
+      'browser/doc-screens.ts',
       'browser/dashboard-screens.ts',
     ],
     testTimeout: 120_000,

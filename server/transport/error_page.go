@@ -39,7 +39,7 @@ var pageTemplate = template.Must(template.New("errors").Parse(`<!doctype html>
 <meta name="description" content="Every error code of Roomlog, its cause and its cure.">
 {{with .Icon}}<link rel="icon" type="image/svg+xml" href="{{.}}">{{end}}<script>{{.Script}}</script><style>{{.Style}}</style></head>
 <body><div class="sheet"><header class="top"><p class="mark">{{with .Icon}}<img class="mark-sign" src="{{.}}" alt="">{{end}}<span>Roomlog</span></p>
-{{if .Pages}}<nav class="pages" aria-label="Pages"><a href="/">Tunnel</a><a href="/chat">Chat</a><a href="/cursors">Cursors</a><a href="/board">Board</a></nav>{{end}}</header>
+{{if .Pages}}<nav class="pages" aria-label="Pages"><a href="/">Tunnel</a><a href="/chat">Chat</a><a href="/cursors">Cursors</a><a href="/board">Board</a><a href="/doc">Doc</a><a href="/dashboard">Dashboard</a></nav>{{end}}</header>
 <main><h1>Errors</h1><p class="lead">Every error has one of these codes, on every transport: what led to it, and what to do.</p>
 <ul class="codes" aria-label="All codes">{{range .Codes}}<li><a href="#{{.Code}}"><code>{{.Code}}</code></a></li>{{end}}
 {{range .ClientCodes}}<li><a href="#{{.Code}}"><code>{{.Code}}</code></a></li>{{end}}</ul>

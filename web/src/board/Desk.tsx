@@ -1,17 +1,10 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import type { Member, Undone } from 'roomlog';
-import {
-  useClient,
-  useConnection,
-  useMyPresence,
-  useOthers,
-  usePresence,
-  useRoom,
-  useRoomState,
-} from 'roomlog/react';
-import { hueOf, initialsOf } from '../cursors/who.ts';
+import { useMyPresence, useOthers, useRoom, useRoomState } from 'roomlog/react';
 import type { ServerClock } from '../model/when.ts';
+import { Alone } from '../pane/Alone.tsx';
 import { ConnectionLine } from '../pane/ConnectionLine.tsx';
+import { Faces } from '../pane/Faces.tsx';
 import { CardItem, LossNote } from './CardItem.tsx';
 import {
   type Card,
@@ -75,7 +68,7 @@ export function Desk({ clock }: { readonly clock: ServerClock }) {
       <header className="board-head">
         <h1>Board</h1>
         <ConnectionLine speaks />
-        <Faces />
+        <Faces where="At the board" />
         <Undo
           say={setSaid}
           titleOf={id => [...cards.values()].flat().find(card => card.id === id)?.title ?? ''}
@@ -119,7 +112,7 @@ export function Desk({ clock }: { readonly clock: ServerClock }) {
           </section>
         ))}
       </div>
-      <Alone />
+      <Alone>and change the same card in both.</Alone>
       {carry.carried?.by === 'pointer' && (
         <p className="carried" aria-hidden="true" ref={follow(carry.carried.x, carry.carried.y)}>
           {carry.carried.title || 'Card'}
@@ -175,25 +168,6 @@ function useSelections(): ReadonlyMap<string, readonly string[]> {
       if (typeof data.card === 'string' && !idle) at.set(data.card, [...(at.get(data.card) ?? []), user]);
     return at;
   }, [others]);
-}
-
-/** Who is at the board. */
-function Faces() {
-  const { user = '' } = useClient();
-  const { others, occupancy } = usePresence();
-  if (occupancy.stale) return null;
-  const all = [user, ...others.map(member => member.user)];
-  return (
-    <ul className="desk-faces" aria-label="At the board">
-      {all.slice(0, 6).map((name, i) => (
-        <li key={name} className="desk-face" data-hue={hueOf(name)} title={i === 0 ? `${name} (you)` : name}>
-          <span aria-hidden="true">{initialsOf(name)}</span>
-          <span className="unseen">{i === 0 ? `${name}, you` : name}</span>
-        </li>
-      ))}
-      {occupancy.users > 6 && <li className="desk-face">+{occupancy.users - 6}</li>}
-    </ul>
-  );
 }
 
 /** Says what an undo did, or why it did not. */
@@ -293,26 +267,5 @@ function AddCard({
       />
       <button type="submit">Add</button>
     </form>
-  );
-}
-
-/** Says that there is nobody else, once that is known. */
-function Alone() {
-  const alone = usePresence(({ occupancy: { stale, users } }) => !stale && users <= 1);
-  const { state } = useConnection();
-  if (!alone || state !== 'connected') return null;
-  const room = new URLSearchParams(location.search).get('room');
-  return (
-    <p className="board-alone">
-      You are alone here.{' '}
-      <a
-        href={location.pathname + (room ? `?room=${encodeURIComponent(room)}` : '')}
-        target="_blank"
-        rel="noopener"
-      >
-        Open a second window
-      </a>{' '}
-      and change the same card in both.
-    </p>
   );
 }

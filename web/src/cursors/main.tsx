@@ -6,6 +6,7 @@ import '../styles/base.css';
 import '../styles/top.css';
 import '../styles/pane.css';
 import '../styles/cursors.css';
+import '../styles/hues.css';
 import '../styles/pointer.css';
 import '../styles/plan.css';
 import { Cursors } from './Cursors.tsx';

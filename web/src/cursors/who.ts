@@ -55,7 +55,7 @@ function nextName(): string {
 const randomPlace = () => Math.floor(Math.random() * guests.length);
 const nameAt = (place: number) => guests[Math.abs(place) % guests.length] ?? 'Guest';
 
-/** How many colours there are (pointer.css). */
+/** How many colours there are (hues.css). */
 const hues = 8;
 
 /** The colour of a person, the same on every screen. */

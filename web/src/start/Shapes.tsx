@@ -21,6 +21,13 @@ const shapes = [
       'Right in the end: the last write of a field wins, everybody sees the same, and who lost is told and may put it back.',
   },
   {
+    name: 'Doc',
+    href: '/doc',
+    shape: 'A text that several write.',
+    wrong:
+      'Never wrong, but merged: letters typed at once in one place all stay, offline ones too, and everybody ends with the same text.',
+  },
+  {
     name: 'Dashboard',
     href: '/dashboard',
     shape: 'Figures that come one way.',

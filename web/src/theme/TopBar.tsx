@@ -5,6 +5,7 @@ const pages = [
   { id: 'chat', name: 'Chat', href: '/chat' },
   { id: 'cursors', name: 'Cursors', href: '/cursors' },
   { id: 'board', name: 'Board', href: '/board' },
+  { id: 'doc', name: 'Doc', href: '/doc' },
   { id: 'dashboard', name: 'Dashboard', href: '/dashboard' },
 ] as const;
 
