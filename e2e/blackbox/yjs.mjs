@@ -24,19 +24,20 @@ function open(base, token) {
 async function until(what, holds) {
   for (const end = Date.now() + 20_000; !holds(); ) {
     if (Date.now() > end) throw new Error(`never: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await new Promise(resolve => setTimeout(resolve, 10));
   }
 }
 
 async function cut() {
   console.log('cut');
   await lines.next();
+  await until('the cut is felt', () => !a.provider.wsconnected);
 }
 
 const a = open(proxied, ada);
 const b = open(direct, ben);
 await until('both are in sync', () => a.provider.synced && b.provider.synced);
-const name = (user) => ({ user: { name: user } });
+const name = user => ({ user: { name: user } });
 a.awareness.setLocalState(name('ada'));
 b.awareness.setLocalState(name('ben'));
 const sees = (who, other) => who.awareness.getStates().get(other.ydoc.clientID)?.user?.name;
@@ -56,7 +57,7 @@ await until('a is seen again after the cuts', () => sees(b, a) === 'ada');
 
 // Who may only read reads, is told, and changes nothing.
 const warned = [];
-console.warn = (text) => warned.push(text);
+console.warn = text => warned.push(text);
 const r = open(direct, reader);
 await until('the reader has it all', () => r.text.toString() === b.text.toString());
 const before = b.text.toString();
@@ -67,7 +68,9 @@ await until('a has what came after', () => a.text.toString() === `z${before}`);
 
 // Somebody else's id cannot be taken, and awareness ends with its connection.
 const stolen = [];
-a.awareness.on('change', () => stolen.push(...[...a.awareness.getStates().values()].filter((s) => s.user?.name === 'thief')));
+a.awareness.on('change', () =>
+  stolen.push(...[...a.awareness.getStates().values()].filter(s => s.user?.name === 'thief')),
+);
 const thief = open(direct, ada);
 await until('the thief is in sync', () => thief.provider.synced);
 thief.awareness.meta.set(b.ydoc.clientID, { clock: 1e6, lastUpdated: Date.now() });
@@ -83,7 +86,7 @@ if (stolen.length > 0) throw new Error('somebody spoke for another client');
 
 // No token, no entry; and no second try.
 const stranger = open(direct, 'none');
-const closed = await new Promise((resolve) => stranger.provider.once('closed', resolve));
+const closed = await new Promise(resolve => stranger.provider.once('closed', resolve));
 if (closed.code !== 4401) throw new Error(`a stranger was closed with ${closed.code}`);
 
 for (const provider of all) provider.destroy();

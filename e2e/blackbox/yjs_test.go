@@ -13,8 +13,8 @@ import (
 	"roomlog/chaos"
 )
 
-// Unmodified clients of y-websocket: equal texts through cuts, carets seen, not stolen, and gone; who may only read; who may not enter (YWS-1 to
-// YWS-7, YWS-9).
+// Unmodified clients of y-websocket: equal texts through cuts, carets seen, not stolen, and gone; who may only read; who may not enter.
+// YWS-1 to YWS-7, YWS-9.
 func TestYWebsocket(t *testing.T) {
 	data := t.TempDir()
 	s := start(t, data)
