@@ -33,6 +33,7 @@ var floors = []struct {
 	{"server/agenda", 0},
 	{"server/erasure", 1},
 	{"server/yjs", 1},
+	{"server/ysync", 1},
 	{"server/docs", 2},
 	{"server/bus/link", 1},
 	{"server/hub", 2},
@@ -59,7 +60,7 @@ var floors = []struct {
 var outside = []string{"deploy", "e2e", "examples", "internal", "scripts"}
 
 // pure is what needs the standard library only: the vocabulary, and an algebra of bytes.
-var pure = []string{"server/room", "server/yjs"}
+var pure = []string{"server/room", "server/yjs", "server/ysync"}
 
 const module = "roomlog/"
 

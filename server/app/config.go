@@ -54,7 +54,7 @@ type Config struct {
 	Issuer          []string `env:"ROOMLOG_ISSUER" placeholder:"NAME" help:"The iss that a token checked by --key or --public-key-file has to have, one of them; without this, any or none."`
 	Audience        []string `env:"ROOMLOG_AUDIENCE" placeholder:"NAME" help:"The aud that a token has to have, one of them; without this, any or none."`
 	ServiceKeysFile string   `env:"ROOMLOG_SERVICE_KEYS_FILE" placeholder:"FILE" help:"YAML file of services that may act for users: their keys and grants by name."`
-	TokenInURL      bool     `name:"token-in-url" env:"ROOMLOG_TOKEN_IN_URL" help:"Let /v1/sse take ?token= (dev does). URLs are kept in logs and histories of others: tickets are for this."`
+	TokenInURL      bool     `name:"token-in-url" env:"ROOMLOG_TOKEN_IN_URL" help:"Let /v1/sse and /v1/yjs take ?token= (dev does). URLs are kept in logs and histories of others: tickets are for this."`
 
 	MaxEventBytes         int           `default:"65536" env:"ROOMLOG_MAX_EVENT_BYTES" help:"Largest data of one event, as compacted JSON."`
 	MaxFrameBytes         int           `default:"1048576" env:"ROOMLOG_MAX_FRAME_BYTES" help:"Largest frame or request body taken from a client."`

@@ -182,7 +182,7 @@ func (s *Server) judgeOpening(p []byte) (o *opening, size int) {
 		return nil, 0
 	}
 	if err = s.judgeOrigins(o.Values("Origin")); err == nil {
-		err = checkHandshake(o)
+		err = checkHandshake(o, wire.Subprotocol)
 	}
 	return o, size
 }

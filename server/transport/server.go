@@ -101,7 +101,7 @@ type Config struct {
 	SayTo func(node string, body []byte)
 	// Tickets keeps which tickets were used, for all nodes of the cluster; nil: in memory, for this one.
 	Tickets room.TicketStore
-	// TokenInURL lets /v1/sse take `?token=`. URLs are kept in more places than headers: tickets are for this.
+	// TokenInURL lets /v1/sse and /v1/yjs take `?token=`. URLs are kept in more places than headers: tickets are for this.
 	TokenInURL bool
 
 	// DevSigner turns on GET /v1/dev/token for requests from this machine: anybody on it may then be
@@ -279,6 +279,7 @@ func (s *Server) routes() (http.Handler, error) {
 	}))
 	s.routeState(mux)
 	s.routeDocs(mux)
+	s.routeYjs(mux)
 	s.routeRooms(mux)
 	s.routePokes(mux)
 	s.routeSearch(mux)

@@ -19,27 +19,56 @@ import (
 // getSocket is GET /v1/ws: the WebSocket handshake. What is wrong with a request is answered as a
 // problem before the connection leaves net/http.
 func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
-	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 {
-		return badHandshake("", "A WebSocket is opened with HTTP/1.1.")
-	}
-	if err := checkHandshake(r.Header); err != nil {
+	o, err := s.upgrade(w, r, wire.Subprotocol, s.ticketUnless)
+	if o == nil {
 		return err
+	}
+	c := newSocket(s, o.nc, newID(), o.seat)
+	s.log.Debug("socket opened", "request", w.Header().Get(requestID), "connection", c.id)
+	c.guest, c.turned = o.guest, o.turned
+	if !s.adopt(&c.sink) {
+		s.quotas.leave(o.seat)
+		_ = o.nc.Close()
+		return nil
+	}
+	go c.begin(o.early)
+	return nil
+}
+
+// upgraded is a connection that has become a WebSocket.
+type upgraded struct {
+	nc     net.Conn
+	early  []byte // what came with the handshake
+	seat   *seat
+	turned *room.Error    // it is to come back later; nil: it is let in
+	guest  *auth.Identity // of its ticket; nil: it had none
+}
+
+// upgrade answers the handshake of a WebSocket; ticket says who its URL is for. Nil without an error: it was answered otherwise.
+func (s *Server) upgrade(
+	w http.ResponseWriter, r *http.Request, subprotocol string, ticket func(*room.Error, *http.Request) (*auth.Identity, error),
+) (*upgraded, error) {
+	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 {
+		return nil, badHandshake("", "A WebSocket is opened with HTTP/1.1.")
+	}
+	if err := checkHandshake(r.Header, subprotocol); err != nil {
+		return nil, err
 	}
 	seat, err := s.quotas.arrive(s.addressOf(r), true)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	turned := s.quotas.turn(seat.address)
 	if turned != nil {
 		s.quotas.leave(seat) // it holds no place while it goes, and its ticket stays good
 	}
-	guest, err := s.ticketUnless(turned, r)
+	guest, err := ticket(turned, r)
 	if err != nil {
 		s.quotas.leave(seat)
-		return err
+		return nil, err
 	}
 	upgrader := ws.HTTPUpgrader{
-		Protocol: func(name string) bool { return name == wire.Subprotocol },
+		Protocol: func(name string) bool { return name == subprotocol },
 		Header:   http.Header{requestID: {w.Header().Get(requestID)}},
 		Timeout:  s.cfg.Limits.HelloWithin,
 	}
@@ -50,19 +79,9 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) error {
 			_ = nc.Close()
 		}
 		s.log.Debug("handshake failed", "error", err)
-		return nil // answered already, as far as there is anybody to hear it
+		return nil, nil // answered already, as far as there is anybody to hear it
 	}
-	early := unread(nc, rw)
-	c := newSocket(s, nc, newID(), seat)
-	s.log.Debug("socket opened", "request", w.Header().Get(requestID), "connection", c.id)
-	c.guest, c.turned = guest, turned
-	if !s.adopt(&c.sink) {
-		s.quotas.leave(seat)
-		_ = nc.Close()
-		return nil
-	}
-	go c.begin(early)
-	return nil
+	return &upgraded{nc, unread(nc, rw), seat, turned, guest}, nil
 }
 
 // ticketUnless is who the ticket of a request stands for, if any; one who is turned away keeps it.
@@ -84,7 +103,7 @@ func unread(nc net.Conn, rw *bufio.ReadWriter) []byte {
 }
 
 // checkHandshake refuses what is not an opening handshake (RFC 6455 section 4.2.1).
-func checkHandshake(h headers) error {
+func checkHandshake(h headers, subprotocol string) error {
 	key := h.Values("Sec-Websocket-Key")
 	switch {
 	case !hasToken(h, "Upgrade", "websocket") || !hasToken(h, "Connection", "Upgrade"):
@@ -93,8 +112,8 @@ func checkHandshake(h headers) error {
 		return badHandshake("Sec-WebSocket-Key", "A handshake has one Sec-WebSocket-Key of 16 bytes in base64.")
 	case first(h, "Sec-Websocket-Version") != "13":
 		return &room.Error{Code: room.CodeUnsupportedVersion, Title: "The WebSocket version is 13.", Field: "Sec-WebSocket-Version"}
-	case first(h, "Sec-Websocket-Protocol") != "" && !hasToken(h, "Sec-Websocket-Protocol", wire.Subprotocol):
-		return &room.Error{Code: room.CodeUnsupportedVersion, Title: "The subprotocol of this server is " + wire.Subprotocol + ".", Field: "Sec-WebSocket-Protocol"}
+	case first(h, "Sec-Websocket-Protocol") != "" && !hasToken(h, "Sec-Websocket-Protocol", subprotocol):
+		return &room.Error{Code: room.CodeUnsupportedVersion, Title: "The subprotocol of this server is " + subprotocol + ".", Field: "Sec-WebSocket-Protocol"}
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ type listener interface {
 // length that a peer announces makes nothing grow.
 type frameReader struct {
 	max     int    // the most bytes of one message
+	binary  bool   // messages are bytes; else text
 	rest    []byte // of a frame that is not whole
 	msg     []byte // payload of the fragments so far
 	open    bool   // a message in fragments has begun
@@ -132,18 +133,20 @@ func (f *frameReader) checkHeader(h ws.Header) error {
 		return protocolError("a continuation of nothing")
 	case h.OpCode == ws.OpText && f.open, h.OpCode == ws.OpBinary && f.open:
 		return protocolError("a new message inside one in fragments")
-	case h.OpCode == ws.OpBinary:
+	case h.OpCode == ws.OpBinary && !f.binary:
 		return &violation{closeUnsupportedData, "messages are text"}
+	case h.OpCode == ws.OpText && f.binary:
+		return &violation{closeUnsupportedData, "messages are binary"}
 	}
 	return nil
 }
 
 func protocolError(reason string) error { return &violation{closeProtocolError, reason} }
 
-// data takes the payload of a text or continuation frame.
+// data takes the payload of a text, binary or continuation frame.
 func (f *frameReader) data(h ws.Header, payload []byte, l listener) error {
 	if h.Fin && !f.open {
-		if !utf8.Valid(payload) {
+		if !f.binary && !utf8.Valid(payload) {
 			return invalidText()
 		}
 		return l.message(payload)
@@ -154,10 +157,12 @@ func (f *frameReader) data(h ws.Header, payload []byte, l listener) error {
 		}
 	}
 	f.msg = append(f.msg, payload...)
-	good, ok := validUpTo(f.msg[f.checked:])
-	f.checked += good
-	if !ok || h.Fin && f.checked < len(f.msg) {
-		return invalidText()
+	if !f.binary {
+		good, ok := validUpTo(f.msg[f.checked:])
+		f.checked += good
+		if !ok || h.Fin && f.checked < len(f.msg) {
+			return invalidText()
+		}
 	}
 	if !h.Fin {
 		return nil
