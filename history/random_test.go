@@ -235,6 +235,14 @@ func lastOf(s *story, i int) bool {
 	return !slices.ContainsFunc(s.lines[i+1:], func(l Line) bool { return l.Op == s.lines[i].Op && l.Client == s.lines[i].Client })
 }
 
+// tail is the last event that a client was given, and the only time: it neither had it before nor said later, by where it
+// joined again, that it has it.
+func tail(s *story, i int, l Line) bool {
+	given := func(o Line) bool { return o.Op == OpEvent && o.Client == l.Client && o.Seq == l.Seq }
+	joins := func(o Line) bool { return o.Op == OpJoin && o.Client == l.Client }
+	return l.Op == OpEvent && lastOf(s, i) && !slices.ContainsFunc(s.lines[:i], given) && !slices.ContainsFunc(s.lines[i:], joins)
+}
+
 var corruptions = map[string]corruption{
 	"lose a row":           edit("I1", ackedRow, remove),
 	"alter a row":          edit("I1", ackedRow, func(s *story, i int) { s.lines[i].PayloadHash = "#x" }),
@@ -262,8 +270,8 @@ var corruptions = map[string]corruption{
 	"repeat an event": edit("I8", events, func(s *story, i int) {
 		s.lines = slices.Insert(s.lines, i, s.lines[i])
 	}),
-	"lose the tail": edit("I9", func(s *story, i int, l Line) bool { return l.Op == OpEvent && lastOf(s, i) }, remove),
-	"a late tail": edit("I9", func(s *story, i int, l Line) bool { return l.Op == OpEvent && lastOf(s, i) },
+	"lose the tail": edit("I9", tail, remove),
+	"a late tail": edit("I9", tail,
 		func(s *story, i int) { s.lines[i].TMono += 3_000_000_000 }),
 	"a stale head": edit("I10", afterAck, func(s *story, i int) { s.lines[i].Seq = 0 }),
 	"another epoch": edit("I11", func(s *story, i int, l Line) bool { return firstLive(s, i, l) },

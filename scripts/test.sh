@@ -55,17 +55,27 @@ while IFS= read -r line; do export "${line?}"; done <"$work/needs"
 step "Format, lint, types" make lint
 step "Known vulnerabilities" make audit
 
+mkdir -p .cache
+go build -o .cache/withpostgres ./scripts/withpostgres
+
+# The store on PostgreSQL: of its cases few have goroutines of ours, and only those run with the race detector.
+racing='^TestStore$/^(Writers|Readers|Cancel|.*UnderLoad)'
+postgres() {
+	.cache/withpostgres go test -vet=off -shuffle=on -timeout 15m -skip "$racing" ./server/store/postgres
+}
+
 # These go on beside the race detector, whose tests wait for databases and disks, and beside servers under faults, who wait for those
 # to end. A browser, whose tests are timed by what a person would see, has the machine for itself.
 others() {
 	step "The protocol, the documents, the tree" go test -vet=off -shuffle=on ./spec ./internal/... ./deploy ./web
 	step "TypeScript" npm test --workspace client --workspace web
+	step "The store on PostgreSQL" postgres
 	step "The real server: bad input, HTTP, examples, a cluster" go test -vet=off -shuffle=on -timeout 10m -p 1 $(go list ./e2e/... | grep -v torture)
 	step "What loads a server from outside" go test -vet=off -shuffle=on -timeout 10m ./bench/...
 	step "The checkers can fail: faulty variants" scripts/mutants.sh
 	FUZZ=${FUZZ:-1s} step "Every parser under hostile bytes" scripts/fuzz.sh
 }
-printf '\n== TypeScript, the real server, faulty variants, hostile bytes: begun, told at the end (%d s)\n' $((SECONDS - began))
+printf '\n== TypeScript, PostgreSQL, the real server, faulty variants, hostile bytes: begun, told at the end (%d s)\n' $((SECONDS - began))
 set -m # a group of its own, so that it can be ended
 others >"$work/beside" 2>&1 </dev/null &
 beside=$!
@@ -73,20 +83,12 @@ set +m
 
 # `make lint` has vetted everything: each go test would again, in its own configuration, with all it links.
 race() {
-	mkdir -p .cache
-	go build -o .cache/withpostgres ./scripts/withpostgres &&
-		.cache/withpostgres go test -vet=off -race -shuffle=on -p "$jobs" -timeout 15m $(go list ./... |
-			grep -v -e '/e2e' -e '/bench' -e '/spec$' -e '/internal/' -e '/deploy$' -e '/web$' -e '/store/postgres$') &&
+	.cache/withpostgres go test -vet=off -race -shuffle=on -p "$jobs" -timeout 15m $(go list ./... |
+		grep -v -e '/e2e' -e '/bench' -e '/spec$' -e '/internal/' -e '/deploy$' -e '/web$' -e '/store/postgres$') &&
 		.cache/withpostgres go test -vet=off -race -shuffle=on -timeout 10m -run "$racing" ./server/store/postgres
 }
 
-# The rest of the store on PostgreSQL, without it: of its cases few have goroutines of ours.
-racing='^TestStore$/^(Writers|Readers|Cancel|.*UnderLoad)'
-postgres() {
-	.cache/withpostgres go test -vet=off -shuffle=on -timeout 15m -skip "$racing" ./server/store/postgres
-}
 step "Go, with the race detector" race
-step "The store on PostgreSQL" postgres
 step "Seeded runs of real servers under faults" go test -vet=off -shuffle=on -timeout 10m -p 1 -v ./e2e/torture/...
 
 status=0

@@ -117,9 +117,11 @@ describe('documents', () => {
     const storage = docStorage();
     const client = clientOf('ann', storage);
     const ann = open(client);
+    const watcher = open(clientOf('dan')); // who only looks has a copy of the old one too
     await clock.advance(100);
     write(ann, 'old ');
     await clock.advance(1_000);
+    expect([textOf(watcher), watcher.id]).toEqual(['old ', ann.id]);
     server.network.offline();
     await clock.advance(20_000);
     write(ann, 'unsent ');
@@ -127,7 +129,7 @@ describe('documents', () => {
     server.network.restore();
     client.retryNow();
     await clock.advance(30_000);
-    expect(ann.status.get()).toBe('replaced');
+    expect([ann.status.get(), watcher.status.get()]).toEqual(['replaced', 'replaced']);
     expect(server.log(ROOM)).toEqual([]);
     // Another begins the new one; after a reload it is still told.
     const ben = open(clientOf('ben'));
@@ -210,10 +212,15 @@ describe('documents', () => {
     expect([ben.status.get(), ben.error?.code]).toEqual(['failed', 'forbidden']);
   });
 
-  it('what one user wrote is not sent as another\'s; who closes it leaves nothing under way', async () => {
+  it("what one user wrote is not sent as another's; who closes it leaves nothing under way", async () => {
     const storage = docStorage();
     // The server will say that it is Ben.
-    const client = server.client({ user: 'ann', token: server.token('ben'), fetch: docs.fetch, storage: storage() });
+    const client = server.client({
+      user: 'ann',
+      token: server.token('ben'),
+      fetch: docs.fetch,
+      storage: storage(),
+    });
     const ann = open(client);
     write(ann, 'of ann ');
     await clock.advance(1_000);

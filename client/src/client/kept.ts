@@ -22,7 +22,8 @@ export interface KeptNeeds extends KeeperNeeds {
 export class Kept {
   readonly #needs: KeptNeeds;
   readonly #recents = new Map<string, Recent>();
-  #user: string | undefined;
+  /** Whose they are. */
+  user: string | undefined;
   #box: SendBox | undefined;
   /** The box, also once it is closed: what is discarded then is to be forgotten all the same. */
   #last: SendBox | undefined;
@@ -37,7 +38,7 @@ export class Kept {
 
   /** The user is known, or is another. */
   use(user: string): void {
-    if (user === this.#user && this.#box) {
+    if (user === this.user && this.#box) {
       void this.#box.adopt();
       void this.#marks?.send();
       return;
@@ -45,7 +46,7 @@ export class Kept {
     const { storage, session, requests, looked, failed } = this.#needs;
     if (!storage) return;
     void this.close();
-    this.#user = user;
+    this.user = user;
     const owner = { server: requests.api(), user };
     this.#windows = storage.windows(owner, failed);
     this.#marks = new Marks(storage.marks(owner, failed), user, this.#needs);
@@ -124,7 +125,7 @@ export class Kept {
   /** Keeps an entry as it is. One of somebody else stays as their own box has it. */
   keep(room: string, entry: Entry): void {
     const { tag, type, json, ifSeq, order, unsure, state, error, author } = entry;
-    if (author === undefined || author !== this.#user || entry.fleeting) return;
+    if (author === undefined || author !== this.user || entry.fleeting) return;
     this.#box?.put({
       room,
       tag,
@@ -140,7 +141,7 @@ export class Kept {
 
   /** The entry is stored by the server, or discarded. */
   forget(room: string, { author, tag, fleeting }: Entry): void {
-    if (author === this.#user && !fleeting) this.#last?.delete(room, tag);
+    if (author === this.user && !fleeting) this.#last?.delete(room, tag);
   }
 }
 

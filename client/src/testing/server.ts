@@ -225,7 +225,7 @@ export class TestServer {
 /**
  * Makes a server in memory that keeps the protocol: rooms, positions, resets, sends in order and once, history, changes of messages, streams and
  * polls, over WebSockets and requests that never leave the process; state, all of which is kept in the log; and who is present, signals and receipts, told at once,
- * where a real server gathers and grants a grace. It has no rates, limits of connections or schemas, tells the
+ * where a real server gathers and grants a grace. It has no rates, limits of connections, schemas or documents, tells the
  * grants `read` and `send` apart but asks nobody for `admin`, and keeps numbers of `data` as JavaScript does.
  */
 export function createTestServer(options: TestServerOptions = {}): TestServer {

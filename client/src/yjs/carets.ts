@@ -76,7 +76,6 @@ export function carryAwareness(
 
   awareness.on('update', say);
   const stop: Unsubscribe = room.broadcasts.subscribe(look);
-  if (Object.keys(awareness.getLocalState() ?? {}).length > 0) say({ added: [own] }, undefined);
   look();
   return {
     look,

@@ -44,16 +44,25 @@ export class DocCopy {
     this.user ??= this.#host.session.user;
     if (!this.#host.keeper.keepsWindows) return;
     const kept = await this.#tell((box, room) => box.read(room, this.#name));
-    if (kept) {
-      this.id ??= kept.id;
-      const apply = () => {
-        for (const update of kept.updates) Y.applyUpdate(this.#ydoc, update, this);
-      };
-      Y.transact(this.#ydoc, apply, this, false);
-    }
-    const { upTo, updates } = kept ?? { upTo: 0, updates: [] };
+    // Another tab may have begun with another document of this name.
+    this.id ??= kept?.id;
+    const isSame = this.id === kept?.id;
+    const { upTo, updates } = (isSame && kept) || { upTo: 0, updates: [] };
+    const apply = () => {
+      for (const update of updates) this.apply(update, this);
+    };
+    Y.transact(this.#ydoc, apply, this, false);
     if (this.#missed || updates.length >= MAX_WRITES) this.#add(Y.encodeStateAsUpdate(this.#ydoc), upTo);
     this.#missed = false;
+  }
+
+  /** Lays an update over the document; what is none, whoever made it, is left out. */
+  apply(update: Uint8Array, origin: unknown): void {
+    try {
+      Y.applyUpdate(this.#ydoc, update, origin);
+    } catch (cause) {
+      this.#host.session.log('error', 'doc.broken', { doc: this.#name, why: String(cause) });
+    }
   }
 
   /** Keeps an update, at once where it was made here. */
@@ -102,6 +111,8 @@ export class DocCopy {
 
   async #tell<R>(what: (box: DocBox, room: string) => R | Promise<R>): Promise<R | undefined> {
     const { keeper, room } = this.#host;
-    return keeper.tell(({ docs }) => (docs && this.isOurs && !this.#gone ? what(docs, room.id) : undefined));
+    return keeper.tell(({ docs, user }) =>
+      docs && user === this.user && !this.#gone ? what(docs, room.id) : undefined,
+    );
   }
 }

@@ -33,7 +33,7 @@ export type DocState = 'loading' | 'saving' | 'saved' | 'offline' | 'failed' | '
 export interface ReplacedDoc {
   /** The document that the room has; undefined while it has none. */
   readonly id: string | undefined;
-  /** All of the old one, with what was never sent: an update for `Y.applyUpdate`. */
+  /** All of the old one, with what was never sent: an update for `Y.applyUpdate`. What is written into it after that is not kept. */
   readonly update: Uint8Array;
   /** Forgets the old one where it is kept. Then `openDoc` gives the new one; until then it says the same again. */
   discard(): void;
@@ -134,16 +134,11 @@ class OpenDoc implements RoomDoc {
   #take({ doc, update }: { doc?: unknown; update?: unknown }): void {
     const bytes = doc === this.name && !this.replaced && fromBase64(update);
     if (!bytes) return;
-    if (this.#isKnown) this.#apply(bytes);
+    if (this.#isKnown) this.#copy.apply(bytes, this);
     else this.#early.push(bytes);
-  }
-
-  #apply(update: Uint8Array): void {
-    try {
-      Y.applyUpdate(this.ydoc, update, this);
-    } catch (cause) {
-      this.#host.session.log('error', 'doc.broken', { room: this.room, doc: this.name, why: String(cause) });
-    }
+    if (this.id !== undefined) return;
+    this.#isKnown = false; // somebody has begun the document: which one it is has to be known before it can be another
+    this.#go();
   }
 
   /** The room goes on from elsewhere: whether the server has less than before, or another document, is not known. */
@@ -222,10 +217,12 @@ class OpenDoc implements RoomDoc {
 
   #known({ id, vector, update }: Awaited<ReturnType<typeof readDoc>>): void {
     if (id !== undefined) this.#copy.identify(id);
-    for (const each of [update, ...this.#early.splice(0)]) this.#apply(each);
+    const early = this.#early.splice(0);
+    for (const each of [update, ...early]) this.#copy.apply(each, this);
     const mine = Y.encodeStateAsUpdate(this.ydoc, vector);
     this.#waiting = lacks(update, mine) ? [mine] : [];
-    this.#isKnown = this.#wasKnown = true;
+    this.#isKnown = id !== undefined || early.length === 0;
+    this.#wasKnown = true;
     this.#tries = 0;
     this.error = undefined;
   }
@@ -239,7 +236,7 @@ class OpenDoc implements RoomDoc {
   readonly #changed = (update: Uint8Array, origin: unknown) => {
     if (origin === this.#copy) return;
     const isOwn = origin !== this;
-    this.#copy.add(update, isOwn);
+    if (!this.replaced) this.#copy.add(update, isOwn);
     if (!isOwn) return;
     this.#waiting.push(update);
     if (this.#waiting.length > MAX_WAITING) {
