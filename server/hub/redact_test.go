@@ -305,8 +305,8 @@ func TestReadsDuringADelete(t *testing.T) {
 // A message that is stored and deleted by one batch is given to nobody, here or elsewhere, and both sends are acked.
 func TestDeletedInTheBatchThatStoresIt(t *testing.T) { // CHG-2, CHG-7
 	store := redacting{newModel()}
-	gate := make(chan struct{}, 8)
-	store.onAppend = func(context.Context, []room.Send) fault { <-gate; return fault{} }
+	gate, begun := make(chan struct{}), make(chan struct{}, 4)
+	store.onAppend = func(context.Context, []room.Send) fault { begun <- struct{}{}; <-gate; return fault{} }
 	link := &told{}
 	h := newHub(t, Config{Store: store, Link: link})
 	w := newWitness(t, h, wire.WebSocket)
@@ -318,9 +318,10 @@ func TestDeletedInTheBatchThatStoresIt(t *testing.T) { // CHG-2, CHG-7
 	outcomes := make(chan Outcome, 4)
 	for i, s := range []room.Send{first, message, edit, deleteOf(2)} { // the first is in flight while the others gather
 		h.Submit(Submit{Send: s, Conn: w.conn, N: int64(i + 1)}, func(o Outcome) { outcomes <- o })
+		if i == 0 {
+			<-begun
+		}
 	}
-	gate <- struct{}{}
-	gate <- struct{}{}
 	close(gate)
 	for range 4 {
 		if o := <-outcomes; o.Err != nil {
