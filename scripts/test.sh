@@ -77,9 +77,8 @@ others() {
 	also "The real server: bad input, HTTP, examples, a cluster" go test -vet=off -shuffle=on -timeout 10m -p 1 $(go list ./e2e/... | grep -v torture)
 	also "What loads a server from outside" go test -vet=off -shuffle=on -timeout 10m ./bench/...
 	also "The checkers can fail: faulty variants" scripts/mutants.sh
-	FUZZ=${FUZZ:-1s} also "Every parser under hostile bytes" scripts/fuzz.sh
 }
-printf '\n== TypeScript, PostgreSQL, the real server, faulty variants, hostile bytes: begun, told at the end (%d s)\n' $((SECONDS - began))
+printf '\n== TypeScript, PostgreSQL, the real server, faulty variants: begun, told at the end (%d s)\n' $((SECONDS - began))
 set -m # a group of its own, so that it can be ended
 others >"$work/beside" 2>&1 </dev/null &
 beside=$!
@@ -94,6 +93,7 @@ race() {
 
 also "Go, with the race detector" race
 also "Seeded runs of real servers under faults" go test -vet=off -shuffle=on -timeout 10m -p 1 -v ./e2e/torture/...
+FUZZ=${FUZZ:-1s} also "Every parser under hostile bytes" scripts/fuzz.sh
 
 wait "$beside" || echo "what went on beside" >>"$work/failed"
 beside=
