@@ -158,8 +158,9 @@ test.each([phone, narrow])(
     expect(small).toEqual([]);
     await chat.page.keyboard.press('Escape');
     expect(await chat.page.evaluate(() => document.documentElement.scrollWidth)).toBe(viewport.width);
+    // The pages are reached by a swipe where they do not fit; what holds them is in sight.
     const outside = await chat.page
-      .locator('.top *, .conversation-head *')
+      .locator('.top *:not(.pages *), .conversation-head *')
       .evaluateAll(
         (all, width) =>
           all.filter(e => e.getBoundingClientRect().right > width).map(e => e.outerHTML.slice(0, 100)),
