@@ -69,9 +69,12 @@ export class Footing {
     this.#target = target;
     if (isLive === this.#isLive) return;
     this.#isLive = isLive;
-    if (!isLive && this.#isNear()) this.#set('stays');
-    // What joins it to the newest is not in the list yet: the end of what there was before is not that of the room.
-    if (isLive) requestAnimationFrame(() => this.#isLive && this.#isNear() && this.#set('follows'));
+    if (!isLive || target === null) {
+      if (this.#isNear()) this.#set(isLive ? 'follows' : 'stays');
+      return;
+    }
+    // Read on from a link: what joins it to the newest is not in the list yet, and the end of what there was before is not that of the room.
+    requestAnimationFrame(() => this.#isLive && this.#isNear() && this.#set('follows'));
   }
 
   /** Goes to the end, and along with it. */
@@ -127,7 +130,15 @@ export class Footing {
     if (!this.#box?.isConnected) return; // on its way out
     this.#grewAt = performance.now();
     if (this.#isNear() && this.#isLive) this.#set('follows');
-    if (this.stance.get() === 'follows' && this.#grewAt > this.#heldUntil) this.#toEnd();
+    this.#goAlong();
+  }
+
+  /** To the end, or where the list is held, when it no longer is: who has not gone on by then goes along. */
+  #goAlong(): void {
+    if (this.stance.get() !== 'follows') return;
+    const held = this.#heldUntil - performance.now();
+    if (held < 0) this.#toEnd();
+    else setTimeout(() => this.#goAlong(), held + 1);
   }
 
   #away(): number {
