@@ -93,6 +93,7 @@ export class Log {
   renumbered(epoch: string, head: number): Log {
     const next = new Log(this.room, epoch);
     next.floor = this.floor;
+    next.#marks[this.floor - 1] = newMark(); // where whoever has seen all that was pruned stands
     next.createdAt = this.createdAt;
     for (const [key, entry] of this.state.entries)
       if (entry.seq < this.floor) next.state.entries.set(key, entry);
