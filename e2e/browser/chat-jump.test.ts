@@ -89,3 +89,20 @@ for (const [where, target] of [
     }
     expect(chat.complaints).toEqual([]);
   });
+
+test('22: a link is followed within the page, which goes on for whom it was opened', async () => {
+  const chat = await (await openChat(browser, server.url, { as: 'Jonas' })).ready();
+  const [last] = (await server.messages(room)).slice(-1);
+  await server.append(room, 'Nora', 'message', { text: 'an answer to all', reply_to: last?.seq ?? 0 });
+  await chat.page.evaluate(() => document.body.setAttribute('data-page', 'the first'));
+  await chat.row('an answer to all').locator('.quote').click();
+  await eventually(() => shows(chat, last?.seq ?? 0)).toBe(true);
+  await chat.page
+    .getByRole('link', { name: /^Link to this message/ })
+    .last()
+    .click();
+  await chat.page.waitForFunction(seq => location.hash !== `#${seq}`, last?.seq);
+  expect(await chat.page.locator('body').getAttribute('data-page')).toBe('the first');
+  await chat.say('still me');
+  await eventually(async () => (await server.messages(room)).at(-1)?.author).toBe('Jonas');
+});

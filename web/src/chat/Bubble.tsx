@@ -10,7 +10,7 @@ import { ago, clockTime, dayName, fullTime } from '../model/when.ts';
 import { Failure, type Remedies } from '../pane/Failure.tsx';
 import { Icon } from '../pane/Icon.tsx';
 import { useActs } from './acts.ts';
-import { addressOf } from './place.ts';
+import { PlaceLink } from './PlaceLink.tsx';
 import { Quote } from './Quote.tsx';
 import { Reactions } from './Reactions.tsx';
 import { Tick } from './Tick.tsx';
@@ -204,8 +204,8 @@ function Time({
   );
   if (message.seq === null) return time;
   return (
-    <a href={addressOf(roomId, message.seq)} aria-label={`Link to this message, ${fullTime(at)}`}>
+    <PlaceLink room={roomId} seq={message.seq} aria-label={`Link to this message, ${fullTime(at)}`}>
       {time}
-    </a>
+    </PlaceLink>
   );
 }

@@ -3,16 +3,16 @@ import type { Message } from 'roomlog';
 import { useMessages, useRoom } from 'roomlog/react';
 import type { Body } from '../guest/guest.ts';
 import { textOf } from '../model/text.ts';
-import { addressOf } from './place.ts';
+import { PlaceLink } from './PlaceLink.tsx';
 
 /** The message that another one answers, as a link to it. It has its height before the message is known. */
 export function Quote({ seq, roomId }: { readonly seq: number; readonly roomId: string }) {
   const message = useMessage(seq);
   return (
-    <a className="quote" href={addressOf(roomId, seq)} aria-label={`Answers: ${labelOf(message)}`}>
+    <PlaceLink className="quote" room={roomId} seq={seq} aria-label={`Answers: ${labelOf(message)}`}>
       <b dir="auto">{message ? (message.own ? 'You' : message.author) : '…'}</b>
       <span dir="auto">{message ? wordsOf(message) : 'An earlier message'}</span>
-    </a>
+    </PlaceLink>
   );
 }
 

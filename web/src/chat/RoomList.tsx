@@ -6,7 +6,8 @@ import { clockTime } from '../model/when.ts';
 import { count } from '../model/words.ts';
 import { useReadable } from '../pane/hooks.ts';
 import type { Account } from './account.ts';
-import { addressOf, goTo } from './place.ts';
+import { PlaceLink } from './PlaceLink.tsx';
+import { goTo } from './place.ts';
 import { wordsOf } from './Quote.tsx';
 
 /** The rooms of an account, with what is new in each, and a way into any other. */
@@ -64,15 +65,11 @@ function RoomLink({
   const last = useReadable(room.messages.list).at(-1) ?? (latest as Message<Body> | undefined);
   const draft = useReadable(account.drafts)[id];
   return (
-    <a
+    <PlaceLink
       className="room-link"
-      href={addressOf(id)}
+      room={id}
       aria-current={isCurrent ? 'page' : undefined}
-      onClick={event => {
-        if (event.metaKey || event.ctrlKey || event.shiftKey) return; // a new tab, as with any link
-        event.preventDefault();
-        onPick();
-      }}
+      onFollow={onPick}
     >
       <span className="room-name">{nameOf(id)}</span>
       <span className="room-time">{last && clockTime(last.at)}</span>
@@ -90,7 +87,7 @@ function RoomLink({
           {mentions > 0 && <span aria-hidden="true">@</span>}
         </span>
       )}
-    </a>
+    </PlaceLink>
   );
 }
 

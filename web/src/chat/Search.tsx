@@ -6,7 +6,8 @@ import { count } from '../model/words.ts';
 import { Icon } from '../pane/Icon.tsx';
 import type { Account } from './account.ts';
 import type { Found } from './api.ts';
-import { addressOf, goTo } from './place.ts';
+import { PlaceLink } from './PlaceLink.tsx';
+import { goTo } from './place.ts';
 import { nameOf } from './RoomList.tsx';
 import { useDialog } from './useDialog.ts';
 
@@ -100,15 +101,7 @@ function Result({ message, query, now, withRoom, onPick }: ResultProps) {
   const { room, seq, author, data } = message;
   const at = new Date(message.at);
   return (
-    <a
-      className="result"
-      href={addressOf(room, seq)}
-      onClick={event => {
-        if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-        event.preventDefault();
-        onPick();
-      }}
-    >
+    <PlaceLink className="result" room={room} seq={seq} onFollow={onPick}>
       <span className="result-head">
         <b dir="auto">{author}</b>
         {withRoom && <span className="result-room">{nameOf(room)}</span>}
@@ -122,7 +115,7 @@ function Result({ message, query, now, withRoom, onPick }: ResultProps) {
           hit ? <mark key={i}>{text}</mark> : <span key={i}>{text}</span>,
         )}
       </span>
-    </a>
+    </PlaceLink>
   );
 }
 

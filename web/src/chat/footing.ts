@@ -115,8 +115,11 @@ export class Footing {
     if (wentUp && this.#isByReader()) {
       this.#heldUntil = performance.now() + heldMs;
       if (!this.#isNear()) this.#set('stays');
-    } else if (this.#isNear()) this.#set(this.#isLive ? 'follows' : 'stays');
-    else if (this.stance.get() === 'follows') this.#toEnd();
+      return;
+    }
+    if (this.#isNear()) this.#set(this.#isLive ? 'follows' : 'stays');
+    // The list itself goes up too, by what a row is lower than it thought.
+    if (wentUp || !this.#isNear()) this.#goAlong();
   }
 
   /** A list that measures new rows scrolls by itself; without a hand, as by a search in the page, it is left when it is calm. */

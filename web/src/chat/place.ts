@@ -47,9 +47,11 @@ function look(): void {
 
 addEventListener('popstate', look); // also for a link to #412
 
-/** Goes to a room, or to a message of it, as a step that the back button takes back. */
+/** Goes to a room, or to a message of it, as a step that the back button takes back; where one is already, there is no step. */
 export function goTo(room: string, seq?: number): void {
-  history.pushState(null, '', addressOf(room, seq));
+  const next = new URL(addressOf(room, seq), location.href).href;
+  if (next === location.href) history.replaceState(null, '', next);
+  else history.pushState(null, '', next);
   look();
 }
 
