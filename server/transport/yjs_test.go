@@ -150,19 +150,20 @@ func TestYWebsocketSlow(t *testing.T) {
 	o.server = func(c *Config) {
 		c.Docs = docs.New(docs.Config{Store: c.Access.(room.DocStore), CompactBytes: 64 << 20})
 		c.Kinds = room.NewKinds(map[string]room.Policy{"pad": {}})
+		c.Limits.WriteDeadline = time.Minute // it is slow, not gone
 	}
 	f := start(t, o)
 	narrow := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
 		if err == nil {
-			err = nc.(*net.TCPConn).SetReadBuffer(4 << 10)
+			err = nc.(*net.TCPConn).SetReadBuffer(64 << 10)
 		}
 		return nc, err
 	}}}
 	p := f.yjsBy(narrow, time.Minute, "pad:slow", f.token("u1"))
 	p.say(ysync.AppendAsk(nil, []byte{0}))
 	p.hears("YWS-3: an empty document", ysync.AppendAnswer(nil, []byte{0, 0}))
-	const writers, size = 24, 256 << 10 // more than the system takes for a client
+	const writers, size = 32, 256 << 10 // more than the system takes for a client
 	for client := byte(1); client <= writers; client++ {
 		a := f.request("POST", "/v1/rooms/pad:slow/docs/main", f.token("u2"), string(written(client, strings.Repeat("x", size))), "Content-Type: application/octet-stream")
 		if a.status != 201 {
