@@ -113,6 +113,32 @@ describe('documents', () => {
       expect([textOf(doc), doc.id, doc.status.get()]).toEqual(['third second first ', id, 'saved']);
   });
 
+  it('who was away reads what the pages have left out, in one piece (DOC-12)', async () => {
+    const ben = open(clientOf('ben'));
+    const other = new Y.Doc();
+    other.on('update', (update: Uint8Array) => {
+      const data = { doc: 'main', update: Buffer.from(update).toString('base64') };
+      server.append(ROOM, { author: 'ann', type: 'doc', data });
+    });
+    await clock.advance(100);
+    other.getText('t').insert(0, 'a');
+    await clock.advance(1_000);
+    expect([textOf(ben), ben.status.get()]).toEqual(['a', 'saved']);
+    server.network.offline();
+    for (const char of 'bcd') other.getText('t').insert(0, char);
+    await clock.advance(1_000);
+    const asked = docs.asked.length;
+    server.network.restore();
+    await clock.advance(30_000);
+    expect([textOf(ben), ben.status.get()]).toEqual(['dcba', 'saved']);
+    expect(docs.asked).toHaveLength(asked + 1);
+    // What is live comes as events.
+    other.getText('t').insert(0, 'e');
+    await clock.advance(1_000);
+    expect([textOf(ben), ben.status.get()]).toEqual(['edcba', 'saved']);
+    expect(docs.asked).toHaveLength(asked + 1);
+  });
+
   it('into a room that began anew nothing is pushed; the old copy is told of until it is discarded (DOC-9)', async () => {
     const storage = docStorage();
     const client = clientOf('ann', storage);

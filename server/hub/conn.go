@@ -264,6 +264,7 @@ type Joined struct {
 	Events []byte
 	State  []byte // of a room with state: by key, encoded; nil: nothing is said
 	Full   bool   // State is the whole map
+	Docs   bool   // updates of documents are left out
 }
 
 // joinBytes is about how many bytes of events go into a joined frame; the rest follows as pages,
@@ -284,7 +285,7 @@ func (c *Conn) Join(ctx context.Context, j Join, encode func(Joined) []byte) err
 		if found != "" && why == "" {
 			why = found
 		}
-		if !r.stateful || why == "" && j.HasPosition && r.remembers(from, j) {
+		if !r.layered || why == "" && j.HasPosition && r.remembers(from, j) {
 			return c.start(r, from, why, j, nil, encode)
 		}
 		found = why

@@ -374,5 +374,5 @@ func (cur *cursor) restart() {
 	cur.epoch, cur.forks = r.epoch, r.forks
 	cur.seq = max(r.head-room.Seq(cur.conn.hub.pageLimit(cur.limit)), r.floorFor(cur.base)-1)
 	cur.mark, _ = r.markAt(cur.seq)
-	cur.whole = r.stateful
+	cur.whole = r.layered
 }

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// foldAfter is how many state events a cursor may lack that is given each of them from memory; one that lacks more is given the latest
-	// value of each key instead.
+	// foldAfter is how many state and doc events a cursor may lack that is given each of them from memory; one that lacks more is given the latest
+	// value of each key instead, and told that documents have changed.
 	foldAfter = 256
 	// maxFolds bounds the folds of a room that are kept, and foldLag how many events may have come since.
 	maxFolds = 8
@@ -20,12 +20,12 @@ const (
 // foldKey is what a fold is asked for.
 type foldKey struct {
 	at     room.Seq // behind which it begins; first: the latest page
-	limit  int      // of events that are no state
+	limit  int      // of events of the log layer
 	bottom room.Seq // as Query.Bottom
 	whole  bool     // with the whole map
 }
 
-// fold is a page that passes over state events: what follows a place, or the latest, with the map. It is read once for all who stand in
+// fold is a page that lists the log layer alone: what follows a place, or the latest, with the map. It is read once for all who stand in
 // the same place, and kept for a while: what has come since follows from the tail. Guarded by the room's lock but for what load says.
 type fold struct {
 	load
@@ -194,7 +194,7 @@ func (r *liveRoom) takeFold(f *fold, p room.Page) error {
 func (r *liveRoom) frame(f *fold, framing wire.Framing) []byte {
 	if f.frames[framing] == nil {
 		f.frames[framing] = framing.AppendPage(nil, wire.Page{
-			Room: r.id, Epoch: f.page.Head.Epoch, Prev: f.page.Prev, Seq: f.page.Seq(), Mark: f.page.Position().Mark, Full: f.page.Full, State: f.state,
+			Room: r.id, Epoch: f.page.Head.Epoch, Prev: f.page.Prev, Seq: f.page.Seq(), Mark: f.page.Position().Mark, Full: f.page.Full, State: f.state, Docs: f.page.Docs,
 		}, f.events)
 		r.weigh(f)
 	}
@@ -219,17 +219,17 @@ func (f *fold) continues(p room.Position, replay int64) (why room.ResetReason, w
 	return "", true
 }
 
-// foldsAt reports whether a cursor behind seq is to be given a fold: memory does not have what follows, or has more state than is worth telling one
-// by one. In a room of which only the map is kept nobody who asks is told otherwise (live is false).
+// foldsAt reports whether a cursor behind seq is to be given a fold: memory does not have what follows, or has more of other layers than is
+// worth telling one by one. In a room of which only the map is kept nobody who asks is told otherwise (live is false).
 func (r *liveRoom) foldsAt(seq room.Seq, live bool) bool {
-	if !r.stateful || seq >= r.head {
+	if !r.layered || seq >= r.head {
 		return false
 	}
 	s := r.find(seq)
-	return s == nil || r.states-s.states > foldAfter+segmentEvents || !live && r.mapOnly()
+	return s == nil || r.passed-s.passed > foldAfter+segmentEvents || !live && r.mapOnly()
 }
 
-// remembers reports whether memory has all that who joins a room with state at a position is given, event by event.
+// remembers reports whether memory has all that who joins a room with other layers at a position is given, event by event.
 func (r *liveRoom) remembers(from room.Seq, j Join) bool {
 	_, known := r.markAt(from)
 	return (known || j.Position.Mark == 0) && !r.foldsAt(from, false) && (j.Replay < 0 || r.head-from <= j.Replay)
@@ -242,13 +242,13 @@ func (r *liveRoom) mapOnly() bool {
 // shownFloor is the floor as it is told: of a room that holds nothing but a map it is behind the head (rule STATE-11), though nobody is reset
 // for that.
 func (r *liveRoom) shownFloor(base room.Seq) room.Seq {
-	if r.stateful && r.other < r.floor && r.mapOnly() {
+	if r.layered && r.other < r.floor && r.mapOnly() {
 		return r.head + 1
 	}
 	return r.floorFor(base)
 }
 
-// joinFolded is Join in a room with state, where what the reader lacks has to be folded. r is locked where the join was placed; done: it
+// joinFolded is Join in a room with other layers than the log, where what the reader lacks has to be folded. r is locked where the join was placed; done: it
 // answered. Else it is to be placed anew, and why is the reset that is found out by then.
 func (c *Conn) joinFolded(ctx context.Context, r *liveRoom, from room.Seq, why *room.ResetReason, j Join, encode func(Joined) []byte) (done bool, err error) {
 	key := foldKey{at: first, limit: c.hub.pageLimit(j.Limit), bottom: floorBy(j.Permit, j.Room, j.Floor), whole: true}
@@ -295,7 +295,7 @@ func (f *fold) failure() error {
 func (c *Conn) startFolded(r *liveRoom, f *fold, why room.ResetReason, j Join, encode func(Joined) []byte) error {
 	at := f.page.Position()
 	out := Joined{
-		Head: r.headValue(), Reset: why, Prev: f.page.Prev, Seq: at.Seq, Mark: at.Mark, Events: f.events, State: f.state, Full: f.page.Full,
+		Head: r.headValue(), Reset: why, Prev: f.page.Prev, Seq: at.Seq, Mark: at.Mark, Events: f.events, State: f.state, Full: f.page.Full, Docs: f.page.Docs,
 	}
 	out.Head.Floor = r.shownFloor(j.Floor)
 	out.Head.Seq = max(out.Head.Seq, f.page.Head.Seq)
@@ -348,7 +348,7 @@ func (h *Hub) State(ctx context.Context, id room.ID, since *room.Position) (Page
 	return p, nil
 }
 
-// pollFolded is what Poll reads from the store for a place in a room with state. Of a room of which only the map is kept it is folded, else all
+// pollFolded is what Poll reads from the store for a place in a room with other layers than the log. Of a room of which only the map is kept it is folded, else all
 // that is stored.
 func (h *Hub) pollFolded(ctx context.Context, j Join, from room.Seq, only bool) (Page, error) {
 	q := room.Query{Room: j.Room, Anchor: room.After, Seq: from, Limit: h.pageLimit(j.Limit), MaxBytes: pollBytes}
@@ -386,7 +386,7 @@ func (h *Hub) pollFolded(ctx context.Context, j Join, from room.Seq, only bool) 
 
 // pageOf encodes a page of the store.
 func pageOf(id room.ID, got room.Page) Page {
-	p := Page{Head: got.Head, Prev: got.Prev, Seq: got.Seq(), Mark: got.Position().Mark, Count: len(got.Events), Full: got.Full}
+	p := Page{Head: got.Head, Prev: got.Prev, Seq: got.Seq(), Mark: got.Position().Mark, Count: len(got.Events), Full: got.Full, Docs: got.Docs}
 	for i := range got.Events {
 		if i > 0 {
 			p.Events = append(p.Events, ',')

@@ -38,10 +38,10 @@ type liveRoom struct {
 	resting   int64              // since when nobody was seen to read it, on the hub's clock; 0: somebody did
 	segments  []*segment         // by prev; the last is the tail and ends at head
 	loads     map[room.Seq]*load // reads in flight, by where they start
-	folds     map[foldKey]*fold  // in a room with state
-	stateful  bool               // the log has had state: what is not in memory is folded
-	states    int64              // how many state events came while it is in memory
-	other     room.Seq           // the newest event of another type; 0: none is known
+	folds     map[foldKey]*fold  // in a room with other layers than the log
+	layered   bool               // it has had events of another layer than the log: what is not in memory is folded
+	passed    int64              // how many of those came while it is in memory
+	other     room.Seq           // the newest event of the log layer; 0: none is known
 	finer     int                // by how many halves reads are aligned finer than to segmentEvents, because events are large
 	subs      [][]*cursor        // per worker
 	marked    []int64            // per worker: since when it is queued to have its subscribers marked dirty, on the hub's clock; 0: it is not
@@ -114,7 +114,7 @@ func (r *liveRoom) start(p room.Page) {
 	r.loaded = true
 	r.account = r.hub.accounts.Add(1)
 	r.epoch, r.floor, r.floorMark = p.Head.Epoch, p.Head.Floor, p.Head.FloorMark
-	r.stateful, r.other = p.HasState, p.Log
+	r.layered, r.other = p.Layered, p.Log
 	r.head, r.mark = p.Prev, p.PrevMark
 	r.segments = nil
 	r.newTail()
@@ -138,7 +138,7 @@ func (r *liveRoom) extend(events []room.Event) {
 	if r.hub.tellMembers(r.id, events, false) {
 		r.judgings++
 	}
-	r.noteState(events)
+	r.noteLayers(events)
 	tail := r.segments[len(r.segments)-1]
 	tail.touch()
 	var grown int64
@@ -156,14 +156,14 @@ func (r *liveRoom) extend(events []room.Event) {
 	r.wake()
 }
 
-// noteState counts the state events that are about to follow the tail.
-func (r *liveRoom) noteState(events []room.Event) {
+// noteLayers counts the events of other layers than the log that are about to follow the tail.
+func (r *liveRoom) noteLayers(events []room.Event) {
 	for i := range events {
-		if events[i].Type == room.TypeState {
-			r.stateful = true
-			r.states++
-		} else {
+		if events[i].InLog() {
 			r.other = events[i].Seq
+		} else {
+			r.layered = true
+			r.passed++
 		}
 	}
 }

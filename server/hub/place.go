@@ -67,7 +67,7 @@ func (h *Hub) place(ctx context.Context, j Join) (*liveRoom, room.Seq, room.Rese
 		if why != "" || !j.HasPosition {
 			from, needs = r.latest(h.pageLimit(j.Limit), j.Floor)
 		}
-		needs = needs && !r.stateful // what is not in memory is folded by who asks
+		needs = needs && !r.layered // what is not in memory is folded by who asks
 		if !needs && !r.dead && r.loaded {
 			if why != "" {
 				h.counts.reset(why)
@@ -88,7 +88,7 @@ func (h *Hub) placeAtOnce(j Join) (*liveRoom, room.Seq) {
 		return nil, 0
 	}
 	r.mu.Lock()
-	if !r.dead && r.loaded && r.known <= r.head && j.Seen <= r.head && !r.stateful {
+	if !r.dead && r.loaded && r.known <= r.head && j.Seen <= r.head && !r.layered {
 		j.Floor = floorBy(j.Permit, j.Room, j.Floor)
 		from, why, needs := r.judge(j)
 		if why == "" && !j.HasPosition {
@@ -124,7 +124,7 @@ func (r *liveRoom) judge(j Join) (from room.Seq, why room.ResetReason, needs boo
 		return 0, room.ResetAhead, false
 	case p.Seq < r.floorFor(j.Floor)-1:
 		return 0, room.ResetPruned, false
-	case j.Replay >= 0 && r.head-p.Seq > j.Replay && !r.stateful: // which does not count
+	case j.Replay >= 0 && r.head-p.Seq > j.Replay && !r.layered: // which does not count
 		return 0, room.ResetTooFar, false
 	}
 	if p.Mark != 0 {
@@ -178,7 +178,7 @@ func (r *liveRoom) lacks(seq room.Seq) *load {
 		return r.fetch(first)
 	case r.known > r.head: // an event may be acked already that the tail does not have (ACK-8)
 		return r.fetch(r.head)
-	case seq != first && seq >= r.floor-1 && seq < r.head && r.find(seq) == nil && !r.stateful:
+	case seq != first && seq >= r.floor-1 && seq < r.head && r.find(seq) == nil && !r.layered:
 		return r.fetch(r.blockStart(seq))
 	}
 	return nil

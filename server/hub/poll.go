@@ -18,6 +18,7 @@ type Page struct {
 	Count  int
 	State  []byte // of a room with state: by key, encoded; nil: nothing is said
 	Full   bool   // State is the whole map
+	Docs   bool   // updates of documents are left out
 }
 
 // pollBytes is about how many bytes of events one answer holds; the reader asks again for more.
@@ -126,7 +127,7 @@ func (h *Hub) History(ctx context.Context, q room.Query, floor room.Seq) (Page, 
 		}
 	}
 	p := pageOf(q.Room, got)
-	if mapOnly := h.cfg.MapOnly; mapOnly != nil && got.HasState && got.Log < got.Head.Floor && mapOnly(q.Room.Kind()) {
+	if mapOnly := h.cfg.MapOnly; mapOnly != nil && got.Layered && got.Log < got.Head.Floor && mapOnly(q.Room.Kind()) {
 		p.Head.Floor = got.Head.Seq + 1
 	}
 	return p, nil

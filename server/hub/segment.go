@@ -41,7 +41,7 @@ type segment struct {
 	spans    []span      // of the encoded events inside the WebSocket frames
 	upto     []uint16    // how many of the events there are up to the end of each page
 	frames   [wire.Framings]strip
-	states   int64 // of the room when it began
+	passed   int64 // of the room when it began
 
 	lives atomic.Int32 // how often the budget's hand still passes it by
 }
@@ -56,7 +56,7 @@ type strip struct {
 }
 
 func newSegment(r *liveRoom, prev room.Seq, prevMark room.Mark) *segment {
-	s := &segment{room: r, prev: prev, prevMark: prevMark, states: r.states}
+	s := &segment{room: r, prev: prev, prevMark: prevMark, passed: r.passed}
 	s.lives.Store(2)
 	return s
 }

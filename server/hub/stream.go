@@ -48,7 +48,7 @@ func (c *Conn) follow(ctx context.Context, j Join) (*cursor, Followed, error) {
 	mark, _ := r.markAt(from)
 	cur := newCursor(c, r, j, from, mark)
 	cur.late = why == "" && r.foldsAt(from, false)
-	if cur.whole = why != "" && r.stateful; why == "" && mark == 0 {
+	if cur.whole = why != "" && r.layered; why == "" && mark == 0 {
 		cur.mark = j.Position.Mark // which a fold will compare
 	}
 	r.subscribe(cur)

@@ -102,6 +102,10 @@ func (e *Event) DocOf() *DocChange {
 	return c
 }
 
+// InLog reports whether an event is of the log layer: pages list each of those, and retention by number counts them. Those of the types state and
+// doc are of layers of their own, which tell what is still true, and pages that are compacted pass over them (rules STATE-12, DOC-12).
+func (e *Event) InLog() bool { return e.Type != TypeState && e.Type != TypeDoc }
+
 // DocTooLarge refuses an update that is larger than one may be.
 func DocTooLarge(field string) *Error {
 	return &Error{Code: CodeMessageTooLarge, Title: "The update is larger than one may be.", Field: field, Limit: MaxDocUpdate}

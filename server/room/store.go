@@ -170,10 +170,10 @@ type Query struct {
 	Present bool
 	// As is who asks: of Present, a reaction that they have names them, whoever had it earlier. Empty: nobody.
 	As string
-	// State is how much of the room's map the page has. With StateChanges and StateWhole state events are not listed, and Limit counts the others; so
-	// it is with Before, Around and Present.
+	// State is how much of the room's map the page has. With StateChanges and StateWhole it lists the log layer alone (see [Event.InLog]), and Limit counts
+	// that; so it is with Before, Around and Present.
 	State StateView
-	// Bottom: a page without state events begins no lower, as if it were the floor. 0: it may.
+	// Bottom: a page of the log layer begins no lower, as if it were the floor. 0: it may.
 	Bottom Seq
 }
 
@@ -200,21 +200,22 @@ func (q Query) Span(floor, head Seq) (prev, last, center Seq) {
 }
 
 // Page is everything that changed in a room in (Prev, Seq]. Prev is the seq before the first event
-// and PrevMark its mark (none for 0): a reader that stands there takes the page, any other does not. Where state events are not listed,
-// Prev and Seq may lie among them, and their marks be no longer known (none).
+// and PrevMark its mark (none for 0): a reader that stands there takes the page, any other does not. Where it lists the log layer alone,
+// Prev and Seq may be of other events, and their marks be no longer known (none).
 type Page struct {
 	Head     Head // of the same snapshot
 	Prev     Seq
 	PrevMark Mark
 	Events   []Event // in seq order
 
-	End      Seq          // where it ends, if that is behind the last event; else 0
-	EndMark  Mark         // of End
-	HasState bool         // the room has had state events
-	Log      Seq          // the newest event of another type; 0: the log has none
-	Full     bool         // State is the whole map, as it is at the end of the page
-	State    []StateEntry // in the order of seq
-	Left     int64        // of a page with StateChanges or StateWhole: how many events of other types follow it
+	End     Seq          // where it ends, if that is behind the last event; else 0
+	EndMark Mark         // of End
+	Layered bool         // the room has had events of another layer than the log
+	Log     Seq          // the newest of the log layer; 0: there is none
+	Full    bool         // State is the whole map, as it is at the end of the page
+	State   []StateEntry // in the order of seq
+	Docs    bool         // of a page with StateChanges or StateWhole: updates of documents are left out of it
+	Left    int64        // of such a page: how many events of the log layer follow it
 }
 
 // Seq is the seq that a reader stands at after the page.

@@ -1,15 +1,15 @@
 package room
 
-// Run is events that follow each other in a log, all but those of the type state: [First, Last].
+// Run is events of the log layer that follow each other (see [Event.InLog]): [First, Last].
 type Run struct{ First, Last Seq }
 
-// Walk is what a page holds that lists no state events: the events of Runs, which are in order, and (Prev, End] in all.
+// Walk is what a page holds that lists the log layer alone: the events of Runs, which are in order, and (Prev, End] in all.
 type Walk struct {
 	Prev, End Seq
 	Runs      []Run
 }
 
-// Walk is the arithmetic of a query that passes over state events, as [Query.Span] is that of others. runs gives those of a room that reach
+// Walk is the arithmetic of a query that passes over other layers, as [Query.Span] is that of others. runs gives those of a room that reach
 // behind at, in order, or with down those that begin at or before it, the last first: n, or all there are.
 func (q Query) Walk(floor, head Seq, runs func(at Seq, down bool, n int) ([]Run, error)) (Walk, error) {
 	bottom := max(floor, min(q.Bottom, head+1)) - 1

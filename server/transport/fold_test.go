@@ -14,12 +14,14 @@ import (
 	"roomlog/server/wire"
 )
 
-// keyed follows a room by folding what pages say into a map, as a client does (STATE-7, STATE-8).
+// keyed follows a room by folding what pages say into a map, as a client does (STATE-7, STATE-8), and notes which updates of documents it was given.
 type keyed struct {
 	seq   room.Seq
 	folds int // pages that had keys
 	keys  map[string]keyedEntry
 	log   []room.Seq // of messages
+	docs  map[room.Seq]bool
+	spans []keyedPage // without what was in them
 }
 
 type keyedEntry struct {
@@ -38,6 +40,7 @@ type keyedPage struct {
 	}
 	Full  bool
 	State map[string]keyedEntry
+	Docs  bool
 	Page  *keyedPage
 }
 
@@ -46,6 +49,7 @@ func (k *keyed) take(p keyedPage) error {
 		return fmt.Errorf("PAGE-6: a page (%d,%d] does not adjoin %d", p.Prev, p.Seq, k.seq)
 	}
 	k.seq = p.Seq
+	k.spans = append(k.spans, keyedPage{Prev: p.Prev, Seq: p.Seq, Docs: p.Docs})
 	if len(p.State) > 0 {
 		k.folds++
 	}
@@ -59,7 +63,11 @@ func (k *keyed) take(p keyedPage) error {
 		k.set(key, e)
 	}
 	for _, e := range p.Events {
-		if e.Type != room.TypeState {
+		switch e.Type {
+		case room.TypeDoc:
+			k.docs[e.Seq] = true
+			continue
+		case "message":
 			k.log = append(k.log, e.Seq)
 			continue
 		}
@@ -84,8 +92,25 @@ func (k *keyed) set(key string, e keyedEntry) {
 	}
 }
 
-// TestFoldedReadersAgree writes state and messages while readers of every speed follow, leave and come back from old positions: each
-// ends with the map of the store and every message once, whatever mixture of live pages and folds brought it there (STATE-7 to STATE-10, JOIN-8).
+// lacks says which of the updates of a room it was neither given nor told of, and which page tells of some that are not there (DOC-12).
+func (k *keyed) lacks(updates []room.Seq) error {
+	for _, p := range k.spans {
+		left := 0
+		for _, seq := range updates {
+			if seq > p.Prev && seq <= p.Seq && !k.docs[seq] {
+				left++
+			}
+		}
+		if p.Docs != (left > 0) {
+			return fmt.Errorf("DOC-12: the page (%d,%d] has docs %v, and leaves out %d", p.Prev, p.Seq, p.Docs, left)
+		}
+	}
+	return nil
+}
+
+// TestFoldedReadersAgree writes state, documents and messages while readers of every speed follow, leave and come back from old positions: each
+// ends with the map of the store and every message once, and is given or told of each update, whatever mixture of live pages and folds brought it there
+// (STATE-7 to STATE-10, DOC-12, JOIN-8).
 func TestFoldedReadersAgree(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -95,6 +120,8 @@ func TestFoldedReadersAgree(t *testing.T) {
 	defer cancel()
 	var group sync.WaitGroup
 	written := newMeter()
+	var updates []room.Seq
+	var storing sync.Mutex
 	group.Go(func() {
 		defer written.set(total)
 		rnd := rand.New(rand.NewPCG(seed, 0))
@@ -103,7 +130,11 @@ func TestFoldedReadersAgree(t *testing.T) {
 			for range min(1+rnd.IntN(60), total-n) {
 				n++
 				s := room.Send{Room: id, Author: "u1", Tag: room.Tag{14: byte(n >> 8), 15: byte(n), 13: 1}, Type: "message", Data: []byte(`1`)}
-				if rnd.IntN(8) > 0 {
+				switch rnd.IntN(8) {
+				case 0:
+				case 1, 2:
+					s.Type, s.Data = room.TypeDoc, []byte(docData("main", []byte{byte(n)})) // which nobody looks into here
+				default:
 					s.Type, s.Data = room.TypeState, fmt.Appendf(nil, `{"k%d":%d}`, rnd.IntN(400), n)
 					if rnd.IntN(4) == 0 {
 						s.Data = fmt.Appendf(nil, `{"k%d":null}`, rnd.IntN(400))
@@ -118,6 +149,11 @@ func TestFoldedReadersAgree(t *testing.T) {
 					if o.Err != nil {
 						t.Error(o.Err)
 					}
+					if s.Doc != nil {
+						storing.Lock()
+						updates = append(updates, o.Verdict.Seq)
+						storing.Unlock()
+					}
 					batch.Done()
 				})
 			}
@@ -128,7 +164,7 @@ func TestFoldedReadersAgree(t *testing.T) {
 	readers := make([]*keyed, 6)
 	for i := range readers {
 		rnd := rand.New(rand.NewPCG(seed, uint64(i+1)))
-		k := &keyed{keys: map[string]keyedEntry{}}
+		k := &keyed{keys: map[string]keyedEntry{}, docs: map[room.Seq]bool{}}
 		readers[i] = k
 		group.Go(func() {
 			var at room.Position
@@ -144,7 +180,7 @@ func TestFoldedReadersAgree(t *testing.T) {
 						return
 					}
 					var page keyedPage
-					text := wire.AppendPolled(nil, wire.Page{Room: id, Epoch: p.Head.Epoch, Prev: p.Prev, Seq: p.Seq, Mark: p.Mark, Full: p.Full, State: p.State}, 1, p.Head.Seq, nil, p.Events)
+					text := wire.AppendPolled(nil, wire.Page{Room: id, Epoch: p.Head.Epoch, Prev: p.Prev, Seq: p.Seq, Mark: p.Mark, Full: p.Full, State: p.State, Docs: p.Docs}, 1, p.Head.Seq, nil, p.Events)
 					if err := json.Unmarshal(text, &page); err != nil {
 						t.Error(err)
 						return
@@ -182,6 +218,9 @@ func TestFoldedReadersAgree(t *testing.T) {
 	for i, k := range readers {
 		if k.seq < total {
 			t.Fatalf("I9: reader %d stands at %d", i, k.seq)
+		}
+		if err := k.lacks(updates); err != nil {
+			t.Errorf("reader %d: %v", i, err)
 		}
 		if len(k.keys) != len(keys) {
 			t.Errorf("STATE-8: reader %d has %d keys, the store %d", i, len(k.keys), len(keys))
@@ -236,7 +275,7 @@ func callOn(ctx context.Context, h *hub.Hub, id room.ID, at room.Position, k *ke
 	took := make(chan keyedPage, 1)
 	err = c.Join(ctx, hub.Join{Room: id, Position: at, HasPosition: true, Replay: -1}, func(j hub.Joined) []byte {
 		text := wire.Joined{
-			Page: wire.Page{Room: id, Epoch: j.Head.Epoch, Prev: j.Prev, Seq: j.Seq, Mark: j.Mark, Full: j.Full, State: j.State}, Events: j.Events, Reset: j.Reset,
+			Page: wire.Page{Room: id, Epoch: j.Head.Epoch, Prev: j.Prev, Seq: j.Seq, Mark: j.Mark, Full: j.Full, State: j.State, Docs: j.Docs}, Events: j.Events, Reset: j.Reset,
 		}.Append(nil)
 		var f keyedPage
 		if err := json.Unmarshal(text, &f); err == nil && j.Reset == "" {

@@ -56,7 +56,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 		page.Head.Floor = max(page.Head.Floor, min(anew, page.Head.Seq+1))
 		return &hub.ResetError{Reason: room.ResetPruned, Head: page.Head}
 	}
-	span := wire.Page{Room: id, Epoch: page.Head.Epoch, Prev: page.Prev, Seq: page.Seq, Mark: page.Mark, Full: page.Full, State: page.State}
+	span := wire.Page{Room: id, Epoch: page.Head.Epoch, Prev: page.Prev, Seq: page.Seq, Mark: page.Mark, Full: page.Full, State: page.State, Docs: page.Docs}
 	writeJSON(w, http.StatusOK, wire.AppendPolled(make([]byte, 0, len(page.Events)+512), span, page.Head.Floor, page.Head.Seq, s.Degraded(), page.Events))
 	return nil
 }

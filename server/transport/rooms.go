@@ -87,6 +87,15 @@ func (s *Server) getRoom(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	found.Floor = max(found.Floor, s.members.floor(who, id))
+	if policy, _ := s.cfg.Kinds.Policy(id.Kind()); policy.State.MapOnly { // as pages have it: that of a map alone is behind the head (STATE-11)
+		page, err := s.cfg.Hub.History(r.Context(), room.Query{Room: id, Anchor: room.Latest, Limit: 1}, found.Floor)
+		if err != nil {
+			return err
+		}
+		if page.Head.Epoch == found.Epoch && page.Head.Seq == found.Seq {
+			found.Floor = page.Head.Floor
+		}
+	}
 	return writeRoom(w, http.StatusOK, s.describe(found))
 }
 

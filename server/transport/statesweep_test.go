@@ -23,6 +23,11 @@ func TestStateThatIsSwept(t *testing.T) {
 	f.set("dash:both", 2, `{"a":2}`)
 	f.set("dash:both", 3, `{"a":3}`)
 	f.post("u1", "dash:both", 4, `1`, 201)
+	for id, floor := range map[string]float64{"dash:only": 4, "dash:both": 1, "dash:none": 1} {
+		if a := f.request("GET", "/v1/rooms/"+id, token, ""); a.status != 200 || a.body["floor"] != floor {
+			t.Errorf("STATE-11, ROOM-12: %s: %d %s, want the floor %v", id, a.status, a.text, floor)
+		}
+	}
 	page := f.request("GET", "/v1/rooms/dash:both/events?after=0&limit=1", token, "")
 	atMessage := fmt.Sprint(page.body["position"])
 	if page.body["seq"] != 1.0 {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"roomlog/server/docs"
+	"roomlog/server/room"
 	"roomlog/server/transport/auth"
 )
 
@@ -45,7 +47,7 @@ type transcriptStep struct {
 func TestTranscripts(t *testing.T) {
 	paths, err := filepath.Glob("../../spec/transcripts/*.json")
 	must(t, err)
-	f := start(t, options{})
+	f := start(t, options{server: func(c *Config) { c.Docs = docs.New(docs.Config{Store: c.Access.(room.DocStore)}) }})
 	want, replayed := 0, 0
 	for _, path := range paths {
 		text, err := os.ReadFile(path)

@@ -196,7 +196,7 @@ func (c *socket) place(req *wire.Request, j hub.Join) error {
 
 func joinedFrame(dst []byte, req *wire.Request, j hub.Joined) []byte {
 	return wire.Joined{
-		Page: wire.Page{Room: j.Head.Room, Epoch: j.Head.Epoch, Prev: j.Prev, Seq: j.Seq, Mark: j.Mark, Full: j.Full, State: j.State},
+		Page: wire.Page{Room: j.Head.Room, Epoch: j.Head.Epoch, Prev: j.Prev, Seq: j.Seq, Mark: j.Mark, Full: j.Full, State: j.State, Docs: j.Docs},
 		ID:   req.ID, HasID: req.HasID, Floor: j.Head.Floor, Head: j.Head.Seq, Reset: j.Reset, Events: j.Events,
 	}.AppendFrame(slices.Grow(dst, len(j.Events)+512))
 }

@@ -49,6 +49,9 @@ type yjsConn struct {
 	pipe    pipe
 
 	carets *carets
+
+	syncing sync.Mutex // from a read of the document until the client was given it
+	had     []byte     // the state vector of what it was given; nil: it has not asked yet
 }
 
 // getYjs is GET /v1/yjs/{room}/{name}. What is wrong with who comes is told over the WebSocket: a client whose handshake fails tries for ever.

@@ -21,6 +21,7 @@ type yjsFrame struct {
 	Code       room.Code         `json:"code"`
 	Room       string            `json:"room"`
 	Events     []yjsEvent        `json:"events"`
+	Docs       bool              `json:"docs"`
 	Full       bool              `json:"full"`
 	Set        []json.RawMessage `json:"set"`
 	Gone       []string          `json:"gone"`
@@ -88,6 +89,15 @@ func (y *yjsConn) hear(text []byte) (code uint16, reason string, err error) {
 	case "page":
 		for i := range f.Events {
 			y.event(&f.Events[i])
+		}
+		if f.Docs {
+			if err := y.again(y.mend); err != nil {
+				var v *violation
+				if errors.As(err, &v) {
+					return v.code, v.reason, nil
+				}
+				return 0, "", err
+			}
 		}
 	case "signals":
 		if entries := y.carets.shown(f.Set, f.Gone, f.Full); len(entries) > 0 {

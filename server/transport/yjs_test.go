@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"roomlog/server/docs"
 	"roomlog/server/hub"
 	"roomlog/server/room"
 	"roomlog/server/transport/auth"
+	"roomlog/server/yjs"
 	"roomlog/server/ysync"
 )
 
@@ -25,9 +29,14 @@ type yjsPeer struct {
 
 func (f *fixture) yjs(path, token string) *yjsPeer {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	return f.yjsBy(nil, patience, path, token)
+}
+
+func (f *fixture) yjsBy(by *http.Client, within time.Duration, path, token string) *yjsPeer {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), within)
 	f.t.Cleanup(cancel)
-	conn, _, err := websocket.Dial(ctx, "ws://"+f.addr+"/v1/yjs/"+path, &websocket.DialOptions{Subprotocols: []string{yjsSubprotocol, yjsToken + token}})
+	conn, _, err := websocket.Dial(ctx, "ws://"+f.addr+"/v1/yjs/"+path, &websocket.DialOptions{HTTPClient: by, Subprotocols: []string{yjsSubprotocol, yjsToken + token}})
 	must(f.t, err)
 	conn.SetReadLimit(-1)
 	f.t.Cleanup(func() { _ = conn.CloseNow() })
@@ -132,6 +141,63 @@ func TestYWebsocketMessages(t *testing.T) {
 	p.ended("YWS-1: text", closeUnsupportedData, "binary")
 	a.say(ysync.AppendAsk(nil, []byte{0}))
 	a.hears("the others are none the worse", ysync.AppendAnswer(nil, text))
+}
+
+// YWS-3, DOC-12: a client that reads nothing for a while is given what was left out as one update, and lacks nothing.
+func TestYWebsocketSlow(t *testing.T) {
+	o := withDocs()
+	o.hub = func(c *hub.Config) { c.TailBytes = 96 << 10 } // less than one update: who is behind is given a page without them
+	o.server = func(c *Config) {
+		c.Docs = docs.New(docs.Config{Store: c.Access.(room.DocStore), CompactBytes: 64 << 20})
+		c.Kinds = room.NewKinds(map[string]room.Policy{"pad": {}})
+		c.Limits.WriteDeadline = time.Minute // it is slow, not gone
+	}
+	f := start(t, o)
+	narrow := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err == nil {
+			err = nc.(*net.TCPConn).SetReadBuffer(64 << 10)
+		}
+		return nc, err
+	}}}
+	p := f.yjsBy(narrow, time.Minute, "pad:slow", f.token("u1"))
+	p.say(ysync.AppendAsk(nil, []byte{0}))
+	p.hears("YWS-3: an empty document", ysync.AppendAnswer(nil, []byte{0, 0}))
+	const writers, size = 32, 256 << 10 // more than the system takes for a client
+	for client := byte(1); client <= writers; client++ {
+		a := f.request("POST", "/v1/rooms/pad:slow/docs/main", f.token("u2"), string(written(client, strings.Repeat("x", size))), "Content-Type: application/octet-stream")
+		if a.status != 201 {
+			t.Fatalf("DOC-7: update %d: %d %.200s", client, a.status, a.text)
+		}
+	}
+	has, heard := map[uint64]uint64{}, 0
+	for len(has) < writers {
+		_, got, err := p.conn.Read(p.ctx)
+		if err != nil {
+			t.Fatalf("DOC-12: %v after %d updates, of which %d writers were", err, heard, len(has))
+		}
+		m, err := ysync.Parse(got)
+		if err != nil || m.Kind != ysync.Update {
+			continue
+		}
+		heard++
+		v, err := yjs.StateVector(m.Body)
+		must(t, err)
+		for client, clock := range v {
+			has[client] = max(has[client], clock)
+		}
+	}
+	for client, clock := range has {
+		if clock != size {
+			t.Errorf("DOC-12: of writer %d there are %d characters", client, clock)
+		}
+	}
+	if heard >= writers {
+		t.Errorf("%d updates were heard one by one: nothing was put to the test", heard)
+	}
+	more := written(writers+1, "live")
+	p.say(ysync.AppendUpdate(nil, more))
+	p.hears("YWS-4: what comes then", ysync.AppendUpdate(nil, more))
 }
 
 // YWS-7: whose an id is, as one connection sees it.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"roomlog/server/docs"
 	"roomlog/server/room"
 	"roomlog/server/transport/auth"
 	"roomlog/server/wire"
@@ -138,17 +139,44 @@ func (y *yjsConn) answer(vector []byte) error {
 	if err := y.srv.quotas.rates.read(y.who.User); err != nil {
 		return err
 	}
-	doc, failed := y.srv.cfg.Docs.Read(y.ctx, y.id, y.doc, vector)
-	if refused := y.srv.allowed(y.who, y.id, auth.Read); refused != nil { // access may have been taken back meanwhile
-		return refused
-	}
-	if failed != nil {
-		return failed
+	y.syncing.Lock()
+	defer y.syncing.Unlock()
+	doc, err := y.read(vector)
+	if err != nil {
+		return err
 	}
 	y.say(ysync.AppendAnswer(nil, doc.State))
 	if y.srv.allowed(y.who, y.id, auth.Send) == nil { // else it would be refused
 		y.say(ysync.AppendAsk(nil, doc.Vector))
 	}
+	return nil
+}
+
+// read reads what of the document a client lacks that has vector. What it is given then, it has. The caller holds y.syncing.
+func (y *yjsConn) read(vector []byte) (docs.Doc, error) {
+	doc, failed := y.srv.cfg.Docs.Read(y.ctx, y.id, y.doc, vector)
+	if refused := y.srv.allowed(y.who, y.id, auth.Read); refused != nil { // access may have been taken back meanwhile
+		return docs.Doc{}, refused
+	}
+	if failed != nil {
+		return docs.Doc{}, failed
+	}
+	y.had = doc.Vector
+	return doc, nil
+}
+
+// mend gives the client what a page has left out (rule DOC-12): all that the document has and the client was not given in one piece.
+func (y *yjsConn) mend() error {
+	y.syncing.Lock()
+	defer y.syncing.Unlock()
+	if y.had == nil { // it has yet to ask
+		return nil
+	}
+	doc, err := y.read(y.had)
+	if err != nil {
+		return err
+	}
+	y.say(ysync.AppendUpdate(nil, doc.State))
 	return nil
 }
 

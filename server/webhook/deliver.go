@@ -77,7 +77,7 @@ func continues(at room.Position, page room.Page) room.ResetReason {
 		return room.ResetAhead
 	case at.Seq < h.Floor-1:
 		return room.ResetPruned
-	case at.Mark != 0 && at.Mark != page.PrevMark && (page.PrevMark != 0 || !page.HasState): // that of state is forgotten in time
+	case at.Mark != 0 && at.Mark != page.PrevMark && (page.PrevMark != 0 || !page.Layered): // that of state is forgotten in time
 		return room.ResetDiverged
 	}
 	return ""
@@ -105,11 +105,11 @@ func (h *hook) page(p room.Page) (id string, body []byte, to room.Position) {
 		body = wire.AppendEvent(body, p.Head.Room, &p.Events[i])
 	}
 	body = append(body, ']')
-	if page := (wire.Page{Full: p.Full}); p.Full || len(p.State) > 0 {
-		page.State = wire.AppendState(nil, p.State)
-		body = page.AppendMap(body)
+	layers := wire.Page{Full: p.Full, Docs: p.Docs}
+	if len(p.State) > 0 {
+		layers.State = wire.AppendState(nil, p.State)
 	}
-	body = append(body, '}')
+	body = append(layers.AppendLayers(body), '}')
 	return h.deliveryID("page", p.Head, strconv.FormatInt(p.Prev, 10), to.String()), body, to
 }
 

@@ -87,6 +87,7 @@ type Page struct {
 	Mark  room.Mark // of Seq; none when Seq is 0
 	Full  bool      // State is the whole map
 	State []byte    // by key, encoded as by AppendState; nil: nothing is said
+	Docs  bool      // updates of documents are left out
 }
 
 func (p Page) position() room.Position {
@@ -105,10 +106,7 @@ func (p Page) appendSpan(dst, events []byte) []byte {
 	dst = append(dst, `","events":[`...)
 	dst = append(dst, events...)
 	dst = append(dst, ']')
-	if p.Full || p.State != nil {
-		dst = p.AppendMap(dst)
-	}
-	return dst
+	return p.AppendLayers(dst)
 }
 
 // appendRoom appends `"room":"…","epoch":"…",`.

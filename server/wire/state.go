@@ -39,13 +39,16 @@ func Current(err *room.Error) json.RawMessage {
 	return AppendState(nil, err.Current)
 }
 
-// AppendMap appends `,"full":true,"state":{…}` as far as a page has them.
-func (p Page) AppendMap(dst []byte) []byte {
+// AppendLayers appends `,"full":true,"state":{…},"docs":true` as far as a page has them.
+func (p Page) AppendLayers(dst []byte) []byte {
 	if p.Full {
 		dst = append(dst, `,"full":true`...)
 	}
 	if len(p.State) > 0 {
 		dst = append(append(dst, `,"state":`...), p.State...)
+	}
+	if p.Docs {
+		dst = append(dst, `,"docs":true`...)
 	}
 	return dst
 }
@@ -60,7 +63,7 @@ func AppendStateAnswer(dst []byte, p Page) []byte {
 	if len(p.State) == 0 {
 		p.State = []byte(`{}`)
 	}
-	return append(p.AppendMap(dst), '}')
+	return append(p.AppendLayers(dst), '}')
 }
 
 // ParseIfSeq reads the if_seq of a send of a type, as received: nil where there is none.

@@ -69,6 +69,7 @@ export class Recent {
       prev: this.#prev,
       events: this.#events,
       ...(this.#state.size > 0 && { full: true, state: Object.fromEntries(this.#state) }),
+      ...(this.#window.seq > this.#prev + this.#events.length && { docs: true }),
     });
   }
 

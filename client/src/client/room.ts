@@ -343,6 +343,7 @@ export class RoomlogRoom
     this.state.take(page);
     this.#sides.look(this.#timeline.log);
     if (this.#timeline.base >= this.#cursor.floor) this.#showOlder();
+    if (page.docs) this.#events.emit('docs', page.seq);
     const { epoch, floor } = this.#cursor;
     this.#kept(recent => recent.took(page, epoch as string, floor));
     for (const event of page.events) {

@@ -241,6 +241,8 @@ export interface RoomEvents {
   broadcast: Broadcast;
   /** A set of one's own does not stand: somebody else's came behind it within a minute, or it was refused. */
   lost: LostWrite;
+  /** Updates of documents are left out of the events up to this seq, since there are many: who has a document open reads it, as `openDoc` does. */
+  docs: number;
 }
 
 /** One room. */

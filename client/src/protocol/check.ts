@@ -46,12 +46,12 @@ export const MAX_WAIT_MS = 3_600_000;
 export const wait = (ms: unknown): number => Math.min(+(ms as number) || 0, MAX_WAIT_MS);
 
 /**
- * Whether v is a page that lists the seqs of `(prev, seq]` once and in order: every one (PAGE-1, PAGE-2), unless its `state` stands for
- * some.
+ * Whether v is a page that lists the seqs of `(prev, seq]` once and in order: every one (PAGE-1, PAGE-2), unless it says of some what is still
+ * true (PAGE-8).
  */
 export function isPage(v: unknown): v is Page {
   if (!isFields(v) || !areSeqs(v, 'prev', 'seq') || !areStrings(v, 'position')) return false;
-  const { prev, seq, events, full, state = full } = v as unknown as Page;
+  const { prev, seq, events, full, docs = full, state = docs } = v as unknown as Page;
   return (
     Array.isArray(events) &&
     (state !== undefined || events.length === seq - prev) &&

@@ -52,12 +52,14 @@ export interface Page {
   seq: number;
   /** The opaque position at its end. */
   position: string;
-  /** What happened between, in the order of seq; without the events of type `state` that `state` stands for. */
+  /** What happened between, in the order of seq; without the events of type `state` that `state` stands for, and the updates that `docs` tells of. */
   events: readonly WireEvent[];
   /** By key, what is true at the end of what changed between (STATE). */
   state?: Readonly<Record<string, StateEntry>>;
   /** Whether `state` is all there is, to take the place of what one has. */
   full?: boolean;
+  /** Whether updates of documents are left out of `events` (DOC-12). */
+  docs?: boolean;
 }
 
 /** `welcome`: the hello was taken (AUTH-7). */

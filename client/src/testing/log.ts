@@ -17,8 +17,8 @@ const MAX_PAGE = 500;
 /** How many events a page has that was asked for with this limit (JOIN-3, POLL-3). */
 export const pageSize = (limit: number | undefined): number => Math.min(limit || 100, MAX_PAGE);
 
-/** Whether history lists it (STATE-12). */
-export const isListed = ({ type }: WireEvent): boolean => type !== 'state';
+/** Whether it is of the log layer, which alone history lists (STATE-12, DOC-12). */
+export const isListed = ({ type }: WireEvent): boolean => type !== 'state' && type !== 'doc';
 
 /** What a send would store, for comparing repeats. */
 export const sentAs = (type: string, data: unknown): string => JSON.stringify([type, data]);
@@ -125,16 +125,21 @@ export class Log {
     return { prev: from, seq: to, position: this.position(to), events };
   }
 
-  /** The events of `(prev, seq]` but those that set state, of which there is the latest of each key (STATE-9), or all where that is not known. */
-  conflated(prev: number, seq: number): Page {
+  /** The log layer of `(prev, seq]` and what is still true of the others: of state the latest of each key (STATE-9), or all, and whether there are docs. */
+  conflated(prev: number, seq: number, isWhole = prev < this.state.forgotten): Page {
     const page = this.span(prev, seq);
     const events = page.events.filter(isListed);
-    if (page.prev < this.state.forgotten) return { ...page, events, ...this.state.whole() };
-    if (events.length === page.events.length) return page;
-    return { ...page, events, state: this.state.between(page.prev, page.seq) };
+    return {
+      ...page,
+      events,
+      ...(isWhole
+        ? this.state.whole()
+        : events.length < page.events.length && { state: this.state.between(page.prev, page.seq) }),
+      ...(page.events.some(({ type }) => type === 'doc') && { docs: true }),
+    };
   }
 
-  /** The newest `limit` events up to a seq but those that set state, over which it looks back (JOIN-3, STATE-12). */
+  /** The newest `limit` events of the log layer up to a seq: it looks back over the others (JOIN-3, STATE-12). */
   newest(limit: number, last = this.head): Page {
     const listed = this.events.filter(event => isListed(event) && event.seq <= last);
     const page = this.span((listed.at(-limit)?.seq ?? this.floor) - 1, last);
@@ -143,7 +148,7 @@ export class Log {
 
   /** The latest page, with the map of its seq (STATE-10). */
   latest(limit: number): Page {
-    return { ...this.newest(limit), ...this.state.whole() };
+    return this.conflated(this.newest(limit).prev, this.head, true);
   }
 
   /** What every answer about a room says of it. */

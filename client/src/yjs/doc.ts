@@ -113,7 +113,8 @@ class OpenDoc implements RoomDoc {
     ydoc.on('update', this.#changed);
     this.#stops.push(
       room.on('event', ({ type, data }) => type === DOC && this.#take(Object(data))),
-      room.on('reset', () => this.#begin()),
+      room.on('reset', this.#begin),
+      room.on('docs', this.#begin),
       room.status.subscribe(() => this.#look()),
       this.#host.session.status.subscribe(() => this.#look()),
       room.attach(),
@@ -141,14 +142,13 @@ class OpenDoc implements RoomDoc {
     this.#go();
   }
 
-  /** The room goes on from elsewhere: whether the server has less than before, or another document, is not known. */
-  #begin(): void {
+  /** The room goes on from elsewhere: whether the server has more or less than before, or another document, is not known. */
+  readonly #begin = (): void => {
     this.#withdraw();
     this.#isKnown = false;
-    this.#early = [];
     this.#comparing = undefined;
     this.#look();
-  }
+  };
 
   #look(): void {
     if (this.#isOver) return;

@@ -101,7 +101,14 @@ func testDocsModel(t *testing.T, f Factory) {
 			}
 		case rnd.IntN(4) == 0:
 			keep := int64(1 + rnd.IntN(5))
-			want := min(head-keep+1, head)
+			want, others := m.floor, keep // DOC-12: updates do not count
+			for i := head - 1; i >= 0 && others > 0; i-- {
+				if m.events[i].InLog() {
+					if others--; others == 0 {
+						want = m.events[i].Seq
+					}
+				}
+			}
 			for _, e := range m.events {
 				if e.Type == room.TypeDoc && e.Seq > m.through {
 					want = min(want, e.Seq)

@@ -27,6 +27,7 @@ type stateModel struct {
 	events []room.Event
 	keys   map[string]room.StateEntry
 	floor  room.Seq // one less than the floor
+	set    bool     // there ever was a key
 	swept  room.Seq // state events may be gone up to here
 	pruned room.Seq // and keys that were deleted
 }
@@ -65,7 +66,7 @@ func (m *stateModel) append(s room.Send) room.Verdict {
 		case bytes > s.State.Bytes && bytes > bytesBefore:
 			return room.Verdict{Refused: room.TooMuchState("bytes", s.State.Bytes)}
 		}
-		m.keys = after
+		m.keys, m.set = after, true
 		m.forget(s.State)
 	}
 	m.events = append(m.events, room.Event{Seq: seq, Type: s.Type, Author: s.Author, Tag: s.Tag, Data: s.Data})
@@ -101,7 +102,7 @@ func sizeOf(keys map[string]room.StateEntry) (n, bytes int) {
 	return n, bytes
 }
 
-// page is what a store must give for a query that passes over state events.
+// page is what a store must give for a query that lists the log layer alone.
 func (m *stateModel) page(q room.Query) (prev, end room.Seq, events []room.Seq, state []room.StateEntry, full bool) {
 	head := room.Seq(len(m.events))
 	at := min(max(q.Seq, m.floor), head)
@@ -111,7 +112,7 @@ func (m *stateModel) page(q room.Query) (prev, end room.Seq, events []room.Seq, 
 	}
 	for _, e := range m.events[m.floor:] {
 		switch {
-		case e.Type == room.TypeState:
+		case !e.InLog():
 		case q.Anchor == room.After && e.Seq > at:
 			high = append(high, e.Seq)
 		case q.Anchor == room.Latest || q.Anchor == room.Before && e.Seq <= at:
@@ -138,7 +139,7 @@ func (m *stateModel) page(q room.Query) (prev, end room.Seq, events []room.Seq, 
 	if q.Anchor == room.Before {
 		return prev, end, events, nil, false
 	}
-	full = q.State == room.StateWhole || q.Anchor == room.After && q.Seq != prev || prev < m.pruned
+	full = m.set && (q.State == room.StateWhole || q.Anchor == room.After && q.Seq != prev || prev < m.pruned)
 	for _, e := range m.keys {
 		if e.Seq <= end && (full && e.Value != nil || !full && e.Seq > prev) {
 			state = append(state, e)
@@ -150,7 +151,7 @@ func (m *stateModel) page(q room.Query) (prev, end room.Seq, events []room.Seq, 
 	return prev, end, events, state, full
 }
 
-// testStateModel runs random sends, prunings and sweeps beside the model and compares every kind of page (STATE-1 to STATE-8, STATE-12).
+// testStateModel runs random sends, prunings and sweeps beside the model and compares every kind of page (STATE-1 to STATE-8, STATE-12, DOC-12).
 func testStateModel(t *testing.T, f Factory) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -162,8 +163,11 @@ func testStateModel(t *testing.T, f Factory) {
 		if len(sent) > 0 && rnd.IntN(6) == 0 {
 			return sent[rnd.IntN(len(sent))] // a repeat, whatever has become of the map
 		}
-		if rnd.IntN(3) == 0 {
+		switch rnd.IntN(6) {
+		case 0, 1:
 			return say(id, fmt.Sprintf("u%d", rnd.IntN(3)), "x")
+		case 2:
+			return update(id, "main", "x")
 		}
 		changes := map[string]any{}
 		for range 1 + rnd.IntN(3) {
@@ -204,11 +208,15 @@ func testStateModel(t *testing.T, f Factory) {
 			sent = sent[len(sent)-len(batch):] // their tags are forgotten
 			m.sweep(t, s, id)
 			sent = nil
-		case 60:
+		case 60: // updates that are compacted keep nothing
+			kept, err := s.(room.DocStore).KeepDocs(within(t), id, mustHead(t, s, id).Epoch, 0, head, []room.Doc{{Name: "main", ID: "x", Seq: 1, Mark: 1, State: []byte("x")}})
+			if must(t, "keep documents", err); !kept {
+				t.Fatal("the documents were not kept")
+			}
 			mustPrune(t, s, id, room.Retention{Events: 12}, 1000)
 			others := 0
 			for i := head; i > m.floor; i-- {
-				if m.events[i-1].Type == room.TypeState {
+				if !m.events[i-1].InLog() {
 					continue
 				}
 				if others++; others == 12 {
@@ -289,9 +297,9 @@ func checkStatePages(t *testing.T, s room.Store, id room.ID, m *stateModel, rnd 
 	} {
 		q.Room, q.Limit = id, 1+rnd.IntN(20)
 		got := mustRead(t, s, q)
-		if !got.HasState {
-			if len(m.keys) > 0 {
-				t.Fatalf("the room has had no state, by %+v", q)
+		if !got.Layered {
+			if slices.ContainsFunc(m.events, func(e room.Event) bool { return !e.InLog() }) {
+				t.Fatalf("the room has had no other layers, by %+v", q)
 			}
 			continue
 		}
@@ -302,6 +310,10 @@ func checkStatePages(t *testing.T, s room.Store, id room.ID, m *stateModel, rnd 
 		}
 		if got.Prev != prev || got.Seq() != end || !slices.Equal(seqs, events) || got.Full != full {
 			t.Fatalf("STATE-12: %+v gives (%d,%d] %v full=%v, not (%d,%d] %v full=%v", q, got.Prev, got.Seq(), seqs, got.Full, prev, end, events, full)
+		}
+		docs := q.Anchor != room.Before && slices.ContainsFunc(m.events[prev:max(prev, end)], func(e room.Event) bool { return e.Type == room.TypeDoc })
+		if got.Docs != docs {
+			t.Fatalf("DOC-12: %+v gives (%d,%d] docs=%v, not %v", q, prev, end, got.Docs, docs)
 		}
 		if end > 0 && got.Position().Mark != 0 && got.Position().Mark != m.events[end-1].Mark {
 			t.Fatalf("POS-2: the mark of %d is %s, not %s", end, got.Position().Mark, m.events[end-1].Mark)
@@ -317,7 +329,7 @@ func checkStatePages(t *testing.T, s room.Store, id room.ID, m *stateModel, rnd 
 		if q.Anchor == room.After {
 			left := int64(0)
 			for _, e := range m.events[max(end, m.floor):] {
-				if e.Type != room.TypeState {
+				if e.InLog() {
 					left++
 				}
 			}
@@ -411,7 +423,7 @@ func testStateErased(t *testing.T, f Factory) {
 		must(t, "sweep", err)
 		more = out.More
 	}
-	if p := mustRead(t, s, room.Query{Room: id, Anchor: room.Latest, Limit: 10, State: room.StateWhole}); p.HasState || len(p.State) > 0 {
+	if p := mustRead(t, s, room.Query{Room: id, Anchor: room.Latest, Limit: 10, State: room.StateWhole}); p.Layered || len(p.State) > 0 {
 		t.Fatalf("ROOM-10: a deleted room has %+v", p)
 	}
 }

@@ -53,6 +53,7 @@ func (l *layout) changes() []byte {
 		Again    []again        `json:"again,omitempty"`
 		State    []stateTerms   `json:"state,omitempty"`
 		Set      []stateSet     `json:"set,omitempty"`
+		Docs     bool           `json:"docs,omitempty"` // there are some: see migration 23
 	}
 	for i, at := range l.sends {
 		s, n := &l.batch[at], i+1
@@ -63,6 +64,7 @@ func (l *layout) changes() []byte {
 			terms, set := stateOf(n, s.State)
 			lists.State, lists.Set = append(lists.State, terms), append(lists.Set, set...)
 		}
+		lists.Docs = lists.Docs || s.Doc != nil
 		if s.Member != nil {
 			lists.Members = append(lists.Members, memberChange{N: n, Who: s.Member.User, Role: s.Member.Role})
 		}
@@ -73,7 +75,7 @@ func (l *layout) changes() []byte {
 	for _, n := range l.again { // none without changes
 		lists.Again = append(lists.Again, again{n})
 	}
-	if lists.Changes == nil && lists.Members == nil && lists.Mentions == nil && lists.State == nil {
+	if lists.Changes == nil && lists.Members == nil && lists.Mentions == nil && lists.State == nil && !lists.Docs {
 		return nil
 	}
 	text, err := json.Marshal(lists)

@@ -146,7 +146,7 @@ func (s *Store) Read(ctx context.Context, q room.Query) (room.Page, error) {
 		page, _, err = s.folded(ctx, q)
 		return page, err
 	}
-	page.HasState, page.Log = state.newest != nil, state.log(page.Head)
+	page.Layered, page.Log = state.newest != nil, state.log(page.Head)
 	return page, nil
 }
 

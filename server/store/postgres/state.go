@@ -13,20 +13,20 @@ import (
 	"roomlog/server/room"
 )
 
-// stateRoom is what there is of the map of a room beside its keys.
+// stateRoom is how far the runs of a room's log go.
 type stateRoom struct {
 	id            *int64
-	newest, swept *room.Seq // nil: there never was any
-	other         *room.Seq // the newest event of another type
+	newest, swept *room.Seq // nil: there never was an event of another layer
+	other         *room.Seq // the newest event of the log layer
 }
 
-// folds reports whether a page passes over state events.
+// folds reports whether a page passes over other layers than the log.
 func (s *stateRoom) folds(q room.Query) bool {
 	return s.newest != nil && (q.State != room.StateEvents || q.Present || q.Anchor == room.Before || q.Anchor == room.Around ||
 		q.Anchor == room.After && q.Seq < *s.swept)
 }
 
-// log is the newest event of another type than state that the log has; 0: none.
+// log is the newest event of the log layer; 0: none.
 func (s *stateRoom) log(h room.Head) room.Seq {
 	if s.other == nil || *s.other < h.Floor {
 		return 0
@@ -46,6 +46,8 @@ const (
 	seqMarkSQL   = `select mark from roomlog.events where room = $1 and seq = $2`
 	stateInSQL   = `select key, value, seq, author, at from roomlog.state where room = $1 and seq > $2 and seq <= $3 order by seq, key`
 	stateFullSQL = `select key, value, seq, author, at from roomlog.state where room = $1 and seq <= $3 and $2 = $2::bigint and value is not null order by seq, key`
+	docsInSQL    = `select exists (select from roomlog.events where room = $1 and type = 'doc' and seq > $2 and seq <= $3)`
+	everSetSQL   = `select exists (select from roomlog.state where room = $1)`
 	sweepStates  = `select r.name from roomlog.rooms r where r.name >= $1 and r.name < $2 and r.name > $3
 		and exists (select from roomlog.state_rooms s where s.room = r.id) order by r.name limit $4`
 )
@@ -63,7 +65,7 @@ func runsSQL(kept func(from string) string, columns string) string {
 	return strings.NewReplacer("$5", "$4", "$6", "$5", "$7", "$6").Replace(sql)
 }
 
-// folded reads a page that lists no state events, in one snapshot; has: the room has had state.
+// folded reads a page that lists the log layer alone, in one snapshot; has: the room has had other layers.
 func (s *Store) folded(ctx context.Context, q room.Query) (p room.Page, has bool, err error) {
 	err = s.snapshot(ctx, func(tx pgx.Tx) error {
 		p, has, err = fold(ctx, tx, q)
@@ -112,7 +114,7 @@ func fold(ctx context.Context, tx pgx.Tx, q room.Query) (p room.Page, has bool, 
 	if err != nil || newest == nil {
 		return p, false, err
 	}
-	p = room.Page{Head: h, HasState: true}
+	p = room.Page{Head: h, Layered: true}
 	runs := func(at room.Seq, down bool, n int) ([]room.Run, error) {
 		return runsOf(ctx, tx, *id, room.Run{First: *newest + 1, Last: h.Seq}, at, down, n)
 	}
@@ -146,6 +148,14 @@ func fold(ctx context.Context, tx pgx.Tx, q room.Query) (p room.Page, has bool, 
 		sql = stateFullSQL
 	}
 	if p.State, err = entries(ctx, tx, sql, *id, p.Prev, p.End); err != nil {
+		return p, true, err
+	}
+	if p.Full && len(p.State) == 0 && *pruned == 0 { // of a room that has documents alone nothing is said of a map
+		if err = tx.QueryRow(ctx, everSetSQL, *id).Scan(&p.Full); err != nil {
+			return p, true, err
+		}
+	}
+	if err = tx.QueryRow(ctx, docsInSQL, *id, p.Prev, p.End).Scan(&p.Docs); err != nil {
 		return p, true, err
 	}
 	if err = tx.QueryRow(ctx, runsLeftSQL, *id, p.End).Scan(&p.Left); err == nil && h.Seq > *newest {

@@ -286,6 +286,9 @@ func (a *appending) judge(g *growing, s *room.Send) (_ room.Verdict, err error) 
 	} else {
 		err = a.effect(g, s, v.Seq, v.Target)
 	}
+	if err == nil && (s.State != nil || s.Doc != nil) {
+		err = a.passOver(g, v.Seq)
+	}
 	if err != nil {
 		return room.Verdict{}, fmt.Errorf("keep what %s/%d does: %w", s.Room, v.Seq, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"roomlog/server/room"
 )
@@ -58,13 +59,13 @@ func TestPowerCutWhileCompacting(t *testing.T) {
 	var texts []string
 	for i := range 8 {
 		change := room.DocChange{Name: "main", Update: fmt.Appendf(nil, "[%d %s]", i, strings.Repeat("x", r.IntN(3000)))}
-		_, err := s.Append(t.Context(), []room.Send{{Room: crashing, Author: "u", Type: room.TypeDoc, Tag: room.Tag{0: byte(i), 15: 1}, Data: change.Data()}})
+		_, err := s.Append(t.Context(), []room.Send{{Room: crashing, Author: "u", Type: room.TypeDoc, Tag: room.Tag{0: byte(i), 15: 1}, Data: change.Data(), Doc: &change}})
 		must(t, err)
 		texts = append(texts, string(change.Update))
 		w.disk.ack(len(texts))
 		if i%3 == 2 {
 			must(t, compactAll(t, s))
-			_, err := s.Prune(t.Context(), crashing, room.Retention{Events: 1}, 1, 100)
+			_, err := s.Prune(t.Context(), crashing, room.Retention{Age: time.Microsecond}, 1, 100)
 			must(t, err)
 		}
 	}

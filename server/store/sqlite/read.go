@@ -144,7 +144,7 @@ func (r *reader) page(q room.Query) (room.Page, error) {
 	if folds(q, state) {
 		p, err := r.folded(q, head, row.id, state)
 		if err == nil {
-			p.HasState = true
+			p.Layered = true
 			p.Log, err = r.newestOther(head, row.id, state)
 		}
 		return p, err
@@ -154,7 +154,7 @@ func (r *reader) page(q room.Query) (room.Page, error) {
 		bottom = max(bottom, state.swept+1)
 	}
 	prev, last, center := q.Span(bottom, head.Seq)
-	p := room.Page{Head: head, Prev: prev, HasState: state.has}
+	p := room.Page{Head: head, Prev: prev, Layered: state.has}
 	if p.Log, err = r.newestOther(head, row.id, state); err != nil {
 		return room.Page{}, err
 	}

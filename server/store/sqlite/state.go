@@ -35,7 +35,7 @@ func (w *writer) prepareState(ctx context.Context) error {
 		w.prepare(ctx, `select seq from state where room = ? and value is null order by seq desc limit 1 offset ? + 0`, &k.tooDead),
 		w.prepare(ctx, `delete from state where room = ? and value is null and seq <= ?`, &k.dropDead),
 		w.prepare(ctx, `insert into log_runs (room, last, first) values (?, ?, ?)`, &k.newRun),
-		// The first event of the type state behind ?2: where that lies in a run, behind it.
+		// The first event behind ?2 that is in no run: where that lies in one, behind it.
 		w.prepare(ctx, `select coalesce((select last from log_runs where room = ?1 and last > ?2 and first <= ?2 + 1 order by last limit 1), ?2) + 1`, &k.firstState),
 		w.prepare(ctx, `select seq, tag, author from events where room = ? and seq >= ? and seq <= ? and type = 'state' and at < ? order by seq limit ? + 0`, &k.doomedState),
 		w.prepare(ctx, `delete from events where room = ? and seq = ?`, &k.dropState),
@@ -44,7 +44,7 @@ func (w *writer) prepareState(ctx context.Context) error {
 	)
 }
 
-// stateRoom is what there is of the map of a room beside its keys.
+// stateRoom is what there is of the map of a room beside its keys, and how far the runs of its log go.
 type stateRoom struct {
 	newest, keys, bytes, pruned, swept int64
 	has, changed                       bool
@@ -68,12 +68,8 @@ func scanState(from interface{ Scan(...any) error }, e *room.StateEntry, more ..
 
 // judgeState says why a state event may not be stored (rules STATE-3, STATE-6), and otherwise how much larger it makes the map.
 func (a *appending) judgeState(g *growing, set *room.StateSet) (keys, bytes int64, refused *room.Error, err error) {
-	if g.state == nil {
-		s, err := scanStateRoom(a.stateRoom.QueryRowContext(background, g.id))
-		if err != nil {
-			return 0, 0, nil, fmt.Errorf("the map of %s: %w", g.Head.Room, err)
-		}
-		g.state = &s
+	if err := a.openState(g); err != nil {
+		return 0, 0, nil, err
 	}
 	var current []room.StateEntry
 	for _, c := range set.Changes {
@@ -119,12 +115,7 @@ func (a *appending) setKeys(g *growing, s *room.Send, seq room.Seq, keys, bytes 
 		}
 	}
 	st := g.state
-	if seq > st.newest+1 {
-		if _, err := a.newRun.ExecContext(background, g.id, seq-1, st.newest+1); err != nil {
-			return err
-		}
-	}
-	st.newest, st.keys, st.bytes, st.has, st.changed = seq, st.keys+keys, st.bytes+bytes, true, true
+	st.keys, st.bytes = st.keys+keys, st.bytes+bytes
 	if !dead {
 		return nil
 	}
@@ -139,6 +130,34 @@ func (a *appending) setKeys(g *growing, s *room.Send, seq room.Seq, keys, bytes 
 		_, err = a.dropDead.ExecContext(background, g.id, upto)
 	}
 	return err
+}
+
+// openState reads what there is of a room's map beside its keys, once per batch.
+func (a *appending) openState(g *growing) error {
+	if g.state != nil {
+		return nil
+	}
+	s, err := scanStateRoom(a.stateRoom.QueryRowContext(background, g.id))
+	if err != nil {
+		return fmt.Errorf("the map of %s: %w", g.Head.Room, err)
+	}
+	g.state = &s
+	return nil
+}
+
+// passOver takes the event at seq, which was stored just now, out of the runs of the log: pages pass over it.
+func (a *appending) passOver(g *growing, seq room.Seq) error {
+	if err := a.openState(g); err != nil {
+		return err
+	}
+	st := g.state
+	if seq > st.newest+1 {
+		if _, err := a.newRun.ExecContext(background, g.id, seq-1, st.newest+1); err != nil {
+			return err
+		}
+	}
+	st.newest, st.has, st.changed = seq, true, true
+	return nil
 }
 
 func (a *appending) keepState(g *growing) error {
@@ -164,7 +183,7 @@ func (w *writer) eraseState(id int64, user string, seq room.Seq, by string, at t
 	return nil
 }
 
-// newestKept is the oldest of the newest n events of a room that are not of the type state (rule STATE-12).
+// newestKept is the oldest of the newest n events of a room's log layer (rules STATE-12, DOC-12).
 func (w *writer) newestKept(h room.Head, id, n int64) (upto room.Seq, err error) {
 	s, err := scanStateRoom(w.stateRoom.QueryRowContext(background, id))
 	if err != nil || h.Seq-s.newest >= n {

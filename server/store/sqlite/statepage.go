@@ -10,12 +10,13 @@ import (
 	"roomlog/server/room"
 )
 
-// mapping are a reader's statements for the maps of rooms.
+// mapping are a reader's statements for the maps of rooms, and for pages that pass over other layers than the log.
 type mapping struct {
 	stateRoom          *sql.Stmt
 	runsUp, runsDown   *sql.Stmt
 	runsLeft           *sql.Stmt
 	stateIn, stateFull *sql.Stmt
+	docsIn, everSet    *sql.Stmt
 }
 
 func (r *reader) prepareState(ctx context.Context) error {
@@ -28,10 +29,12 @@ func (r *reader) prepareState(ctx context.Context) error {
 		r.prepare(ctx, `select coalesce(sum(last - max(first, ?2 + 1) + 1), 0) from log_runs where room = ?1 and last > ?2`, &m.runsLeft),
 		r.prepare(ctx, `select seq, at, author, value, key from state where room = ? and seq > ? and seq <= ? order by seq, key`, &m.stateIn),
 		r.prepare(ctx, `select seq, at, author, value, key from state where room = ? and seq <= ? and value is not null order by seq, key`, &m.stateFull),
+		r.prepare(ctx, `select exists (select 1 from events indexed by events_docs where room = ? and type = 'doc' and seq > ? and seq <= ?)`, &m.docsIn),
+		r.prepare(ctx, `select exists (select 1 from state where room = ?)`, &m.everSet),
 	)
 }
 
-// folds reports whether a page passes over state events.
+// folds reports whether a page passes over other layers than the log.
 func folds(q room.Query, s stateRoom) bool {
 	return s.has && (q.State != room.StateEvents || q.Present || q.Anchor == room.Before || q.Anchor == room.Around ||
 		q.Anchor == room.After && q.Seq < s.swept)
@@ -65,7 +68,7 @@ func (r *reader) runs(id int64, s stateRoom, head, at room.Seq, down bool, n int
 	return runs, rows.Err()
 }
 
-// folded reads a page that lists no state events.
+// folded reads a page that lists the log layer alone.
 func (r *reader) folded(q room.Query, head room.Head, id int64, s stateRoom) (room.Page, error) {
 	p := room.Page{Head: head}
 	w, err := q.Walk(head.Floor, head.Seq, func(at room.Seq, down bool, n int) ([]room.Run, error) {
@@ -86,6 +89,14 @@ func (r *reader) folded(q room.Query, head room.Head, id int64, s stateRoom) (ro
 	}
 	p.Full = q.State == room.StateWhole || q.Anchor == room.After && q.Seq != p.Prev || p.Prev < s.pruned
 	if p.State, err = r.stateOf(id, p.Prev, p.End, p.Full); err != nil {
+		return p, err
+	}
+	if p.Full && len(p.State) == 0 && s.pruned == 0 { // of a room that has documents alone nothing is said of a map
+		if err = r.everSet.QueryRowContext(background, id).Scan(&p.Full); err != nil {
+			return p, err
+		}
+	}
+	if err = r.docsIn.QueryRowContext(background, id, p.Prev, p.End).Scan(&p.Docs); err != nil {
 		return p, err
 	}
 	if err = r.runsLeft.QueryRowContext(background, id, p.End).Scan(&p.Left); err == nil && head.Seq > s.newest {
@@ -171,7 +182,7 @@ func (r *reader) stateOf(id int64, prev, end room.Seq, full bool) (entries []roo
 	return entries, rows.Err()
 }
 
-// newestOther is the newest event of another type than state; 0: the log has none.
+// newestOther is the newest event of the log layer; 0: there is none.
 func (r *reader) newestOther(head room.Head, id int64, s stateRoom) (room.Seq, error) {
 	if !s.has || head.Seq > s.newest {
 		return max(head.Seq, 0), nil

@@ -13,10 +13,10 @@ create table state (
 create index state_seq on state (room, seq);
 create index state_dead on state (room, seq) where value is null;
 
--- Rooms that have had state.
+-- Rooms that have had events that pages pass over: of the types state and doc.
 create table state_rooms (
   room   integer primary key,            -- rooms.id
-  newest integer not null,               -- seq of the newest event of the type state
+  newest integer not null,               -- seq of the newest event of either
   keys   integer not null,               -- that have a value
   bytes  integer not null,               -- of those keys and values
   pruned integer not null default 0,     -- of what was deleted up to here not all is remembered
@@ -24,7 +24,7 @@ create table state_rooms (
 ) strict;
 
 -- The events of other types of such a room: all in [first, last], with those behind state_rooms.newest. Two runs
--- do not touch. So whoever passes over state events need not read them, and an append of another type writes nothing here.
+-- do not touch. So whoever passes over the others need not read them, and an append of another type writes nothing here.
 create table log_runs (
   room  integer not null,                -- rooms.id
   last  integer not null,

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- Documents as they were compacted. What they are made of are events of the type doc in the log: appends write nothing here.
+-- Documents as they were compacted. What they are made of are events of the type doc: appends write nothing here.
 create table docs (
   room  integer not null,                -- rooms.id
   name  text    not null,
