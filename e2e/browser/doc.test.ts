@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { seriousFindings } from './access.ts';
 import { launch } from './chromium.ts';
 import { type Doc, openDoc } from './doc.ts';
 import { eventually } from './home.ts';
@@ -39,13 +39,6 @@ async function same(...docs: readonly Doc[]): Promise<string> {
     return states.every(state => state === 'saved') ? texts.size : states;
   }).toBe(1);
   return (all[0] as Doc).content();
-}
-
-async function seriousFindings({ page }: Doc): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations
-    .filter(v => v.impact === 'serious' || v.impact === 'critical')
-    .map(v => `${v.id}: ${v.nodes.map(n => n.target.join(' ')).join(', ')}`);
 }
 
 /** Leaves as a person does, where all is saved: a question would keep the page. */
@@ -191,8 +184,8 @@ test('31, 34: a phone has all of it, with large targets; axe finds nothing serio
     .locator('main button, .pages a')
     .evaluateAll(all => all.filter(e => e.getBoundingClientRect().height < 44).map(e => e.outerHTML));
   expect(small).toEqual([]);
-  expect(await seriousFindings(aiko)).toEqual([]);
-  expect(await seriousFindings(jonas)).toEqual([]);
+  expect(await seriousFindings(aiko.page)).toEqual([]);
+  expect(await seriousFindings(jonas.page)).toEqual([]);
   expect(aiko.complaints).toEqual([]);
   await aiko.page.context().close();
 });
