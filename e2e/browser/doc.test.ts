@@ -164,6 +164,7 @@ test('11, 12, 29: what is written while the server is away is asked about, survi
   await question.dismiss();
   page.once('dialog', dialog => dialog.accept());
   await page.reload().catch(() => {}); // there is no server that has the page
+  await eventually(async () => page.url()).toMatch(/^chrome-error:/); // which is said before the page has gone
   await server.restart();
   await page.goto(`${server.url}/doc?as=Jonas`);
   await mira.page.context().setOffline(false);
