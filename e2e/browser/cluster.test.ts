@@ -27,7 +27,7 @@ let room: string;
 
 beforeAll(async () => {
   [browser, cluster] = await Promise.all([launch(), Cluster.start()]);
-}, 2 * patience);
+}, 5 * patience); // it may have to be compiled first
 afterAll(async () => {
   await browser?.close();
   await cluster?.stop();
