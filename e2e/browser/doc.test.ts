@@ -5,6 +5,7 @@ import { seriousFindings } from './access.ts';
 import { launch } from './chromium.ts';
 import { type Doc, openDoc } from './doc.ts';
 import { eventually } from './home.ts';
+import { keptText } from './kept.ts';
 import { Server } from './server.ts';
 
 // Number 29 of the table in README.md, and what 11, 12, 31, 32, 33 and 34 mean on this page. The tests are one story in two windows.
@@ -157,6 +158,7 @@ test('11, 12, 29: what is written while the server is away is asked about, survi
   await mira.writeBehind('until ten', ' or eleven');
   await jonas.writeBehind('The hall', ' and the garden');
   const { page } = jonas;
+  await eventually(() => keptText(page)).toContain('The hall and the garden');
   const asked = page.waitForEvent('dialog');
   await page.close({ runBeforeUnload: true });
   const question = await asked;

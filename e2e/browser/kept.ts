@@ -1,4 +1,5 @@
 import type { Page } from 'playwright-core';
+import * as Y from 'yjs';
 import { eventually } from './home.ts';
 
 /**
@@ -27,4 +28,27 @@ export function isKept(page: Page, what: 'sends' | 'windows', least: number): Pr
       what,
     );
   return eventually(count).toBeGreaterThanOrEqual(least);
+}
+
+/** The text of the one document of a page as the client has written it down, which it does a moment after it was typed. */
+export async function keptText(page: Page): Promise<string> {
+  const updates = await page.evaluate(
+    () =>
+      new Promise<number[][]>((done, failed) => {
+        const opened = indexedDB.open('roomlog');
+        opened.onerror = () => failed(opened.error);
+        opened.onsuccess = () => {
+          const database = opened.result;
+          const all = database.transaction('docs').objectStore('docs').getAll();
+          all.onerror = () => failed(all.error);
+          all.onsuccess = () => {
+            database.close();
+            done(all.result.map(({ update }: { update: Uint8Array }) => [...update]));
+          };
+        };
+      }),
+  );
+  const ydoc = new Y.Doc();
+  for (const update of updates) Y.applyUpdate(ydoc, Uint8Array.from(update));
+  return ydoc.getText('text').toString();
 }
