@@ -67,7 +67,7 @@ test('a refused message says why, and its text is never lost', async () => {
   expect(await failed.locator('.failure p').textContent()).not.toBe('');
   await failed.getByRole('button', { name: 'Edit' }).click();
   expect(await mira.composer.inputValue()).toBe(long);
-  expect(await failed.count()).toBe(0);
+  await eventually(() => failed.count()).toBe(0);
   await mira.composer.press('Enter');
   await eventually(() => failed.count()).toBe(1);
   await failed.getByRole('button', { name: 'Discard' }).click();
