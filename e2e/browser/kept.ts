@@ -36,7 +36,8 @@ export async function keptText(page: Page): Promise<string> {
     () =>
       new Promise<number[][]>((done, failed) => {
         const opened = indexedDB.open('roomlog');
-        opened.onerror = () => failed(opened.error);
+        opened.onupgradeneeded = () => opened.transaction?.abort(); // as above
+        opened.onerror = () => done([]);
         opened.onsuccess = () => {
           const database = opened.result;
           const all = database.transaction('docs').objectStore('docs').getAll();
