@@ -98,6 +98,37 @@ describe('a window in IndexedDB', () => {
     expect(events.map(([seq]) => seq)).toEqual(upTo(1, 35));
   });
 
+  it('waits for a storage that is slow as long as there is no connection, and not much longer', async () => {
+    append(30);
+    await seen();
+    const slow = (ms: number): ClientStorage => {
+      const storage = indexedDBStorage();
+      const windows: ClientStorage['windows'] = (...of) => {
+        const box = storage.windows(...of);
+        const read = async (id: string) => {
+          await new Promise(resolve => setTimeout(resolve, ms));
+          return box.read(id);
+        };
+        return { read, put: w => box.put(w), delete: id => box.delete(id), close: () => box.close() };
+      };
+      return { sends: storage.sends, marks: storage.marks, windows };
+    };
+    network.onDial = () => {}; // the server is away
+    const away = open({ storage: slow(4_500) });
+    await pass(4_000);
+    expect(seqs(away)).toEqual([]);
+    await pass(1_000);
+    expect(seqs(away)).toEqual(upTo(1, 30));
+    const back = open({ storage: slow(60_000) });
+    await pass(3_500);
+    const socket = network.last.welcome();
+    await pass(1_000);
+    const join = socket.take('join');
+    expect(join.position).toBe(undefined);
+    socket.say(joined(join.id, 30, 30, { epoch: 'e1' }));
+    expect(room(back).status.get().state).toBe('live');
+  });
+
   it('keeps position and events of one moment, the newest 200 of them, and older ones can be loaded', async () => {
     append(450);
     await seen({ limit: 450 });

@@ -1,5 +1,5 @@
 import 'fake-indexeddb/auto';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import * as Y from 'yjs';
 import { createClient } from '../src/index.js';
 import { indexedDBStorage } from '../src/indexeddb/index.js';
@@ -40,6 +40,21 @@ it('keeps documents by owner, room and name; one update in place of others leave
   box.delete('pad:a', 'main');
   expect(await box.read('pad:a', 'main')).toBeUndefined();
   expect((await box.read('pad:a', 'notes'))?.updates).toEqual([bytes(9)]);
+});
+
+it('what is typed while something is written is written in one go: letters do not queue for the disk', async () => {
+  const box = indexedDBStorage({ name: 'typed' }).docs?.(owner, failed);
+  if (!box) throw new Error('there is no box');
+  await box.read('pad:a', 'main'); // the database is open
+  const begun = vi.spyOn(IDBDatabase.prototype, 'transaction');
+  const bytes = Array.from({ length: 40 }, (_, i) => new Uint8Array([i]));
+  box.add('pad:a', 'main', 'id', bytes[0] as Uint8Array);
+  await vi.waitUntil(() => begun.mock.calls.length > 0, { interval: 1 });
+  for (const each of bytes.slice(1)) box.add('pad:a', 'main', 'id', each);
+  await box.close();
+  expect(begun).toHaveBeenCalledTimes(2);
+  begun.mockRestore();
+  expect((await box.read('pad:a', 'main'))?.updates).toEqual(bytes);
 });
 
 it('a database of the version before has its sends still, and documents too', async () => {

@@ -77,9 +77,10 @@ test('7: a cut of a moment is nobody’s business, and loses nothing', async () 
     () => mira.say('while refused'),
   );
   await eventually(mira.delivery('while refused')).toBe('sent');
-  const { states, banners } = await noted();
+  const { states, early } = await noted();
   expect(states).toContain('reconnecting');
-  expect(banners).toEqual([]);
+  // On a slow machine it may be away for longer than a reader is spared of, and then the page has to say so.
+  expect(early).toEqual([]);
 });
 
 test('8, 10: a longer one has a banner with the true time; then what came is counted and set apart', async () => {

@@ -95,7 +95,7 @@ test('13: a refused message says why, can be edited, tried again and discarded, 
   await eventually(() => failed.count()).toBe(1);
   await failed.getByRole('button', { name: 'Edit' }).click();
   expect(await mira.composer.inputValue()).toBe(long);
-  expect(await failed.count()).toBe(0);
+  await eventually(() => failed.count()).toBe(0);
   await mira.composer.press('Enter');
   await eventually(() => failed.count()).toBe(1);
   await failed.getByRole('button', { name: 'Discard' }).click();

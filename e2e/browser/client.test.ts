@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { launch, openContext } from './chromium.ts';
 import { room, say, servePage, shown, start, token, transport } from './client-page.ts';
 import { eventually } from './home.ts';
-import { isKept } from './kept.ts';
+import { areKept, isKept } from './kept.ts';
 import { FaultProxy, holdingProxy } from './proxy.ts';
 import { Server } from './server.ts';
 
@@ -52,7 +52,8 @@ test('a reload while the server is away: the room and the queue are there at onc
   const page = await tab('ann', ann);
   await say(page, 'one');
   await eventually(shown(page)).toEqual(['one sent']);
-  await page.evaluate(() => window.client.close()); // what was shown is written
+  await page.evaluate(() => window.client.close()); // what was shown is written, if the storage is not slow
+  await areKept(page, 1);
   await page.reload();
   await start(page, 'ann', ann);
   await eventually(shown(page)).toEqual(['one sent']);

@@ -1,6 +1,6 @@
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { seriousFindings } from './access.ts';
 import { launch } from './chromium.ts';
 import { type Dashboard, openDashboard, Producer, post } from './dashboard.ts';
 import { framesOf } from './frames.ts';
@@ -27,13 +27,6 @@ async function open(...how: Parameters<typeof openDashboard>): Promise<Dashboard
   const opened = await openDashboard(...how);
   all.push(opened);
   return opened;
-}
-
-async function seriousFindings({ page }: Dashboard): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations
-    .filter(v => v.impact === 'serious' || v.impact === 'critical')
-    .map(v => `${v.id}: ${v.nodes.map(n => n.target.join(' ')).join(', ')}`);
 }
 
 /** How many connections follow a room. */
@@ -134,11 +127,11 @@ test('the table has the same data; a proxy that cuts the stream loses nothing of
 
 test('it says when nothing comes any more, once aloud, and when something does', async () => {
   await eventually(() => silent.badge.textContent()).toMatch(/^No data for ([6-9]|\d\d) s$/);
-  expect(await silent.status.textContent()).toBe('No data comes.');
+  await eventually(() => silent.status.textContent()).toBe('No data comes.');
   expect(await silent.page.evaluate(() => document.getAnimations().length)).toBe(0);
   producer = new Producer(server, 'feed:silent');
   await eventually(() => silent.badge.textContent()).toBe('Live');
-  expect(await silent.status.textContent()).toBe('Data comes again.');
+  await eventually(() => silent.status.textContent()).toBe('Data comes again.');
 });
 
 test('a hidden tab is left alone, and reads the newest in one go when it is seen', async () => {
@@ -164,7 +157,7 @@ test('the server’s own figures come when somebody looks; the address says whic
 
 test('31, 33, 34: nothing serious for axe in light and dark, and a phone has what fits it', async () => {
   // The charts in light, the table in dark: what axe looks at depends on the theme or on the size.
-  expect((await Promise.all([wide, phone].map(seriousFindings))).flat()).toEqual([]);
+  expect((await Promise.all([wide, phone].map(({ page }) => seriousFindings(page)))).flat()).toEqual([]);
   expect(await phone.page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
   // Of the pages, the one that is shown is in sight.
   const [bar, here] = await Promise.all(

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { seriousFindings } from './access.ts';
 import { launch } from './chromium.ts';
 import { type Doc, openDoc } from './doc.ts';
 import { eventually } from './home.ts';
+import { keptText } from './kept.ts';
 import { Server } from './server.ts';
 
 // Number 29 of the table in README.md, and what 11, 12, 31, 32, 33 and 34 mean on this page. The tests are one story in two windows.
@@ -39,13 +40,6 @@ async function same(...docs: readonly Doc[]): Promise<string> {
     return states.every(state => state === 'saved') ? texts.size : states;
   }).toBe(1);
   return (all[0] as Doc).content();
-}
-
-async function seriousFindings({ page }: Doc): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations
-    .filter(v => v.impact === 'serious' || v.impact === 'critical')
-    .map(v => `${v.id}: ${v.nodes.map(n => n.target.join(' ')).join(', ')}`);
 }
 
 /** Leaves as a person does, where all is saved: a question would keep the page. */
@@ -164,6 +158,7 @@ test('11, 12, 29: what is written while the server is away is asked about, survi
   await mira.writeBehind('until ten', ' or eleven');
   await jonas.writeBehind('The hall', ' and the garden');
   const { page } = jonas;
+  await eventually(() => keptText(page)).toContain('The hall and the garden');
   const asked = page.waitForEvent('dialog');
   await page.close({ runBeforeUnload: true });
   const question = await asked;
@@ -171,6 +166,7 @@ test('11, 12, 29: what is written while the server is away is asked about, survi
   await question.dismiss();
   page.once('dialog', dialog => dialog.accept());
   await page.reload().catch(() => {}); // there is no server that has the page
+  await eventually(async () => page.url()).toMatch(/^chrome-error:/); // which is said before the page has gone
   await server.restart();
   await page.goto(`${server.url}/doc?as=Jonas`);
   await mira.page.context().setOffline(false);
@@ -191,8 +187,8 @@ test('31, 34: a phone has all of it, with large targets; axe finds nothing serio
     .locator('main button, .pages a')
     .evaluateAll(all => all.filter(e => e.getBoundingClientRect().height < 44).map(e => e.outerHTML));
   expect(small).toEqual([]);
-  expect(await seriousFindings(aiko)).toEqual([]);
-  expect(await seriousFindings(jonas)).toEqual([]);
+  expect(await seriousFindings(aiko.page)).toEqual([]);
+  expect(await seriousFindings(jonas.page)).toEqual([]);
   expect(aiko.complaints).toEqual([]);
   await aiko.page.context().close();
 });

@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, type Visit, visit } from './chromium.ts';
+import { givenUp, launch, type Visit, visit } from './chromium.ts';
 import { eventually } from './home.ts';
 import { Server } from './server.ts';
 
@@ -67,7 +67,7 @@ test('a refused message says why, and its text is never lost', async () => {
   expect(await failed.locator('.failure p').textContent()).not.toBe('');
   await failed.getByRole('button', { name: 'Edit' }).click();
   expect(await mira.composer.inputValue()).toBe(long);
-  expect(await failed.count()).toBe(0);
+  await eventually(() => failed.count()).toBe(0);
   await mira.composer.press('Enter');
   await eventually(() => failed.count()).toBe(1);
   await failed.getByRole('button', { name: 'Discard' }).click();
@@ -95,5 +95,6 @@ test('whatever is written is shown as written and does nothing', async () => {
 });
 
 test('no page complained', () => {
-  expect(here.complaints).toEqual([]);
+  // On a slow machine the tunnel above is a long one.
+  expect(here.complaints.filter(line => !givenUp.test(line))).toEqual([]);
 });

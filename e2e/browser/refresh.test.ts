@@ -1,4 +1,4 @@
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -61,7 +61,12 @@ afterAll(async () => {
 /** Where the page is. */
 const address = () => String(vite.resolvedUrls?.local[0]);
 
-const write = (name: string, text: string) => writeFile(join(folder, name), text);
+/** Writes a file in one go: Vite would read one that is empty between two steps of a slow machine. */
+async function write(name: string, text: string): Promise<void> {
+  const beside = `${folder}-${name}`;
+  await writeFile(beside, text);
+  await rename(beside, join(folder, name));
+}
 
 const CLIENT = `
 import { createClient } from 'roomlog';

@@ -95,6 +95,11 @@ export class Kept {
     return this.#windows !== undefined;
   }
 
+  /** Whether there is no reason to wait for a window any more: the server would give it, or nobody wants it. */
+  get canJoin(): boolean {
+    return this.#needs.session.isUp || !this.keepsWindows;
+  }
+
   async readWindow(room: string): Promise<StoredWindow | undefined> {
     return this.#windows?.read(room);
   }

@@ -7,7 +7,7 @@ import type { StoredWindow } from './storage.js';
 const KEPT = 200;
 /** How long changes gather until they are written. What is lost with a page is replayed by the server. */
 const GATHER_MS = 500;
-/** How long the storage may take to give a window; then the room is joined without. */
+/** How long the storage may take to give a window where there is a connection; then the room is joined without. */
 const READ_MS = 1_000;
 
 /** The newest events of one room, kept together with the position behind them, so that a reload goes on from there. */
@@ -29,11 +29,13 @@ export class Recent {
 
   /** The window that was kept, if there is one. It never rejects. */
   async read(): Promise<StoredWindow | undefined> {
-    let giveUp = () => {};
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<undefined>(resolve => {
-      giveUp = () => resolve(undefined);
+      const look = () => {
+        timer = setTimeout(() => (this.#kept.canJoin ? resolve(undefined) : look()), READ_MS);
+      };
+      look();
     });
-    const timer = setTimeout(giveUp, READ_MS);
     const window = await Promise.race([this.#kept.readWindow(this.#room), late]);
     clearTimeout(timer);
     return window;

@@ -10,11 +10,17 @@ interface DocRecord extends StorageOwner {
   update: Uint8Array;
 }
 
-/** The documents of one owner, each a list of updates to which all tabs add. */
+type Change = (store: IDBObjectStore) => Promise<void>;
+
+/**
+ * The documents of one owner, each a list of updates to which all tabs add. Writes that gather while one is under way are made in one
+ * transaction: letters that are typed do not queue for the disk.
+ */
 export class IndexedDBDocBox implements DocBox {
   readonly #db: Database;
   readonly #owner: StorageOwner;
   readonly #failed: (cause: unknown) => void;
+  #changes: Change[] = [];
   #work: Promise<void> = Promise.resolve();
 
   constructor(db: Database, owner: StorageOwner, failed: (cause: unknown) => void) {
@@ -69,11 +75,17 @@ export class IndexedDBDocBox implements DocBox {
     for (const key of keys) if ((key as number) <= upTo) store.delete(key);
   }
 
-  #write(change: (store: IDBObjectStore) => Promise<void>): void {
+  #write(change: Change): void {
+    if (this.#changes.push(change) > 1) return; // its turn comes with those before it
     this.#work = this.#work
       .then(async () => {
+        const changes = this.#changes.splice(0);
         const transaction = await this.#db.begin(DOCS, 'readwrite');
-        await Promise.all([committed(transaction), change(transaction.objectStore(DOCS))]);
+        const store = transaction.objectStore(DOCS);
+        const make = async () => {
+          for (const change of changes) await change(store);
+        };
+        await Promise.all([committed(transaction), make()]);
       })
       .catch(this.#failed);
   }

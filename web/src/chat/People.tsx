@@ -76,6 +76,7 @@ function useAbsent(account: Account, here: readonly Member<unknown>[]): readonly
     const gathering = setTimeout(async () => {
       try {
         const members = await account.api.members(room.id);
+        if (!wanted) return; // a page that nobody sees asks for nothing more
         const seen = members.length > 0 ? await account.api.lastSeen(members) : [];
         if (!wanted) return;
         setAbsent(
