@@ -56,7 +56,7 @@ func (s *Server) getDoc(w http.ResponseWriter, r *http.Request) error {
 			return badQuery("sv", "A state vector is in base64url.")
 		}
 	}
-	doc, failed := s.cfg.Docs.Read(r.Context(), id, name, vector)
+	doc, failed := s.readDoc(r.Context(), who.User, id, name, vector)
 	if refused := s.allowed(who, id, auth.Read); refused != nil { // again: access may have been taken back meanwhile
 		return refused
 	}

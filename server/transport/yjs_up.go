@@ -138,7 +138,7 @@ func (y *yjsConn) answer(vector []byte) error {
 	if err := y.srv.quotas.rates.read(y.who.User); err != nil {
 		return err
 	}
-	doc, failed := y.srv.cfg.Docs.Read(y.ctx, y.id, y.doc, vector)
+	doc, failed := y.srv.readDoc(y.ctx, y.who.User, y.id, y.doc, vector)
 	if refused := y.srv.allowed(y.who, y.id, auth.Read); refused != nil { // access may have been taken back meanwhile
 		return refused
 	}
