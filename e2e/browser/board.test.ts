@@ -29,6 +29,25 @@ afterAll(async () => {
 const both = (titles: Record<string, string[]>) =>
   Promise.all([mira, jonas].map(board => eventually(() => board.titles()).toEqual(titles)));
 
+test('a board without cards says what to do; the cards that it offers are there once, however many take them', async () => {
+  const offers = [mira, jonas].map(({ page }) =>
+    page.getByRole('button', { name: 'Add three sample cards' }),
+  );
+  const buttons = await Promise.all(offers.map(offer => offer.elementHandle()));
+  // Both at once, or as nearly as it goes: a button that is gone by then does nothing.
+  await Promise.all(buttons.map(button => button?.evaluate(element => (element as HTMLElement).click())));
+  await both({ todo: ['Move me'], doing: ['Rename me'], done: ['Delete me'] });
+  await Promise.all(offers.map(offer => offer.waitFor({ state: 'detached' })));
+  for (const title of ['Move me', 'Rename me', 'Delete me'])
+    await mira
+      .card(title)
+      .getByRole('button', { name: `Delete “${title}”` })
+      .click();
+  await both({ todo: [], doing: [], done: [] });
+  await Promise.all(offers.map(offer => offer.waitFor()));
+  expect([await mira.losses.count(), await jonas.losses.count()]).toEqual([0, 0]); // both wanted the same
+});
+
 test('cards that one adds, all see; who is at a card has a ring and a name there', async () => {
   for (const title of ['Hall', 'Food', 'Music']) await mira.add('To do', title);
   await jonas.add('Done', '<b>Date</b>');
@@ -37,6 +56,7 @@ test('cards that one adds, all see; who is at a card has a ring and a name there
   await mira.card('Food').locator('.card-ring', { hasText: 'Jonas' }).waitFor();
   expect(await mira.page.locator('.card-ring').count()).toBe(1);
   await mira.card('<b>Date</b>').getByText('title changed by Jonas').waitFor();
+  expect(await mira.page.getByText('No cards yet').count()).toBe(0);
 });
 
 test('a card is dragged by a pointer, also between two others, and let go by Escape', async () => {

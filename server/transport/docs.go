@@ -56,7 +56,7 @@ func (s *Server) getDoc(w http.ResponseWriter, r *http.Request) error {
 			return badQuery("sv", "A state vector is in base64url.")
 		}
 	}
-	doc, failed := s.cfg.Docs.Read(r.Context(), id, name, vector)
+	doc, failed := s.readDoc(r.Context(), who.User, id, name, vector)
 	if refused := s.allowed(who, id, auth.Read); refused != nil { // again: access may have been taken back meanwhile
 		return refused
 	}
@@ -67,7 +67,7 @@ func (s *Server) getDoc(w http.ResponseWriter, r *http.Request) error {
 	tag := etagOf(doc)
 	h.Set("ETag", tag)
 	h.Add("Vary", "Accept")
-	if r.Header.Get("If-None-Match") == tag {
+	if hasTag(r.Header.Values("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -79,10 +79,25 @@ func (s *Server) getDoc(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// hasTag reports whether a tag is among those of If-None-Match, compared weakly: a proxy that compresses makes tags weak (RFC 9110 §13.1.2).
+func hasTag(lines []string, tag string) bool {
+	for _, line := range lines {
+		for one := range strings.SplitSeq(line, ",") {
+			if one = strings.TrimPrefix(strings.TrimSpace(one), "W/"); one == tag || one == "*" && tag != noDoc {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// noDoc is the tag of a document that does not exist.
+const noDoc = `"0"`
+
 // etagOf is another one after each update of a document that was stored; what it was compacted to does not change it.
 func etagOf(doc docs.Doc) string {
 	if doc.ID == "" {
-		return `"0"`
+		return noDoc
 	}
 	return `"` + doc.ID + ":" + room.DocID(doc.Seq, doc.Mark) + `"`
 }

@@ -134,6 +134,8 @@ type quotas struct {
 	slots  *slots
 	admit  func() *room.Error // why no connection is taken at present; nil: they are
 
+	reading turns // documents
+
 	mu        sync.Mutex
 	users     map[string]int
 	addresses map[netip.Prefix]int

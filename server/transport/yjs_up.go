@@ -154,7 +154,7 @@ func (y *yjsConn) answer(vector []byte) error {
 
 // read reads what of the document a client lacks that has vector. What it is given then, it has. The caller holds y.syncing.
 func (y *yjsConn) read(vector []byte) (docs.Doc, error) {
-	doc, failed := y.srv.cfg.Docs.Read(y.ctx, y.id, y.doc, vector)
+	doc, failed := y.srv.readDoc(y.ctx, y.who.User, y.id, y.doc, vector)
 	if refused := y.srv.allowed(y.who, y.id, auth.Read); refused != nil { // access may have been taken back meanwhile
 		return docs.Doc{}, refused
 	}

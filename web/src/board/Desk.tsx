@@ -5,6 +5,7 @@ import type { ServerClock } from '../model/when.ts';
 import { Alone } from '../pane/Alone.tsx';
 import { ConnectionLine } from '../pane/ConnectionLine.tsx';
 import { Faces } from '../pane/Faces.tsx';
+import { useLate } from '../pane/hooks.ts';
 import { CardItem, LossNote } from './CardItem.tsx';
 import {
   type Card,
@@ -16,6 +17,7 @@ import {
   made,
   moved,
   partsOf,
+  samples,
   type Values,
 } from './cards.ts';
 import { useCarry, whileCarried } from './carry.ts';
@@ -27,9 +29,12 @@ interface Here {
   readonly card?: string | null;
 }
 
+/** For how long a board that has come may be without cards before that is said: they are read by code that is loaded when there are some. */
+const bareMs = 300;
+
 /** The board: its columns, what one can do with them, and who else is at it. */
 export function Desk({ clock }: { readonly clock: ServerClock }) {
-  const { room } = useRoom();
+  const { room, status } = useRoom();
   const values = useRoomState<Values>();
   const cards = useMemo(() => cardsOf(values), [values]);
   const [said, setSaid] = useState('');
@@ -38,7 +43,10 @@ export function Desk({ clock }: { readonly clock: ServerClock }) {
     const newest = losses.at(-1);
     if (newest) setSaid(newest.words);
   }, [losses]);
-  const set = (patch: Record<string, string | null>) => room.state.set(patch as never);
+  const set = (patch: Record<string, string | null>, options?: { ifSeq: number }) => {
+    room.state.set(patch as never, options);
+  };
+  const isBare = useLate(status.loaded && [...cards.values()].every(list => list.length === 0), bareMs);
   const carry = useCarry(
     cards,
     (id, column, index) => {
@@ -62,6 +70,11 @@ export function Desk({ clock }: { readonly clock: ServerClock }) {
     set(gone(card.id));
     setSaid(`Deleted ${called(card.title)}. Undo brings it back.`);
     focusBeside(card, cards.get(card.column) ?? []);
+  };
+  const begin = () => {
+    set(samples(), { ifSeq: 0 });
+    setSaid('Added three sample cards. Undo takes them away.');
+    focusOnAdd(columns[0].id);
   };
   return (
     <main className="board" data-carrying={carry.carried?.by}>
@@ -90,6 +103,7 @@ export function Desk({ clock }: { readonly clock: ServerClock }) {
             <h2 id={`column-${column}`}>
               {name} <span className="column-count">{cards.get(column)?.length}</span>
             </h2>
+            {column === columns[0].id && isBare && <First onAdd={begin} />}
             <ul className="cards" data-column={column}>
               {(shown.get(column) ?? []).map(card => (
                 <CardItem
@@ -126,9 +140,14 @@ export function Desk({ clock }: { readonly clock: ServerClock }) {
 function focusBeside(card: Card, list: readonly Card[]): void {
   const at = list.findIndex(({ id }) => id === card.id);
   const next = list[at + 1] ?? list[at - 1];
-  const place = next
-    ? `[data-card="${CSS.escape(next.id)}"] .card-handle`
-    : `[aria-labelledby="column-${card.column}"] .add input`;
+  if (next) focusOn(`[data-card="${CSS.escape(next.id)}"] .card-handle`);
+  else focusOnAdd(card.column);
+}
+
+const focusOnAdd = (column: string) => focusOn(`[aria-labelledby="column-${column}"] .add input`);
+
+/** Gives the focus to what is in place when the screen is drawn next. */
+function focusOn(place: string): void {
   requestAnimationFrame(() => document.querySelector<HTMLElement>(place)?.focus());
 }
 
@@ -229,6 +248,18 @@ function Undo({
         aria-keyshortcuts="Control+Shift+Z"
       >
         Redo
+      </button>
+    </div>
+  );
+}
+
+/** What stands in the first column of a board without cards. */
+function First({ onAdd }: { readonly onAdd: () => void }) {
+  return (
+    <div className="first">
+      <p>No cards yet. Write the first one here, or begin with some that say what to try.</p>
+      <button type="button" onClick={onAdd}>
+        Add three sample cards
       </button>
     </div>
   );

@@ -65,6 +65,20 @@ export function made({ id, title, text, column, rank }: Card): Record<string, st
   };
 }
 
+const sampleCards = [
+  ['todo', 'Move me', 'Drag me to “Doing”, or press Space on the dots and then the arrow keys.'],
+  ['doing', 'Rename me', 'In two windows at once: who loses is told, and can put it back.'],
+  ['done', 'Delete me', '“Undo” brings me back.'],
+] as const;
+
+/** What is to be set for the cards that a board may begin with. The same for everybody: however many do so at once, they are there once. */
+export function samples(): Record<string, string> {
+  const patches = sampleCards.map(([column, title, text]) =>
+    made({ id: `sample-${column}`, title, text, column, rank: rankBetween() }),
+  );
+  return Object.assign({}, ...patches);
+}
+
 /** What is to be set so that a card is gone. */
 export const gone = (id: string): Record<string, null> =>
   Object.fromEntries(fields.map(field => [keyOf(id, field), null]));

@@ -43,6 +43,7 @@ export function useLosses(last: (id: string) => Card | undefined) {
       room.on('lost', lost => {
         const parts = partsOf(lost.key);
         if (!parts || lost.mine === undefined) return; // what one deleted and somebody goes on writing is gone all the same
+        if (lost.mine === lost.theirs) return; // both set the same: it stands
         const { id: card, field } = parts;
         const what = fieldWords(field);
         const apart = lost.at.getTime() - (lost.mineAt ?? lost.at).getTime();
