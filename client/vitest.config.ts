@@ -22,7 +22,7 @@ export default defineConfig({
     environment: 'node',
     setupFiles: ['test/setup.ts'],
     // A test that fails says so; only one that hangs needs a bound, and a machine that others use as well may be slow.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 });
