@@ -121,3 +121,12 @@ func TestWhatIsNoProgram(t *testing.T) {
 		t.Error("it is said to have started")
 	}
 }
+
+func TestFreePort(t *testing.T) {
+	for range 100 {
+		port, err := FreePort()
+		if err != nil || port < 1024 || port >= 32768 {
+			t.Fatalf("port %d, %v", port, err)
+		}
+	}
+}
