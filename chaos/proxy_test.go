@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const quiet = 60 * time.Millisecond
 
 // patience is how long a test waits for what must come; only a failing test waits so long.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // pair is a proxy with one connection through it: both ends are the test's.
 type pair struct {

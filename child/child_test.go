@@ -15,7 +15,7 @@ import (
 )
 
 // long is more than any of these programs takes, and is waited for only by a test that fails.
-const long = 20 * time.Second
+const long = time.Minute
 
 func start(t *testing.T, script string) (*Process, string) {
 	t.Helper()
