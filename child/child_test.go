@@ -15,7 +15,7 @@ import (
 )
 
 // long is more than any of these programs takes, and is waited for only by a test that fails.
-const long = 20 * time.Second
+const long = time.Minute
 
 func start(t *testing.T, script string) (*Process, string) {
 	t.Helper()
@@ -119,5 +119,14 @@ func TestTheGroupIsKilled(t *testing.T) {
 func TestWhatIsNoProgram(t *testing.T) {
 	if _, err := Start(exec.Command("/nowhere/program"), filepath.Join(t.TempDir(), "log"), syscall.SIGKILL); err == nil {
 		t.Error("it is said to have started")
+	}
+}
+
+func TestFreePort(t *testing.T) {
+	for range 100 {
+		port, err := FreePort()
+		if err != nil || port < 1024 || port >= 32768 {
+			t.Fatalf("port %d, %v", port, err)
+		}
 	}
 }

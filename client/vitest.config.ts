@@ -17,5 +17,12 @@ export default defineConfig({
       { find: /^roomlog$/, replacement: source('./src/index.ts') },
     ],
   },
-  test: { include: ['test/**/*.test.{ts,tsx}'], environment: 'node', setupFiles: ['test/setup.ts'] },
+  test: {
+    include: ['test/**/*.test.{ts,tsx}'],
+    environment: 'node',
+    setupFiles: ['test/setup.ts'],
+    // A test that fails says so; only one that hangs needs a bound, and a machine that others use as well may be slow.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+  },
 });

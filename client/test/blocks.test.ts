@@ -91,18 +91,18 @@ async function complaints(name: string, blocks: readonly Block[], options: objec
 it('TypeScript and TSX', async () => {
   expect(typed.length).toBeGreaterThan(20);
   expect(await complaints('typed', typed)).toBe('');
-}, 60_000);
+});
 
 it('those that declare types for the whole of roomlog, each by itself', async () => {
   expect(augmenting.length).toBeGreaterThan(0);
   for (const block of augmenting) expect(await complaints('augmenting', [block])).toBe('');
-}, 60_000);
+});
 
 it('JavaScript, and the scripts of HTML: what they call is there', async () => {
   expect(scripts.length).toBeGreaterThan(0);
   const loose = { allowJs: true, checkJs: true, strict: false, exactOptionalPropertyTypes: false };
   expect(await complaints('scripts', scripts, loose)).toBe('');
-}, 60_000);
+});
 
 it('exemptions are few and say why', () => {
   const exempt = all.filter(block => block.exempt !== undefined);
@@ -116,4 +116,4 @@ it('a block that does not compile would be found', async () => {
     exempt: undefined,
   };
   expect(await complaints('broken', [broken])).toContain('broken.ts(1,22): error TS2561: Object literal');
-}, 60_000);
+});

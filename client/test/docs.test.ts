@@ -9,13 +9,11 @@ import {
   SymbolFlags,
   type Type,
 } from 'typescript/unstable/sync';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 // Whoever points at a name in an editor reads what it is: each export of each entry, and each public member of it.
 
 // Compilers take their time where others compile too.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const { exports } = JSON.parse(readFileSync(here('../package.json'), 'utf8')) as {
   exports: Record<string, { types: string } | string>;

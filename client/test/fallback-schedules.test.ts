@@ -144,7 +144,7 @@ describe(`random schedules over all transports, ROOMLOG_SEED=${seed}`, () => {
       { seed, numRuns: runs },
     );
     expect([...used].sort()).toEqual(['poll', 'sse', 'undefined', 'websocket']);
-  }, 120_000);
+  });
 
   it('with stores restored from backups the list is the log of the last numbering, never a mix (RESET-3)', async () => {
     await fc.assert(
@@ -156,5 +156,5 @@ describe(`random schedules over all transports, ROOMLOG_SEED=${seed}`, () => {
       }),
       { seed, numRuns: runs },
     );
-  }, 120_000);
+  });
 });

@@ -205,7 +205,7 @@ describe('fallbacks', () => {
         expect(client.status.get().pendingSends).toBe(0);
         expect(new Set(log.map(event => event.tag)).size).toBe(log.length);
         await client.close();
-      }, 60_000);
+      });
     },
   );
 

@@ -16,13 +16,11 @@ import { fileURLToPath } from 'node:url';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 // The package as it is published: built, packed and unpacked where there is nothing else than what it says it needs.
 
 // Compilers take their time where others compile too.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 const client = fileURLToPath(new URL('..', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(client, 'package.json'), 'utf8'));
 const entries = Object.keys(manifest.exports)

@@ -25,7 +25,7 @@ test('the nine lines are a chat', async () => {
   const host = document.body.appendChild(document.createElement('div'));
   const root = createRoot(host);
   await act(async () => root.render(<App />));
-  await vi.waitUntil(() => network.sockets.length === 1);
+  await vi.waitUntil(() => network.sockets.length === 1, { timeout: 60_000 });
   const socket = network.last;
   expect(socket.url).toBe('ws://127.0.0.1:8080/v1/ws');
 

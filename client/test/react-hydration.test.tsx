@@ -66,7 +66,7 @@ async function browser(): Promise<{ client: Client; network: FakeNetwork }> {
 }
 
 async function live(network: FakeNetwork): Promise<void> {
-  await vi.waitUntil(() => network.sockets.length === 1);
+  await vi.waitUntil(() => network.sockets.length === 1, { timeout: 60_000 });
   await act(async () => void network.last.welcome());
   await act(async () => void network.last.say(joined(network.last.take('join').id, 0, 2)));
 }

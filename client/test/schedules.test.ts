@@ -118,7 +118,7 @@ describe(`random schedules, ROOMLOG_SEED=${seed}`, () => {
       }),
       { seed, numRuns: runs },
     );
-  }, 120_000);
+  });
 
   it('with stores restored from backups the list is the log of the last numbering, never a mix (RESET-3)', async () => {
     await fc.assert(
@@ -131,5 +131,5 @@ describe(`random schedules, ROOMLOG_SEED=${seed}`, () => {
       }),
       { seed, numRuns: runs },
     );
-  }, 120_000);
+  });
 });

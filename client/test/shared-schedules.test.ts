@@ -179,7 +179,7 @@ describe(`random schedules over tabs that share, ROOMLOG_SEED=${seed}`, () => {
       }),
       { seed, numRuns: runs },
     );
-  }, 120_000);
+  });
 
   it('with stores restored from backups the list is the log of the last numbering, never a mix (RESET-3)', async () => {
     await fc.assert(
@@ -194,5 +194,5 @@ describe(`random schedules over tabs that share, ROOMLOG_SEED=${seed}`, () => {
       }),
       { seed, numRuns: runs },
     );
-  }, 120_000);
+  });
 });

@@ -218,12 +218,12 @@ describe(`random schedules, ROOMLOG_SEED=${seed}`, () => {
       }),
       { seed, numRuns: runs },
     );
-  }, 120_000);
+  });
 
   it('with stores restored from backups they show the last numbering, never a mix (RESET-3)', async () => {
     await fc.assert(
       fc.asyncProperty(schedule([...steps, resets]), async steps => agrees(await run(steps))),
       { seed, numRuns: Math.ceil(runs / 2) },
     );
-  }, 120_000);
+  });
 });

@@ -409,5 +409,5 @@ describe('a storage in IndexedDB', () => {
       crash(after);
     }
     expect(writes).toBeGreaterThan(20);
-  }, 60_000);
+  });
 });

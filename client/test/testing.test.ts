@@ -97,16 +97,17 @@ describe('a server in memory', () => {
         .room(ROOM)
         .messages.list.get()
         .map(({ seq }) => seq);
+    const shows = (n: number) => vi.waitUntil(() => seqs().length === n, { timeout: 60_000 });
     for (let i = 0; i < 4; i++) server.append(ROOM, { data: { text: 'x' } });
-    await vi.waitUntil(() => seqs().length === 4);
+    await shows(4);
     server.reset(ROOM, { lost: 1 });
-    await vi.waitUntil(() => seqs().length === 3);
+    await shows(3);
     server.prune(ROOM, 3);
     expect(server.log(ROOM).map(({ seq }) => seq)).toEqual([3]);
     server.reset(ROOM);
-    await vi.waitUntil(() => seqs().length === 1);
+    await shows(1);
     server.delete(ROOM);
-    await vi.waitUntil(() => seqs().length === 0);
+    await shows(0);
     expect(reasons).toEqual(['epoch', 'epoch', 'epoch']);
     expect(server.log(ROOM)).toEqual([]);
   });

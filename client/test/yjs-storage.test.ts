@@ -108,4 +108,4 @@ it('what was written before the first connection, with nobody known yet, is kept
   const ydoc = new Y.Doc();
   for (const update of kept?.updates ?? []) Y.applyUpdate(ydoc, update);
   expect(ydoc.getText('t').toString()).toBe('early');
-}, 20_000);
+});

@@ -56,7 +56,7 @@ func wrongWith(t *testing.T, words, flags []string) string {
 	}
 	node := parser.Model.Node
 	for _, word := range words {
-		next := child(node, word)
+		next := under(node, word)
 		if next == nil {
 			break
 		}
@@ -77,7 +77,7 @@ func wrongWith(t *testing.T, words, flags []string) string {
 	return ""
 }
 
-func child(node *kong.Node, name string) *kong.Node {
+func under(node *kong.Node, name string) *kong.Node {
 	for _, c := range node.Children {
 		if c.Name == name {
 			return c

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"roomlog/child"
 )
 
 var update = flag.Bool("update", false, "write docs/configuration.md anew")
@@ -40,11 +43,8 @@ func TestScripts(t *testing.T) {
 
 // freeAddress is a loopback address on which nothing listens now.
 func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return listener.Addr().String(), listener.Close()
+	port, err := child.FreePort()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
 }
 
 // ready waits until the server at $ADDRESS answers: on /readyz, or on the path that is given.

@@ -203,7 +203,7 @@ func resets(t *testing.T, reasons []string, restore func(data, backup string) st
 // streamed follows a room from an id until the first event of a kind, cuts the stream there and gives that event's id.
 func streamed(t *testing.T, s *server, room, from, kind string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "GET", s.url+"/v1/sse?room="+room, nil)
 	must(t, err)

@@ -15,10 +15,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"roomlog/child"
 )
 
 // node is one server process that can be killed and started again on the same address and store.
@@ -44,16 +47,16 @@ const stopTimeout = 30 * time.Second
 
 // newNode prepares a node with a data folder of its own. store is "sqlite" or a Postgres URL.
 func newNode(binary, dir, store string) (*node, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := child.FreePort()
 	if err != nil {
 		return nil, err
 	}
-	addr := l.Addr().String()
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	if store == "sqlite" {
 		store = "sqlite:" + filepath.Join(dir, "roomlog.db")
 	}
 	log, err := os.OpenFile(filepath.Join(dir, "server.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	return &node{binary: binary, addr: addr, store: store, dir: dir, log: log}, errors.Join(err, l.Close())
+	return &node{binary: binary, addr: addr, store: store, dir: dir, log: log}, err
 }
 
 // start starts the process and waits until it answers.

@@ -198,7 +198,7 @@ func TestWhoComesDuringAChangeIsTold(t *testing.T) {
 // NODE-4: a join and a poll take the claim; what is none is refused.
 func TestSeenOnTheWire(t *testing.T) {
 	f := start(t, options{})
-	elsewhere := hub.New(hub.Config{Store: f.store}) // another node of the same store
+	elsewhere := hub.New(hub.Config{Store: f.store, UnknownAfter: patience}) // another node of the same store
 	elsewhere.Start()
 	t.Cleanup(func() { must(t, elsewhere.Stop(context.Background())) })
 	f.post("u1", "chat:a", 1, `1`, 201)

@@ -22,7 +22,7 @@ func clustered(c *Config) { c.ClusterKey = clusterKey }
 // node is another server on the store of f: its own hub, its own transport, the same keys.
 func (f *fixture) node(change func(*Config)) *fixture {
 	f.t.Helper()
-	h := hub.New(hub.Config{Store: f.store})
+	h := hub.New(hub.Config{Store: f.store, UnknownAfter: patience})
 	h.Start()
 	verifier, err := auth.NewVerifier(testKey)
 	must(f.t, err)

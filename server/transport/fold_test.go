@@ -115,19 +115,17 @@ func TestFoldedReadersAgree(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	h := start(t, options{hub: func(c *hub.Config) { c.TailBytes = 96 << 10 }}).hub // so little that most is read again
-	const id, total = room.ID("board:folds"), 3000
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	const id, total = room.ID("board:folds"), 4000
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	var group sync.WaitGroup
 	written := newMeter()
 	var updates []room.Seq
 	var storing sync.Mutex
-	group.Go(func() {
-		defer written.set(total)
-		rnd := rand.New(rand.NewPCG(seed, 0))
-		for n := 0; n < total; {
+	rnd, n := rand.New(rand.NewPCG(seed, 0)), 0
+	write := func(upTo int) {
+		for n < upTo {
 			var batch sync.WaitGroup
-			for range min(1+rnd.IntN(60), total-n) {
+			for range min(1+rnd.IntN(60), upTo-n) {
 				n++
 				s := room.Send{Room: id, Author: "u1", Tag: room.Tag{14: byte(n >> 8), 15: byte(n), 13: 1}, Type: "message", Data: []byte(`1`)}
 				switch rnd.IntN(8) {
@@ -160,14 +158,29 @@ func TestFoldedReadersAgree(t *testing.T) {
 			batch.Wait()
 			written.set(room.Seq(n))
 		}
-	})
-	readers := make([]*keyed, 6)
+	}
+	readers, from := make([]*keyed, 6), make([]room.Position, 6)
 	for i := range readers {
-		rnd := rand.New(rand.NewPCG(seed, uint64(i+1)))
-		k := &keyed{keys: map[string]keyedEntry{}, docs: map[room.Seq]bool{}}
-		readers[i] = k
+		readers[i] = &keyed{keys: map[string]keyedEntry{}, docs: map[room.Seq]bool{}}
+	}
+	// Whoever is slow later may sleep until all is written, and be given the rest at once: each comes twice from so far behind before.
+	for _, upTo := range []int{600, 1200} {
+		write(upTo)
+		for i, k := range readers {
+			var err error
+			if from[i], err = callOn(ctx, h, id, from[i], k, 0); err != nil {
+				t.Fatalf("visit at %v: %v", from[i], err)
+			}
+		}
+	}
+	var group sync.WaitGroup
+	group.Go(func() {
+		defer written.set(total)
+		write(total)
+	})
+	for i, k := range readers[1:] { // one does sleep
+		rnd, at := rand.New(rand.NewPCG(seed, uint64(i+1))), from[i+1]
 		group.Go(func() {
-			var at room.Position
 			for k.seq < total && ctx.Err() == nil {
 				if rnd.IntN(3) == 0 { // away for a while
 					written.wait(min(k.seq+1+rnd.Int64N(800), total))
@@ -202,6 +215,9 @@ func TestFoldedReadersAgree(t *testing.T) {
 		})
 	}
 	group.Wait()
+	if _, err := callOn(ctx, h, id, from[0], readers[0], 0); err != nil { // what this fold lacks nobody tells it later
+		t.Fatalf("visit at %v: %v", from[0], err)
+	}
 	for i, k := range readers {
 		if k.folds < 2 {
 			t.Errorf("reader %d was given %d pages with keys: nothing was put to the test", i, k.folds)

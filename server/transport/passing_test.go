@@ -193,7 +193,7 @@ func TestTheNodeThatHoldsAStreamIsGone(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if took := time.Since(began); took < passedWithin || took > patience/2 {
+	if took := time.Since(began); took < passedWithin || took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	if n := b.unanswered(); n != 0 {

@@ -362,7 +362,7 @@ func TestCompareAndSetIsLinearizable(t *testing.T) {
 		},
 		Equal: func(a, b any) bool { return reflect.DeepEqual(a, b) },
 	}
-	if got := porcupine.CheckOperationsTimeout(model, ops, 30*time.Second); got != porcupine.Ok {
+	if got := porcupine.CheckOperationsTimeout(model, ops, 5*time.Minute); got != porcupine.Ok {
 		t.Errorf("I15: the answers are not those of a register: %v", got)
 	}
 	conflicts := 0

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"roomlog/child"
 )
 
 // HOOK-15: the test vector of Standard Webhooks' own libraries.
@@ -214,14 +216,16 @@ func port(url string) string { return url[strings.LastIndex(url, ":")+1:] }
 // nothing: what was judged is what is called.
 func TestRebindingIsBlocked(t *testing.T) {
 	var allowed, others atomic.Int64
-	inner, err := net.Listen("tcp", "127.0.0.2:0")
+	free, err := child.FreePort()
+	must(t, err)
+	outer, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", free))
+	must(t, err)
+	inner, err := net.Listen("tcp", fmt.Sprintf("127.0.0.2:%d", free))
 	must(t, err)
 	other := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { others.Add(1) }))
 	other.Listener = inner
 	other.Start()
 	defer other.Close()
-	outer, err := net.Listen("tcp", "127.0.0.1:"+port(inner.Addr().String()))
-	must(t, err)
 	good := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		allowed.Add(1)
 		w.Header().Set("Connection", "close")

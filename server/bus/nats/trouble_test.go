@@ -31,7 +31,7 @@ func (e *ear) Up()                                   { e.up <- struct{}{} }
 func (e *ear) Down(reason error)                     { e.down <- reason }
 func (e *ear) Missed(int)                            {}
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func next[T any](t *testing.T, c chan T) (value T) {
 	t.Helper()

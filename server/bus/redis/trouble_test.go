@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"roomlog/chaos"
+	"roomlog/child"
 	"roomlog/server/bus/redis/redistest"
 	"roomlog/server/room"
 )
@@ -29,7 +30,7 @@ func (e *ear) Up()                                   { e.up <- struct{}{} }
 func (e *ear) Down(reason error)                     { e.down <- reason }
 func (e *ear) Missed(int)                            {}
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func next[T any](t *testing.T, c chan T) (value T) {
 	t.Helper()
@@ -92,7 +93,7 @@ func TestRefused(t *testing.T) {
 
 // TLS: a server whose certificate is trusted is taken, one under another name is not.
 func TestTLS(t *testing.T) {
-	port, err := redistest.FreePort()
+	port, err := child.FreePort()
 	no(t, err)
 	serve(t, "--tls-port", strconv.Itoa(port), "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no")
 	bus, e := start(t, fmt.Sprintf("rediss://127.0.0.1:%d", port), room.ClusterTopic)

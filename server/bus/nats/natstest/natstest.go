@@ -9,11 +9,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -47,7 +49,7 @@ type Server struct {
 	program    string
 	dir        string
 	settings   []string
-	address    string // after the first start, the same for all
+	address    string
 	monitoring string
 	process    *child.Process // nil while it is stopped
 }
@@ -74,7 +76,11 @@ func StartIn(dir string, settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{program: program, dir: dir, settings: settings, address: "127.0.0.1:-1"}
+	port, err := child.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{program: program, dir: dir, settings: settings, address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
 	if err := s.Restart(); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"roomlog/child"
 )
 
 // Cluster is a Redis Cluster of primaries that share the slots evenly, without replicas.
@@ -21,7 +23,7 @@ func StartCluster(ctx context.Context, program string, n int) (*Cluster, error) 
 	c := &Cluster{}
 	for range n {
 		// The port of the cluster's own traffic is asked for as well: the usual one, 10000 higher, may be taken or too high.
-		own, err := FreePort()
+		own, err := child.FreePort()
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}

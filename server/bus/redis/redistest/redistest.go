@@ -72,7 +72,7 @@ func StartIn(dir, program string, args ...string) (*Server, error) {
 			return nil, err
 		}
 	}
-	port, err := FreePort()
+	port, err := child.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -176,14 +176,4 @@ func (s *Server) Clients(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	return strings.Count(list, " name=roomlog "), nil
-}
-
-// FreePort is a port of the loopback that nobody listens at now.
-func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	return port, l.Close()
 }

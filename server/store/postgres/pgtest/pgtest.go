@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,7 +123,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	for attempt := 0; ; attempt++ {
 		fresh := s.port == 0
 		if fresh {
-			port, err := freePort()
+			port, err := child.FreePort()
 			if err != nil {
 				return err
 			}
@@ -222,15 +221,6 @@ func (s *Server) Close() error {
 		err = errors.Join(err, os.RemoveAll(s.dir))
 	}
 	return err
-}
-
-// freePort is a port that nobody listens on now.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
 // FindBin finds the folder with the programs of PostgreSQL: $ROOMLOG_PG_BIN, then PATH, then Debian's
