@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"strconv"
@@ -286,4 +287,29 @@ func TestHocuspocusAwareness(t *testing.T) {
 	a.hears("YWS-7: its own alone", ysync.AppendTo(nil, "pad:a", ysync.AppendAwareness(nil, thief[1:])))
 	a.say(leaving("pad:a"))
 	b.hears("HOC-8: gone", ysync.AppendAwareness(nil, []ysync.Entry{{Client: 5, Clock: 2}}))
+}
+
+// HOC-5: a change counts as stored when it is, not before.
+func TestHocuspocusStatusFollowsTheCommit(t *testing.T) {
+	slow := &held{waits: make(chan struct{}, 16), goes: make(chan struct{})}
+	o := withDocs()
+	o.hub = func(c *hub.Config) { slow.Store, c.Store = c.Store, slow }
+	f := start(t, o)
+	p := f.hocus()
+	p.opens("pad:a", f.token("u1"), true)
+	p.opens("pad:b", f.token("u1"), true)
+	p.changes("pad:a", written(7, "hello"))
+	<-slow.waits
+	f.order("PUT", "/v1/rooms/pad:b/bans/u1", "", 200)
+	status := ysync.AppendStatus(nil, "pad:a", true)
+	for said := false; !said; { // what comes after the change has reached the store
+		_, got, err := p.conn.Read(p.ctx)
+		must(t, err)
+		if bytes.Equal(got, status) {
+			t.Fatal("HOC-5: stored, it is said, before it is")
+		}
+		said = bytes.Equal(got, ysync.AppendRefused(nil, "pad:b", "unknown_room"))
+	}
+	slow.goes <- struct{}{}
+	p.hears("HOC-5: stored", status)
 }
