@@ -293,14 +293,19 @@ func TestHocuspocusAwareness(t *testing.T) {
 func TestHocuspocusStatusFollowsTheCommit(t *testing.T) {
 	slow := &held{waits: make(chan struct{}, 16), goes: make(chan struct{})}
 	o := withDocs()
-	o.hub = func(c *hub.Config) { slow.Store, c.Store = c.Store, slow }
+	o.hub = func(c *hub.Config) {
+		slow.Store, c.Store = c.Store, slow
+		c.UnknownAfter = time.Hour
+	}
 	f := start(t, o)
 	p := f.hocus()
 	p.opens("pad:a", f.token("u1"), true)
-	p.opens("pad:b", f.token("u1"), true)
+	p.opens("pad:b", f.token("u2"), true)
 	p.changes("pad:a", written(7, "hello"))
 	<-slow.waits
-	f.order("PUT", "/v1/rooms/pad:b/bans/u1", "", 200)
+	for _, g := range f.srv.roster.of("u2") { // a revocation would wait for the store
+		g.link.cut(&room.Error{Code: room.CodeRevoked, Title: "Over."})
+	}
 	status := ysync.AppendStatus(nil, "pad:a", true)
 	for said := false; !said; { // what comes after the change has reached the store
 		_, got, err := p.conn.Read(p.ctx)
@@ -308,8 +313,8 @@ func TestHocuspocusStatusFollowsTheCommit(t *testing.T) {
 		if bytes.Equal(got, status) {
 			t.Fatal("HOC-5: stored, it is said, before it is")
 		}
-		said = bytes.Equal(got, ysync.AppendRefused(nil, "pad:b", "unknown_room"))
+		said = bytes.Equal(got, ysync.AppendRefused(nil, "pad:b", "revoked"))
 	}
-	slow.goes <- struct{}{}
+	close(slow.goes)
 	p.hears("HOC-5: stored", status)
 }
