@@ -73,11 +73,12 @@ a.awareness.on('change', () =>
 );
 const thief = open(direct, ada);
 await until('the thief is in sync', () => thief.provider.synced);
+await until('the thief sees whom it robs', () => sees(thief, b) === 'ben');
 thief.awareness.meta.set(b.ydoc.clientID, { clock: 1e6, lastUpdated: Date.now() });
 thief.awareness.states.set(b.ydoc.clientID, name('thief'));
 thief.awareness.emit('update', [{ added: [], updated: [b.ydoc.clientID], removed: [] }, 'local']);
-thief.text.insert(0, 'y'); // comes after it, on the same connection
-await until('what the thief wrote is there', () => b.text.toString().startsWith('y'));
+thief.awareness.setLocalState(name('ada again')); // comes after it, on the same connection
+await until('what the thief said of itself is there', () => sees(a, thief) === 'ada again');
 b.provider.shouldConnect = false;
 b.provider.ws.terminate();
 await until('the caret of who is gone is gone', () => !a.awareness.getStates().has(b.ydoc.clientID));

@@ -108,16 +108,11 @@ func (d *Docs) Trim(ctx context.Context, send room.Send, policy room.DocPolicy) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Within)
 	defer cancel()
-	k := d.entry(key{send.Room, change.Name})
-	select {
-	case k.turn <- struct{}{}:
-		defer func() { <-k.turn }()
-	case <-ctx.Done():
-		return send, unavailable(ctx.Err())
-	}
-	if err := d.refresh(ctx, send.Room, k); err != nil {
+	k, leave, err := d.look(ctx, send.Room, change.Name)
+	if err != nil {
 		return send, unavailable(err)
 	}
+	defer leave()
 	if k.pending >= d.cfg.CompactAt || k.bytes >= d.cfg.CompactBytes {
 		k.pending, k.bytes = 0, 0
 		_ = d.Compact(ctx, send.Room) // a failure is counted; the update is taken all the same
@@ -153,6 +148,25 @@ func (d *Docs) Trim(ctx context.Context, send room.Send, policy room.DocPolicy) 
 		send.Data = send.Doc.Data()
 	}
 	return send, nil
+}
+
+// Has reports whether a document has all of an update. Errors: `bad_update`, `unavailable`.
+func (d *Docs) Has(ctx context.Context, id room.ID, name string, update []byte) (bool, *room.Error) {
+	if err := judge(update); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Within)
+	defer cancel()
+	k, leave, err := d.look(ctx, id, name)
+	if err != nil {
+		return false, unavailable(err)
+	}
+	defer leave()
+	missing, err := k.extent.Missing(update)
+	if err != nil {
+		return false, badUpdate(err)
+	}
+	return missing == nil, nil
 }
 
 // Doc is a document as it is read.

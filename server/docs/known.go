@@ -38,6 +38,21 @@ func (d *Docs) entry(at key) *known {
 	return k
 }
 
+// look waits for the turn to ask about a document, and reads what it has; leave ends the turn.
+func (d *Docs) look(ctx context.Context, id room.ID, name string) (k *known, leave func(), err error) {
+	k = d.entry(key{id, name})
+	select {
+	case k.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	if err := d.refresh(ctx, id, k); err != nil {
+		<-k.turn
+		return nil, nil, err
+	}
+	return k, func() { <-k.turn }, nil
+}
+
 // refresh reads what came to a document since k, whose turn the caller has; all of it, where the room is another, went back or was compacted further.
 func (d *Docs) refresh(ctx context.Context, id room.ID, k *known) error {
 	if k.extent != nil && k.others == 0 && k.head.Seq > 0 {

@@ -182,6 +182,7 @@ type seat struct {
 	address  netip.Prefix
 	user     string // "" until known
 	stranger bool
+	within   bool // another connection: its address is counted there
 }
 
 // arrive takes a place for a connection from an address. A refusal is counted.
@@ -223,6 +224,19 @@ func (q *quotas) place(from netip.Prefix, stranger bool) (*seat, *lacking) {
 	return &seat{address: from, stranger: stranger}, nil
 }
 
+// within takes a place for what is a connection of its user within another, which has the place at the address.
+func (*quotas) within(s *seat) *seat { return &seat{address: s.address, within: true} }
+
+// met takes a connection off the strangers, which has places of users within.
+func (q *quotas) met(s *seat) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if s.stranger {
+		s.stranger = false
+		q.strangers.gone(s.address)
+	}
+}
+
 // name gives the connection's place to a user.
 func (q *quotas) name(s *seat, user string) error {
 	q.mu.Lock()
@@ -250,7 +264,7 @@ func tooMany(field string, limit int) *room.Error {
 func (q *quotas) leave(s *seat) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if s.address.IsValid() {
+	if s.address.IsValid() && !s.within {
 		less(q.addresses, s.address)
 	}
 	if s.user != "" {

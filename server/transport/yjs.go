@@ -1,12 +1,13 @@
 package transport
 
 import (
+	"bufio"
 	"context"
-	"net"
+	"errors"
 	"net/http"
 	"strings"
-	"sync"
-	"time"
+
+	"github.com/gobwas/ws"
 
 	"roomlog/server/room"
 	"roomlog/server/transport/auth"
@@ -23,35 +24,15 @@ func (s *Server) routeYjs(mux *http.ServeMux) {
 	if s.cfg.Docs != nil {
 		mux.Handle("/v1/yjs/{room}", s.api(methods{http.MethodGet: s.getYjs}))
 		mux.Handle("/v1/yjs/{room}/{name}", s.api(methods{http.MethodGet: s.getYjs}))
+		mux.Handle("/v1/hocuspocus", s.api(methods{http.MethodGet: s.getHocuspocus}))
 	}
 }
 
-// yjsConn is a client of y-websocket (rules YWS-1 to YWS-9). Behind it is a socket of this server's own protocol, over a pipe in memory, so that
-// who may do what, when that ends, slowness, limits and stopping are what they are for every other connection; here one protocol becomes the other.
-// Changes and reads of the document go to the hub and the documents themselves.
+// yjsConn is a client of y-websocket (rules YWS-1 to YWS-9): a connection for one document.
 type yjsConn struct {
-	srv    *Server
-	ctx    context.Context // ends with the connection
-	cancel context.CancelFunc
-	room   string
-	doc    string
-	behind *socket
-	near   net.Conn // our end of the pipe to it
-	joined chan struct{}
-
-	frames frameReader
-	who    *auth.Identity // set before joined
-	id     room.ID        // likewise
-	denied bool           // the client was told that it may not write
-	last   []byte         // the close frame that answers the client's, or says what was wrong
-
-	writing sync.Mutex // over writes to the client
-	pipe    pipe
-
-	carets *carets
-
-	syncing sync.Mutex // from a read of the document until the client was given it
-	had     []byte     // the state vector of what it was given; nil: it has not asked yet
+	yjsLine
+	doc    *yjsDoc
+	denied bool // the client was told that it may not write
 }
 
 // getYjs is GET /v1/yjs/{room}/{name}. What is wrong with who comes is told over the WebSocket: a client whose handshake fails tries for ever.
@@ -71,28 +52,23 @@ func (s *Server) getYjs(w http.ResponseWriter, r *http.Request) error {
 	if o == nil {
 		return err
 	}
-	far, near := net.Pipe()
-	y := &yjsConn{
-		srv: s, room: r.PathValue("room"), doc: name, near: near, joined: make(chan struct{}),
-		behind: newSocketOn(s, newPlainPipe(far, s.cfg.Limits.WriteDeadline), newID(), o.seat),
-		frames: frameReader{max: room.MaxDocUpdate + 1024, binary: true},
-		pipe:   newPipe(o.nc, s.cfg.Limits.WriteDeadline), carets: newCarets(name),
-	}
-	s.log.Debug("socket opened", "request", w.Header().Get(requestID), "connection", y.behind.id)
-	y.behind.guest, y.behind.turned = o.guest, o.turned
-	if !s.adopt(&y.behind.sink) {
-		s.quotas.leave(o.seat)
-		_, _ = near.Close(), far.Close()
+	y := &yjsConn{yjsLine: yjsLine{srv: s, frames: frameReader{max: yjsMessage, binary: true}, pipe: newPipe(o.nc, s.cfg.Limits.WriteDeadline)}}
+	y.ctx, y.cancel = context.WithCancel(s.ctx)
+	if y.doc = s.openYjs(y.ctx, r.PathValue("room"), name, o.seat); y.doc == nil {
+		y.cancel()
 		y.pipe.close()
 		return nil
 	}
-	y.ctx, y.cancel = context.WithCancel(s.ctx)
+	behind := y.doc.behind
+	y.id = behind.id
+	s.log.Debug("socket opened", "request", w.Header().Get(requestID), "connection", y.id)
+	behind.guest, behind.turned = o.guest, o.turned
 	token := ""
 	if o.guest == nil && refused == nil {
 		token = s.yjsToken(r)
 	}
 	s.tasks.Go(func() { y.run(token, refused, o.early) }) // before the socket behind is released
-	go y.behind.begin(nil)
+	go behind.begin(nil)
 	return nil
 }
 
@@ -114,48 +90,105 @@ func (s *Server) yjsToken(r *http.Request) string {
 	return ""
 }
 
-// run is the reading goroutine; it waits for the one that passes on what the socket behind says.
+// run is the reading goroutine; it waits for the one that passes on what the socket behind says. Nothing that the client says is read before it
+// has joined the room.
 func (y *yjsConn) run(token string, refused error, early []byte) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		y.down(refused)
 	}()
-	y.up(token, early)
-	y.cancel()
-	_ = y.near.Close()
-	<-done
-	if y.last != nil {
-		y.write(y.last)
-		y.pipe.finish()
+	if y.doc.hello(token, "y-websocket") == nil {
+		y.listen(early, y)
+	} else {
+		y.linger()
 	}
+	y.cancel()
+	_ = y.doc.near.Close()
+	<-done
+	y.doc.cancel()
 	y.pipe.close()
 }
 
-// write gives bytes to the client; where it takes none for the write deadline, the connection ends.
-func (y *yjsConn) write(frame []byte) {
-	y.writing.Lock()
-	defer y.writing.Unlock()
-	if err := y.pipe.writeAll(frame); err != nil {
+// down passes on what the socket behind says, until that ends.
+func (y *yjsConn) down(refused error) {
+	if refused != nil { // a ticket that is no good
+		code := room.AsError(refused).Code
+		y.srv.tell(code)
+		y.bye(yjsRefusal(code), string(code))
+	} else if end, err := y.doc.pass(bufio.NewReader(y.doc.near), y); err != nil {
 		y.hangUp()
+	} else if end.code == 0 {
+		y.bye(yjsRefusal(end.why), string(end.why))
+	} else {
+		y.bye(yjsClose(end.code), string(end.why))
 	}
+	_ = y.doc.near.Close()
 }
 
-// say gives the client a message.
-func (y *yjsConn) say(message []byte) { y.write(appendBinary(nil, message)) }
-
-// hangUp has the reading goroutine end.
-func (y *yjsConn) hangUp() {
-	y.cancel()
-	_ = y.pipe.conn().SetReadDeadline(time.Unix(1, 0)) // long past
+// ping implements yjsClient. It says a message beside: a client that hears none for 30 s connects again.
+func (y *yjsConn) ping() {
+	y.write(appendBinary(appendControl(nil, ws.OpPing, nil), ysync.AppendAwareness(nil, nil)))
 }
 
-// bye ends the connection with a close code; the client has a moment to answer.
-func (y *yjsConn) bye(code uint16, reason string) {
-	y.write(appendClose(nil, code, reason))
-	y.cancel()
-	_ = y.pipe.conn().SetReadDeadline(time.Now().Add(lingerFor))
+// renewed and stale implement yjsClient: there is no refresh here.
+func (y *yjsConn) renewed()        {}
+func (y *yjsConn) stale(room.Code) {}
+
+// control implements listener. Each is counted by the socket behind: who floods is sent away.
+func (y *yjsConn) control(op ws.OpCode, payload []byte) error {
+	return y.answerControl(op, payload, y.doc.beat)
 }
+
+// message implements listener.
+func (y *yjsConn) message(p []byte) error {
+	m, err := ysync.Parse(p)
+	if err != nil {
+		return &violation{yjsBadRequest, err.Error()}
+	}
+	switch m.Kind {
+	case ysync.Ask:
+		err = y.answer(m.Body)
+	case ysync.Answer, ysync.Update:
+		err = y.doc.store(m.Body)
+		if e := (*room.Error)(nil); errors.As(err, &e) && e.Code == room.CodeForbidden {
+			if !y.denied {
+				y.denied = true
+				y.deny(e.Title)
+			}
+			return nil // it may read on
+		}
+	case ysync.Query:
+		err = y.doc.query()
+	case ysync.Awareness:
+		err = y.doc.aware(m.Body)
+	}
+	e := (*room.Error)(nil)
+	switch {
+	case !errors.As(err, &e):
+		return err
+	case e.Code == room.CodeMessageTooLarge:
+		return &violation{closeTooLarge, string(e.Code)}
+	}
+	y.deny(e.Title)
+	return &violation{yjsRefusal(e.Code), string(e.Code)}
+}
+
+// answer gives the client what it lacks, and asks for what the document lacks of its.
+func (y *yjsConn) answer(vector []byte) error {
+	doc, err := y.doc.read(vector)
+	if err != nil {
+		return err
+	}
+	y.say(ysync.AppendAnswer(nil, doc.State))
+	if y.doc.writes() { // else it would be refused
+		y.say(ysync.AppendAsk(nil, doc.Vector))
+	}
+	return nil
+}
+
+// deny tells the client that something is not permitted, in the words of y-protocols.
+func (y *yjsConn) deny(why string) { y.say(ysync.AppendDenied(nil, why)) }
 
 // The close codes that clients of y-websocket 3.1 and later do not come back after: 4400 to 4499.
 const (
@@ -190,6 +223,3 @@ func yjsRefusal(code room.Code) uint16 {
 	}
 	return yjsBadRequest
 }
-
-// deny tells the client that something is not permitted, in the words of y-protocols.
-func (y *yjsConn) deny(why string) { y.say(ysync.AppendDenied(nil, why)) }

@@ -60,7 +60,7 @@ func (c *carets) own(roomID, user string, entries []ysync.Entry) (signals []care
 	for _, e := range entries {
 		clock, is := c.mine[e.Client]
 		other := c.others[e.Client]
-		f := caretFrame{Op: "signal", ID: caretID, Room: roomID, Type: caretType, Key: strconv.FormatUint(e.Client, 10)}
+		f := caretFrame{Op: "signal", ID: yjsCaret, Room: roomID, Type: caretType, Key: strconv.FormatUint(e.Client, 10)}
 		switch {
 		case e.State == nil && !is, is && e.Clock < clock, !is && len(c.mine) >= maxMine:
 			continue

@@ -1,5 +1,6 @@
 // Package ysync reads and writes the messages of y-protocols as clients of y-websocket send them: sync, awareness and auth, without any transport
-// and without a document. Source: the protocol notes of y-protocols 1 (PROTOCOL.md there), and lib0's encoding.
+// and without a document; and, in envelopes, as those of Hocuspocus do. Source: the protocol notes of y-protocols 1 (PROTOCOL.md there), lib0's
+// encoding, and the sources of @hocuspocus/provider 4.
 package ysync
 
 import (
@@ -12,10 +13,11 @@ import (
 // Kind is what a message of a client is.
 type Kind int
 
-// The messages of a client. An answer to a state vector and a change are the same to a server: an update.
+// The messages of a client.
 const (
 	Ask       Kind = iota // a state vector: what is lacking is asked for (sync step 1)
-	Update                // an update (sync step 2, and changes)
+	Answer                // an update: what a state vector lacks (sync step 2)
+	Update                // an update: a change
 	Awareness             // see ParseAwareness
 	Query                 // the awareness of all is asked for
 )
@@ -92,17 +94,26 @@ func (d *decoder) end() error {
 // Parse reads a message of a client. What is inside of it is not judged.
 func Parse(p []byte) (Message, error) {
 	d := decoder{buf: p}
-	var m Message
-	switch typ := d.uint(); {
+	m, err := d.message(d.uint())
+	if err != nil {
+		return Message{}, err
+	}
+	return m, d.end()
+}
+
+// message reads what follows the type of a message.
+func (d *decoder) message(typ uint64) (m Message, err error) {
+	switch {
 	case d.err != nil:
-		return m, d.err
 	case typ == typeSync:
 		switch step := d.uint(); {
 		case d.err != nil:
 			return m, d.err
 		case step == step1:
 			m.Kind = Ask
-		case step == step2 || step == change:
+		case step == step2:
+			m.Kind = Answer
+		case step == change:
 			m.Kind = Update
 		default:
 			return m, errType
@@ -115,7 +126,7 @@ func Parse(p []byte) (Message, error) {
 	default:
 		return m, errType
 	}
-	return m, d.end()
+	return m, d.err
 }
 
 // Entry is what one client of a document says of itself; a nil State: it is gone. Of one client the higher clock counts.

@@ -15,7 +15,7 @@ func TestMessages(t *testing.T) {
 		bad       error
 	}{
 		{"step 1 of an empty document", "00000100", Message{Ask, []byte{0}}, nil},
-		{"step 2 of an empty document", "0001020000", Message{Update, []byte{0, 0}}, nil},
+		{"step 2 of an empty document", "0001020000", Message{Answer, []byte{0, 0}}, nil},
 		{"a change", "0002020000", Message{Update, []byte{0, 0}}, nil},
 		{"awareness", "010100", Message{Awareness, []byte{0}}, nil},
 		{"query", "03", Message{Kind: Query}, nil},
@@ -88,6 +88,8 @@ func FuzzMessages(f *testing.F) {
 		switch m.Kind {
 		case Ask:
 			again, err = Parse(AppendAsk(nil, m.Body))
+		case Answer:
+			again, err = Parse(AppendAnswer(nil, m.Body))
 		case Update:
 			again, err = Parse(AppendUpdate(nil, m.Body))
 		case Awareness:
