@@ -175,6 +175,46 @@ describe('state', () => {
     expect(ann.lost).toHaveLength(1);
   });
 
+  it.each([3_600_000, -3_600_000])(
+    "who loses is told by seqs and the server's time, with clients whose clock is off by %i ms (STATE-2)",
+    async off => {
+      server.append(ROOM, { type: 'state', data: { title: '' } });
+      const [ann, ben] = [await open('ann'), await open('ben')];
+      server.network.delay(200);
+      const right = globalThis.Date;
+      /** What clients do: their frames reach the server, whose clock is right, later. */
+      const wrong = async (ms: number, act = () => {}) => {
+        globalThis.Date = new Proxy(right, {
+          get: (of, key) => (key === 'now' ? () => of.now() + off : Reflect.get(of, key)),
+          construct: (of, args) => (args.length ? Reflect.construct(of, args) : new of(of.now() + off)),
+        });
+        try {
+          act();
+          await clock.advance(ms);
+        } finally {
+          globalThis.Date = right;
+        }
+      };
+      await wrong(0, () => {
+        ann.state.set({ title: 'a' });
+        ben.state.set({ title: 'b' });
+      });
+      await clock.advance(300);
+      expect(server.state(ROOM)).toEqual({ title: 'b' });
+      expect(ann.lost).toEqual([]); // it has no answer yet
+      await wrong(700);
+      for (const user of [ann, ben]) expect(shown(user)).toEqual({ title: 'b' });
+      expect(ben.lost).toEqual([]);
+      expect(ann.lost).toMatchObject([{ key: 'title', mine: 'a', theirs: 'b', by: 'ben' }]);
+      await clock.advance(61_000);
+      await wrong(0, () => ann.state.set({ title: 'late' }));
+      await clock.advance(300);
+      await wrong(700);
+      for (const user of [ann, ben]) expect(shown(user)).toEqual({ title: 'late' });
+      expect(ben.lost).toEqual([]); // a minute later is no race
+    },
+  );
+
   it('the loser is told also where neither event came: acked, cut, overwritten, resumed with the latest values (STATE-9)', async () => {
     const [ann, ben] = [await open('ann'), await open('ben')];
     ben.state.set({ t: 0, u: 0 });

@@ -25,6 +25,10 @@ func (c *cluster) startNodes(ctx context.Context) error {
 	if err := os.WriteFile(clusterKey, []byte(hex.EncodeToString(random[32:])), 0o600); err != nil {
 		return err
 	}
+	config := filepath.Join(c.dir, "roomlog.yaml")
+	if err := os.WriteFile(config, []byte(kindsOfClusters), 0o600); err != nil {
+		return err
+	}
 	for i := range clusterNodes {
 		name := string(rune('a' + i))
 		dir := filepath.Join(c.dir, name)
@@ -41,7 +45,7 @@ func (c *cluster) startNodes(ctx context.Context) error {
 			return err
 		}
 		n.name, n.env = name, c.env
-		n.base = []string{"serve", "--kinds", "chat", "--origins", "none", "--key-file", key}
+		n.base = []string{"serve", "--config", config, "--origins", "none", "--key-file", key}
 		n.args = []string{
 			"--node", name, "--pause-limit", pauseLimit.String(), "--cluster", "torture", "--cluster-key-file", clusterKey,
 			"--bus", c.bus.scheme() + "://" + line.Addr().String(),

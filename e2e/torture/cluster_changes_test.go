@@ -58,8 +58,7 @@ func (c *cluster) castChanges() error {
 			}
 			rng := c.draw()
 			c.changes.keepers = append(c.changes.keepers, &keeper{
-				name: name, transport: transport, room: changedRoom(i), token: own, rec: c.rec, ledger: c.changes.ledger,
-				rng: rng, moves: rounds(rng, c.doors()),
+				cursor: cursor{transport, changedRoom(i), own, rng, rounds(rng, c.doors())}, name: name, rec: c.rec, ledger: c.changes.ledger,
 			})
 		}
 	}
@@ -215,7 +214,7 @@ func (c *cluster) judgeKept(n *node, room string, present fold) {
 
 // judgeLive joins from the beginning, as a cursor over a WebSocket does.
 func (c *cluster) judgeLive(ctx context.Context, n *node, room, token string, want fold) error {
-	k := &keeper{transport: "ws", room: room, token: token, rec: c.rec, ledger: c.changes.ledger, rng: c.draw(), moves: func() door { return door{n.addr, n.name} }}
+	k := &keeper{cursor: cursor{"ws", room, token, c.draw(), func() door { return door{n.addr, n.name} }}, rec: c.rec, ledger: c.changes.ledger}
 	k.begin()
 	heads, err := c.heads(ctx)
 	if err != nil {
@@ -224,7 +223,7 @@ func (c *cluster) judgeLive(ctx context.Context, n *node, room, token string, wa
 	visit, end := context.WithTimeout(ctx, tailBound)
 	defer end()
 	done := make(chan error, 1)
-	go func() { done <- k.overWebSocket(visit) }()
+	go func() { done <- k.visit(visit, tailBound) }()
 	for k.at() < heads[room] && visit.Err() == nil {
 		wait(visit, 5*time.Millisecond)
 	}

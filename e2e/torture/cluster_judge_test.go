@@ -85,7 +85,7 @@ func (c *cluster) awaitHeads(ctx context.Context) {
 
 const finalPostgres = `select r.name, m.epoch || case when r.generation > 0 then '-' || r.generation else '' end, e.seq, e.author, e.tag::text, e.data
 	from roomlog.events e join roomlog.rooms r on r.id = e.room cross join roomlog.meta m
-	where r.name not like '` + besidePrefix + `%' and r.name <> '` + openRoom + `' order by r.name, e.seq`
+	where r.name not like '` + besidePrefix + `%' and r.name not like '%:shared-%' and r.name <> '` + openRoom + `' order by r.name, e.seq`
 
 // readFinal records every room from its start: as each node has it, and as the database has it. A node that cannot give it
 // is judged, as is what it gave.

@@ -85,16 +85,19 @@ func tortureCluster(t *testing.T, bus string, deck []string) {
 	}
 }
 
-// keptDir is a folder of this run, which -keep keeps.
+// keptDir is a folder of this run. It stays where the run fails, or -keep names a place for it.
 func keptDir(t *testing.T) string {
-	if *keep == "" {
-		return t.TempDir()
-	}
 	dir, err := os.MkdirTemp(*keep, strings.ReplaceAll(t.Name(), "/", "-")+"-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log("kept in", dir)
+	t.Cleanup(func() {
+		if *keep != "" || t.Failed() {
+			t.Log("the histories and the servers' logs are kept in", dir)
+		} else if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	return dir
 }
 
@@ -125,6 +128,7 @@ type cluster struct {
 	people    people
 	streaming streaming
 	sniffer   *sniffer
+	shared    shared
 
 	dealt    map[string]int
 	mended   []time.Duration // how long each lost last hint was missing
@@ -174,6 +178,7 @@ func (c *cluster) run(ctx context.Context, bus string, lasting time.Duration) (e
 	c.startPeople(there, &present)
 	c.startOutsider(there, &present)
 	c.startChanges(clients, stopWriting, &following, &writing)
+	c.startShared(clients, stopWriting, &following, &writing)
 	stopTelling := c.startStreams(clients, &following)
 	defer func() { stopClients(); stopTelling() }()
 	watch, stopWatch := context.WithCancel(ctx)
@@ -217,9 +222,13 @@ func (c *cluster) run(ctx context.Context, bus string, lasting time.Duration) (e
 	}
 	c.awaitHeads(ctx)
 	c.awaitKeepers(ctx)
+	c.awaitShared(ctx)
 	c.judgeChanges(ctx)
 	stopClients()
 	following.Wait()
+	if err := c.judgeShared(ctx); err != nil {
+		return err
+	}
 	if err := c.readFinal(ctx); err != nil {
 		return err
 	}
@@ -309,6 +318,7 @@ func (c *cluster) close() error {
 	for _, l := range c.lines {
 		errs = append(errs, l.Close())
 	}
+	errs = append(errs, c.shared.close())
 	if c.bus != nil {
 		errs = append(errs, c.bus.close())
 	}
@@ -338,7 +348,7 @@ func (c *cluster) setUp(ctx context.Context, bus string) (err error) {
 	if err := c.startNodes(ctx); err != nil {
 		return err
 	}
-	return errors.Join(c.cast(), c.castChanges(), c.castPeople(), c.castStreams(), c.castOutsider(ctx))
+	return errors.Join(c.cast(), c.castChanges(), c.castPeople(), c.castStreams(), c.castOutsider(ctx), c.castShared())
 }
 
 func (c *cluster) draw() *rand.Rand { return rand.New(rand.NewPCG(c.rng.Uint64(), 4)) }

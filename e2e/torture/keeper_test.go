@@ -3,17 +3,13 @@ package torture
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"roomlog/history"
 )
@@ -22,12 +18,11 @@ import (
 // where it stood, or from the beginning. It holds that who was given a delete is given its message no more: from then on by
 // no page of any node, as long as it says how far it has seen (CHG-7, CHG-8, NODE-4).
 type keeper struct {
-	name, transport, room, token string
+	cursor
+	name string
 
 	rec    *recorder
 	ledger *ledger
-	rng    *rand.Rand
-	moves  func() door
 
 	mu       sync.Mutex
 	position string
@@ -35,20 +30,6 @@ type keeper struct {
 	most     int64 // the highest seq that it was given
 	dropped  map[int64]bool
 	window   fold
-}
-
-type changedPage struct {
-	Op       string         `json:"op"`
-	Code     string         `json:"code"`
-	Epoch    string         `json:"epoch"`
-	Reason   string         `json:"reason"`
-	Seq      int64          `json:"seq"`
-	Head     int64          `json:"head"`
-	Floor    int64          `json:"floor"`
-	Position string         `json:"position"`
-	Events   []changedEvent `json:"events"`
-	Page     *changedPage   `json:"page"`
-	Reset    *reset         `json:"reset"`
 }
 
 // stay is how long a keeper keeps a connection at most.
@@ -60,21 +41,7 @@ func (k *keeper) run(ctx context.Context) {
 		if k.rng.IntN(2) == 0 {
 			k.begin()
 		}
-		visit, end := context.WithTimeout(ctx, stay/4+time.Duration(k.rng.Int64N(int64(stay))))
-		var err error
-		switch k.transport {
-		case "ws":
-			err = k.overWebSocket(visit)
-		case "sse":
-			err = k.overStream(visit)
-		default:
-			err = k.overPolls(visit)
-		}
-		over := visit.Err() != nil
-		end()
-		if b := breach(""); err != nil && (!over || errors.As(err, &b)) {
-			k.rec.note("keeper "+k.transport, err)
-		}
+		k.rec.visited("keeper "+k.transport, k.visit(ctx, stay/4+time.Duration(k.rng.Int64N(int64(stay)))))
 		wait(ctx, time.Duration(k.rng.IntN(100))*time.Millisecond)
 	}
 }
@@ -102,10 +69,14 @@ func (k *keeper) differs(want fold) string {
 	return k.window.differs(want)
 }
 
-func (k *keeper) where() (position string, most int64) {
+func (k *keeper) visit(ctx context.Context, lasting time.Duration) error {
+	return k.follow(ctx, lasting, k.where, k.take, k.begin)
+}
+
+func (k *keeper) where() place {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.position, k.most
+	return place{position: k.position, seen: k.most}
 }
 
 // take folds a page, and holds it against the deletes that the keeper knows of: those of the page itself count, since
@@ -129,90 +100,6 @@ func (k *keeper) take(node string, p changedPage) {
 		k.window.apply(e)
 	}
 	k.position, k.seq, k.most = p.Position, p.Seq, max(k.most, p.Seq)
-}
-
-func (k *keeper) overWebSocket(ctx context.Context) error {
-	at := k.moves()
-	position, most := k.where()
-	join := map[string]any{"op": "join", "id": 1, "room": k.room, "position": position, "seen": most}
-	return converse(ctx, at.addr, k.token, []map[string]any{join}, func(_ *websocket.Conn, text []byte) error {
-		var p changedPage
-		if err := json.Unmarshal(text, &p); err != nil {
-			return err
-		}
-		switch {
-		case p.Op == "reset" || p.Reset != nil: // another epoch: the same room from its beginning
-			k.begin()
-			return fmt.Errorf("reset %s", p.Reason)
-		case p.Op == "joined":
-			k.take(at.node, *p.Page)
-		case p.Op == "page":
-			k.take(at.node, p)
-		case p.Op == "error":
-			return fmt.Errorf("join: %s", p.Code)
-		}
-		return nil
-	})
-}
-
-func (k *keeper) overStream(ctx context.Context) error {
-	at := k.moves()
-	position, _ := k.where()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.addr+"/v1/sse?room="+url.QueryEscape(k.room), nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+k.token)
-	req.Header.Set("Last-Event-ID", position)
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return statusError("stream", resp.StatusCode)
-	}
-	return readStream(resp.Body, func() {}, func(name, _, data string) error {
-		var p changedPage
-		if err := json.Unmarshal([]byte(data), &p); err != nil {
-			return err
-		}
-		switch name {
-		case "page":
-			k.take(at.node, p)
-		case "reset":
-			k.begin()
-			return fmt.Errorf("reset %s", p.Reason)
-		}
-		return nil
-	}, func(int64) {})
-}
-
-func (k *keeper) overPolls(ctx context.Context) error {
-	client := &http.Client{Timeout: 2 * quiet}
-	for ctx.Err() == nil {
-		at := k.moves()
-		position, most := k.where()
-		status, text, err := request(ctx, client, http.MethodGet, fmt.Sprintf("http://%s/v1/rooms/%s/events?after=%s&seen=%d&limit=%d&wait=1",
-			at.addr, k.room, url.QueryEscape(position), most, 1+k.rng.IntN(200)), k.token, nil)
-		if err != nil {
-			return err
-		}
-		switch status {
-		case http.StatusOK:
-		case http.StatusGone:
-			k.begin()
-			return errors.New("reset")
-		default:
-			return statusError("poll", status)
-		}
-		var p changedPage
-		if err := json.Unmarshal(text, &p); err != nil {
-			return err
-		}
-		k.take(at.node, p)
-	}
-	return ctx.Err()
 }
 
 // historian asks for the present content of a room, and searches it, again and again: what was deleted before a request

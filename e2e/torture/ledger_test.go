@@ -316,3 +316,9 @@ func (c *changer) repeat(ctx context.Context, m *said) error {
 	c.ledger.mu.Unlock()
 	return nil
 }
+
+// sets are the keys that an event of the type state sets.
+func (e *changedEvent) sets() (keys map[string]rawText) {
+	_ = json.Unmarshal(e.Data, &keys) // it was stored, so it is one
+	return keys
+}

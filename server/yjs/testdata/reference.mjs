@@ -1,5 +1,6 @@
 // The other side of the differential test: npm yjs, asked by the Go test over stdin and stdout, a JSON object a line.
 // {"make": seed} makes a case: random documents, what they sent, and what Yjs makes of it.
+// {"same": {updates, docs}} says of each of the docs, lists of updates, where it is another document than that of the updates.
 // {"check": {...}} loads what we made of the same updates into documents and answers with what is wrong, or nothing.
 import { createInterface } from 'node:readline';
 import * as Y from 'yjs';
@@ -357,14 +358,25 @@ function take(updates) {
   });
 }
 
+/** Where each of the documents is not that of the updates; '' where it is. */
+function same({ updates, docs }) {
+  const wanted = view(load(updates.map(unpack)));
+  return docs.map(parts => {
+    const got = view(load((parts ?? []).map(unpack)));
+    return got === wanted ? '' : ` got ${got}\nwant ${wanted}`;
+  });
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   const ask = JSON.parse(line);
   const answer = ask.take
     ? take(ask.take)
     : ask.check
       ? check(ask.check)
-      : ask.typed
-        ? typed(ask.typed)
-        : make(ask.make);
+      : ask.same
+        ? same(ask.same)
+        : ask.typed
+          ? typed(ask.typed)
+          : make(ask.make);
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
