@@ -4,6 +4,8 @@ import { type ClientOptions, createClient } from '../src/index.js';
 import { ack, FakeNetwork, refusal } from './fake/socket.js';
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+/** When a probe without an answer is given up: after 2 s, and the turn in which is read what has come. */
+const UNANSWERED_MS = 2_001;
 
 let visibility: DocumentVisibilityState;
 let online: boolean;
@@ -50,7 +52,7 @@ describe('a device that sleeps, hides and loses its network', () => {
     const { network, client, socket } = await connected();
     wake();
     socket.take('ping');
-    await pass(2_000);
+    await pass(UNANSWERED_MS);
     expect(client.status.get().state).toBe('reconnecting');
     await pass(250);
     expect(network.sockets).toHaveLength(2);
@@ -80,7 +82,7 @@ describe('a device that sleeps, hides and loses its network', () => {
     await pass(3_000);
     expect(state()).toBe('connected');
     setOnline(false);
-    await pass(2_000);
+    await pass(UNANSWERED_MS);
     expect(state()).toBe('offline');
     setOnline(true);
     expect(state()).toBe('reconnecting');

@@ -2,7 +2,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seriousFindings } from './access.ts';
 import { launch } from './chromium.ts';
-import { type Dashboard, openDashboard, Producer, post } from './dashboard.ts';
+import { type Dashboard, keepLive, openDashboard, Producer, post } from './dashboard.ts';
 import { framesOf } from './frames.ts';
 import { eventually } from './home.ts';
 import { FaultProxy } from './proxy.ts';
@@ -15,6 +15,7 @@ let server: Server;
 let browser: Browser;
 let producer: Producer;
 let proxy: FaultProxy;
+let endOfPlant: (() => Promise<void>) | undefined;
 let wide: Dashboard;
 let phone: Dashboard;
 let silent: Dashboard;
@@ -43,6 +44,7 @@ beforeAll(async () => {
   await Promise.all([post(server, room, 1, 40), post(server, 'feed:hidden', 1, 40)]);
 });
 afterAll(async () => {
+  await endOfPlant?.();
   await producer?.kill();
   await browser?.close();
   await proxy?.stop();
@@ -75,6 +77,8 @@ test('30: two windows begin with what is in the log, and show each point as it c
     );
     await eventually(() => charts.locator('canvas').count()).toBe(1);
   }
+  // Without anything for 6 s it would say that instead, and what a window does next may take longer than that.
+  endOfPlant = keepLive(server, room);
   await post(server, room, 41);
   await Promise.all([wide, phone].map(({ value }) => eventually(value).toBe('41')));
   await eventually(() => wide.badge.textContent()).toBe('Live');
@@ -104,6 +108,7 @@ test('30: it stands still when paused, and while a mouse or the focus rests on i
   await eventually(wide.value).toBe('42');
   await wide.page.keyboard.press('Shift+Tab');
   await eventually(() => wide.badge.textContent()).toBe('Live');
+  await endOfPlant?.();
 });
 
 test('the table has the same data; a proxy that cuts the stream loses nothing of it', async () => {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { visit } from './chromium.ts';
@@ -61,21 +62,42 @@ const origin = Date.now() - 40_000;
 
 /** Posts points of one series, `load_kw`: their values are `from` to `to`, and each is measured a second after the one before. */
 export async function post(server: Server, room: string, from: number, to = from): Promise<void> {
+  for (let first = from; first <= to; first += 100) {
+    const points = [];
+    for (let n = first; n < first + 100 && n <= to; n++)
+      points.push({ t: origin + n * 1_000, v: { load_kw: n } });
+    await append(server, room, points);
+  }
+}
+
+/**
+ * Keeps a feed live for as long as a test looks at it, and what it shows as it is: what comes is of the type of points, but none.
+ * The function that it gives ends that.
+ */
+export function keepLive(server: Server, room: string): () => Promise<void> {
+  const over = new AbortController();
+  const coming = (async () => {
+    while (!over.signal.aborted) {
+      await append(server, room, [{}]);
+      await sleep(1_000, undefined, over).catch(() => {});
+    }
+  })();
+  return () => {
+    over.abort();
+    return coming;
+  };
+}
+
+async function append(server: Server, room: string, points: object[]): Promise<void> {
   const headers = {
     Authorization: `Bearer ${await server.token('plant')}`,
     'Content-Type': 'application/json',
   };
-  for (let first = from; first <= to; first += 100) {
-    const events = [];
-    for (let n = first; n < first + 100 && n <= to; n++) {
-      const data = { t: origin + n * 1_000, v: { load_kw: n } };
-      events.push({ tag: randomUUID(), type: 'point', data });
-    }
-    const body = JSON.stringify({ events });
-    const answer = await fetch(`${server.url}/v1/rooms/${room}/events`, { method: 'POST', headers, body });
-    const { results } = (await answer.json()) as { results: { seq?: number }[] };
-    if (results.some(({ seq }) => seq === undefined)) throw new Error(JSON.stringify(results));
-  }
+  const events = points.map(data => ({ tag: randomUUID(), type: 'point', data }));
+  const body = JSON.stringify({ events });
+  const answer = await fetch(`${server.url}/v1/rooms/${room}/events`, { method: 'POST', headers, body });
+  const { results } = (await answer.json()) as { results: { seq?: number }[] };
+  if (results.some(({ seq }) => seq === undefined)) throw new Error(JSON.stringify(results));
 }
 
 /** `roomlog demo-feed` in a process of its own. */

@@ -138,10 +138,9 @@ class RoomlogClient implements Client {
   }
 
   async #connected(): Promise<void> {
-    for await (const { state, reason } of this.#session.status) {
+    for await (const { state } of this.#session.status) {
       if (state === 'connected') return;
-      if (state === 'failed') throw reason;
-      if (state === 'closed') throw localError('closed', 'The client was closed.', true);
+      if (this.#session.givenUp) throw this.#session.givenUp;
     }
   }
 }

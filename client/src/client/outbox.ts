@@ -211,7 +211,6 @@ export class Outbox {
     for (const { entry } of this.#flights.splice(index)) this.#requeue(entry);
     this.#nextN = n;
     this.#window = 1;
-    let atLeast = frame.retry_after_ms ?? 0;
     if (frame.code === 'out_of_order') {
       if (this.#flights.length > 0) {
         this.#draining = true;
@@ -222,12 +221,12 @@ export class Outbox {
         return;
       }
     }
-    atLeast = Math.max(atLeast, jitter(this.#refusals++));
+    const wait = Math.max(frame.retry_after_ms ?? 0, jitter(this.#refusals++));
     clearTimeout(this.#hold);
     this.#hold = setTimeout(() => {
       this.#hold = undefined;
       this.#pump();
-    }, atLeast);
+    }, wait);
   }
 
   #pump(): void {

@@ -345,7 +345,6 @@ export class Session {
 
   /** A room has this many more sends that wait; fewer, where negative. */
   pendingChanged(by: number): void {
-    if (by === 0) return;
     this.#pending += by;
     if (this.#settings.warnBeforeUnload !== false)
       void this.#device(({ holdPage }) => holdPage(this, this.#pending > 0));

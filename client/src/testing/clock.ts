@@ -38,7 +38,7 @@ class Timers {
   }
 
   set(run: (...args: unknown[]) => void, ms: unknown, repeats: boolean, args: unknown[]): number {
-    const wait = Math.max(repeats ? 1 : 0, Math.ceil(Number(ms ?? 0)) || 0);
+    const wait = Math.max(repeats ? 1 : 0, Math.ceil(Number(ms)) || 0);
     const every = repeats ? wait : undefined;
     this.waiting.set(++this.#last, { due: this.now + wait, every, run: () => run(...args) });
     return this.#last;

@@ -128,7 +128,7 @@ export class Http {
   #list({ query }: TestRequest, who: Identity): Response {
     const prefix = query.get('prefix') ?? '';
     if (!/^[A-Za-z0-9_.:@-]*$/.test(prefix)) return problem({ code: 'bad_request', field: 'prefix' });
-    const limit = pageSize(Number(query.get('limit') ?? 0));
+    const limit = pageSize(Number(query.get('limit')));
     const after = query.get('after') ?? '';
     const all = this.#hub
       .rooms()
@@ -213,13 +213,12 @@ export class Http {
   }
 
   async #read({ query }: TestRequest, who: Identity, room: string, gone: AbortSignal): Promise<Response> {
-    const anchors = ['after', 'before', 'around'].filter(name => query.has(name));
-    if (anchors.length > 1) return problem({ code: 'bad_request', field: anchors[1] as string });
-    const anchor = anchors[0] ?? 'after';
+    const [anchor = 'after', field] = ['after', 'before', 'around'].filter(name => query.has(name));
+    if (field) return problem({ code: 'bad_request', field });
     const at = query.get(anchor) ?? '0';
     const limit = query.get('limit');
     if (limit !== null && !/^[1-9]\d*$/.test(limit)) return problem({ code: 'bad_request', field: 'limit' });
-    const size = pageSize(Number(limit ?? 0));
+    const size = pageSize(Number(limit));
     const give = (log: Log, page: Page) => {
       const { degraded } = this.#hub;
       return Response.json({ room, ...log.bounds, ...(degraded.length > 0 && { degraded }), ...page });
@@ -232,7 +231,7 @@ export class Http {
     }
     const place = parsePosition(at);
     if (!place) return problem({ code: 'bad_position', field: 'after' });
-    const wait = Math.min(55, Number(query.get('wait') ?? 0)) * 1_000;
+    const wait = Math.min(55, Number(query.get('wait'))) * 1_000;
     if (wait > 0 && log.refuses(place) === undefined && place.seq === log.head)
       await this.#growth(who, room, wait, gone);
     const refusal = this.#hub.forbids(who, room, 'read');

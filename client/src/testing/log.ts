@@ -15,7 +15,7 @@ interface Remembered {
 const MAX_PAGE = 500;
 
 /** How many events a page has that was asked for with this limit (JOIN-3, POLL-3). */
-export const pageSize = (limit: number | undefined): number => Math.min(limit || 100, MAX_PAGE);
+export const pageSize = (limit?: number): number => Math.min(limit || 100, MAX_PAGE);
 
 /** Whether it is of the log layer, which alone history lists (STATE-12, DOC-12). */
 export const isListed = ({ type }: WireEvent): boolean => type !== 'state' && type !== 'doc';

@@ -233,9 +233,7 @@ export class Peer implements Follower, SidesPeer {
     const log = this.#hub.log(room);
     const reason = place && log.refuses(place, replay);
     const page =
-      place && !reason
-        ? log.conflated(place.seq, place.seq + pageSize(undefined))
-        : log.latest(pageSize(limit));
+      place && !reason ? log.conflated(place.seq, place.seq + pageSize()) : log.latest(pageSize(limit));
     this.#cursors.set(room, { epoch: log.epoch, seq: page.seq });
     this.#host.say({
       op: 'joined',

@@ -85,7 +85,7 @@ export class Stream implements PeerHost {
       this.#event(op, data);
     } else if (op === 'reset') {
       const log = this.#hub.log(room);
-      const { prev } = log.latest(pageSize(undefined));
+      const { prev } = log.latest(pageSize());
       this.#at.set(room, log.position(prev));
       this.#event(op, data);
       this.peer.follow(room, prev);

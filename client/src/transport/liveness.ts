@@ -56,9 +56,9 @@ export class Liveness {
 
   /** Says whether a send or join waits for its answer; `fresh` that the wait begins anew. */
   waiting(waits: boolean, fresh: boolean): void {
-    if (!waits) this.#waitingSince = undefined;
-    else if (fresh || this.#waitingSince === undefined) this.#waitingSince = this.#unansweredSince = now();
-    else return;
+    if (waits && !fresh && this.#waitingSince !== undefined) return;
+    this.#unansweredSince = now();
+    this.#waitingSince = waits ? this.#unansweredSince : undefined;
     if (this.#probedAt === undefined) this.#arm();
   }
 
@@ -93,7 +93,9 @@ export class Liveness {
   #due(): void {
     // What was heard since the timer was set has moved the deadline; it is only now looked at, not per frame.
     if (now() < this.#dueAt()) this.#arm();
-    else if (this.#probedAt !== undefined || this.#requestLost()) this.#events.dead();
+    else if (this.#probedAt !== undefined || this.#requestLost())
+      // A page that stood still finds this timer due with the answer behind it: a turn later, what has come is heard.
+      this.#timer = setTimeout(() => this.#events.dead());
     else this.probe();
   }
 }

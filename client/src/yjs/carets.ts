@@ -15,7 +15,7 @@ interface Said {
   state: Record<string, unknown>;
 }
 
-const isFields = (v: unknown): v is Said['state'] => typeof v === 'object' && v !== null;
+const isFields = (v: unknown): v is Said['state'] => Object(v) === v;
 const saidOf = ({ data }: Broadcast): Said => Object(data);
 
 /**

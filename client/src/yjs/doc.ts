@@ -155,7 +155,7 @@ class OpenDoc implements RoomDoc {
     if (!this.#isRead && this.#host.keeper.keepsWindows) void this.#read();
     if (!this.#isJoined) {
       this.#withdraw();
-      this.#wait(undefined);
+      this.#wait();
       this.#comparing = this.error = undefined;
     }
     this.#carets.look();
@@ -174,7 +174,7 @@ class OpenDoc implements RoomDoc {
   }
 
   /** Goes on after so many milliseconds, which another call begins anew; undefined: when something happens. */
-  #wait(ms: number | undefined): void {
+  #wait(ms?: number): void {
     clearTimeout(this.#timer);
     const go = () => {
       this.#timer = undefined;
@@ -281,7 +281,7 @@ class OpenDoc implements RoomDoc {
    * on its way too.
    */
   #withdraw(always = false): void {
-    const entry = this.#host.outbox.find(this.#sending ?? '');
+    const entry = this.#host.outbox.find(this.#sending as string);
     if (!entry || !(entry.state === 'queued' || (always && entry.state === 'sending'))) return;
     entry.state = 'queued';
     entry.unsure = 0;
@@ -331,7 +331,7 @@ class OpenDoc implements RoomDoc {
     this.#withdraw(true);
     if (this.#isHeld) this.#host.session.pendingChanged(-1);
     this.ydoc.off('update', this.#changed);
-    this.#wait(undefined);
+    this.#wait();
     this.#carets.stop();
     this.#copy.close();
     for (const stop of this.#stops) stop();
