@@ -183,7 +183,7 @@ func (d *Docs) Read(ctx context.Context, id room.ID, name string, vector []byte)
 	if vector != nil {
 		var err error
 		if reader, err = yjs.DecodeVector(vector); err != nil {
-			return Doc{}, &room.Error{Code: room.CodeBadRequest, Title: err.Error(), Field: "sv"}
+			return Doc{}, &room.Error{Code: room.CodeBadRequest, Title: "This is no state vector of Yjs.", Field: "sv", Cause: err}
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Within)

@@ -46,7 +46,7 @@ func (a *asks) enter(p *pending) *room.Error {
 		return goingAway()
 	case a.count >= maxAsked, a.bytes >= queueBytes, p.conn != nil && p.conn.asked.Load() >= maxAskedPerConn:
 		a.hub.counts.overloads.Add(1)
-		return overloaded("More sends are waiting for the app's answer than this server takes; try again.")
+		return overloaded("More sends wait to be judged than this server takes; try again.")
 	}
 	if p.conn != nil {
 		p.conn.asked.Add(1)

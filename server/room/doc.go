@@ -63,31 +63,54 @@ func (c *DocChange) Data() []byte {
 // ValidDoc reports whether a document can have this name (rule DOC-1).
 func ValidDoc(name string) bool { return name != "" && len(name) <= MaxDocName && plain(name) }
 
-// ParseDoc reads the data of an event of the type doc. Errors: `bad_data`, with the place in Field.
+// ParseDoc reads the data of an event of the type doc. Errors: `bad_data`, with the place in Field; `message_too_large`.
 func ParseDoc(data []byte) (*DocChange, *Error) {
-	var in struct {
-		Doc    *string `json:"doc"`
-		Update *string `json:"update"`
-	}
-	if err := json.Unmarshal(data, &in); err != nil || !bytes.HasPrefix(data, []byte("{")) || in.Update == nil {
+	texts, ok := docTexts(data)
+	text, has := texts["update"]
+	if !ok || !has {
 		return nil, misformed("data", `The data of a doc event is {"doc":"main","update":"BASE64"}.`)
 	}
 	c := &DocChange{Name: DefaultDoc}
-	if in.Doc != nil {
-		c.Name = *in.Doc
+	if name, has := texts["doc"]; has {
+		c.Name = name
 	}
 	if !ValidDoc(c.Name) {
 		return nil, &Error{Code: CodeBadData, Title: "A document's name is 1 to 64 bytes of UTF-8 without control characters.", Field: "data/doc", Limit: MaxDocName}
 	}
-	if len(*in.Update) > base64.StdEncoding.EncodedLen(MaxDocUpdate) {
+	if len(text) > base64.StdEncoding.EncodedLen(MaxDocUpdate) {
 		return nil, DocTooLarge("data/update")
 	}
-	update, err := base64.StdEncoding.DecodeString(*in.Update)
-	if err != nil || len(update) == 0 || strings.ContainsAny(*in.Update, "\r\n") {
+	update, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(update) == 0 || strings.ContainsAny(text, "\r\n") {
 		return nil, misformed("data/update", "The update is in base64, with padding and without line breaks.")
 	}
 	c.Update = update
 	return c, nil
+}
+
+// docTexts are the members of the data, each once and with a text. Decoding into a struct would take names in any case, and the last of a
+// name that comes twice, where others who read the data do neither.
+func docTexts(data []byte) (texts map[string]string, ok bool) {
+	in := json.NewDecoder(bytes.NewReader(data))
+	if t, err := in.Token(); err != nil || t != json.Delim('{') {
+		return nil, false
+	}
+	texts = make(map[string]string, 2)
+	for in.More() {
+		key, err := in.Token()
+		name, _ := key.(string)
+		if _, again := texts[name]; err != nil || again || name != "doc" && name != "update" {
+			return nil, false
+		}
+		value, err := in.Token()
+		text, is := value.(string)
+		if err != nil || !is {
+			return nil, false
+		}
+		texts[name] = text
+	}
+	_, err := in.Token() // the end, which cut data lacks
+	return texts, err == nil
 }
 
 // DocOf is what a doc event does; nil: it is another event, or says nothing any more.

@@ -139,7 +139,7 @@ func (s *Server) postDoc(w http.ResponseWriter, r *http.Request) error {
 	if post.Tag, err = idempotencyKey(r); err != nil {
 		return err
 	}
-	if change.Update, err = s.readUpTo(w, r, room.MaxDocUpdate, octets); err != nil {
+	if change.Update, err = s.readUpdate(w, r); err != nil {
 		return err
 	}
 	post.Data = change.Data()
@@ -167,4 +167,16 @@ func (s *Server) postDoc(w http.ResponseWriter, r *http.Request) error {
 	}{id, o.Epoch, o.Verdict.Seq, change.Name, f.send.Tag.String(), wire.Time(o.Verdict.At), o.Verdict.Duplicate, o.Verdict.Known})
 	writeJSON(w, status, body)
 	return nil
+}
+
+// readUpdate reads a body that is an update. What is wrong with it is said as of an event that has it.
+func (s *Server) readUpdate(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := s.readUpTo(w, r, room.MaxDocUpdate, octets)
+	switch {
+	case err != nil && room.AsError(err).Code == room.CodeMessageTooLarge:
+		return nil, room.DocTooLarge("data/update")
+	case err == nil && len(body) == 0:
+		return nil, &room.Error{Code: room.CodeBadData, Title: "The body is empty: it has to be an update.", Field: "data/update"}
+	}
+	return body, err
 }

@@ -74,6 +74,12 @@ func TestDocEvents(t *testing.T) {
 		{docData("main", append(written(1, "x"), 0)), "bad_update", "data/update"},
 		{`{"doc":"main"}`, "bad_data", "data"},
 		{`["main"]`, "bad_data", "data"},
+		{`{"Update":"AAA="}`, "bad_data", "data"},
+		{`{"DOC":"a","update":"AAA="}`, "bad_data", "data"},
+		{`{"update":"AAA=","update":"AAA="}`, "bad_data", "data"},
+		{`{"doc":"a","doc":"a","update":"AAA="}`, "bad_data", "data"},
+		{`{"doc":null,"update":"AAA="}`, "bad_data", "data"},
+		{`{"update":"AAA=","more":1}`, "bad_data", "data"},
 		{`{"doc":"` + strings.Repeat("x", 65) + `","update":"AAA="}`, "bad_data", "data/doc"},
 		{`{"doc":"\u0001","update":"AAA="}`, "bad_data", "data/doc"},
 		{`{"update":"AA"}`, "bad_data", "data/update"},
@@ -83,7 +89,7 @@ func TestDocEvents(t *testing.T) {
 			t.Errorf("DOC-3: %s: %v, want %s of %s", c.data, e, c.code, c.field)
 		}
 	}
-	wantAck(send(14, 20, docData("main", written(3, "c"))), 3, false, false)
+	wantAck(send(20, 30, docData("main", written(3, "c"))), 3, false, false)
 	wantPage(3, written(3, "c"))
 
 	token := f.token("u1")
@@ -197,6 +203,31 @@ func TestDocOverHTTP(t *testing.T) {
 			}
 		} else if c.a.code() != string(c.code) {
 			t.Errorf("DOC-7: %s: %d %.200s, want %s", what, c.a.status, c.a.text, c.code)
+		}
+	}
+}
+
+// DOC-2, DOC-3, DOC-6: what is wrong with a body or a state vector is said of that, in words that fit a request of bytes.
+func TestDocRefusals(t *testing.T) {
+	f := start(t, withDocs())
+	token := f.token("u1")
+	const path = "/v1/rooms/pad:a/docs/main"
+	post := func(update []byte) answer {
+		return f.request("POST", path, token, string(update), "Content-Type: application/octet-stream")
+	}
+	for what, c := range map[string]struct {
+		a           answer
+		code, field string
+		title       string
+		limit       any
+	}{
+		"nothing":                  {post(nil), "bad_data", "data/update", "The body is empty: it has to be an update.", nil},
+		"more than 8 MiB":          {post(make([]byte, 8<<20+1)), "message_too_large", "data/update", "The update is larger than one may be.", 8388608.0},
+		"a vector that is cut":     {f.request("GET", path+"?sv=AQ", token, ""), "bad_request", "sv", "This is no state vector of Yjs.", nil},
+		"a vector in another base": {f.request("GET", path+"?sv=*", token, ""), "bad_request", "sv", "A state vector is in base64url.", nil},
+	} {
+		if c.a.code() != c.code || c.a.body["field"] != c.field || c.a.body["title"] != c.title || c.a.body["limit"] != c.limit {
+			t.Errorf("DOC-7: %s: %d %.300s", what, c.a.status, c.a.text)
 		}
 	}
 }

@@ -195,7 +195,7 @@ func (d *hocusDoc) has(update []byte) (has bool, err error) {
 			return err
 		}
 		var failed *room.Error
-		if has, failed = d.srv.cfg.Docs.Has(d.ctx, d.id, d.doc, update); failed != nil {
+		if has, failed = d.srv.hasDoc(d.ctx, d.who().User, d.id, d.doc, update); failed != nil {
 			return failed
 		}
 		return nil

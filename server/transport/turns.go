@@ -57,16 +57,35 @@ const (
 	docPause    = time.Second
 )
 
-// readDoc reads a document for a user, one at a time (rule DOC-6). Errors: `bad_request` (field sv), `unavailable`.
-func (s *Server) readDoc(ctx context.Context, user string, id room.ID, name string, vector []byte) (docs.Doc, *room.Error) {
+// turnToRead waits for a user's turn to read a document (rule DOC-6); done ends it. Errors: `unavailable`.
+func (s *Server) turnToRead(ctx context.Context, user string) (done func(), refused *room.Error) {
 	waiting, cancel := context.WithTimeout(ctx, docPatience)
 	defer cancel()
 	done, err := s.quotas.reading.take(waiting, user)
 	if err != nil {
-		return docs.Doc{}, &room.Error{
+		return nil, &room.Error{
 			Code: room.CodeUnavailable, Title: "You are reading too many documents at once; try again.", RetryAfter: docPause, Cause: err,
 		}
 	}
+	return done, nil
+}
+
+// readDoc reads a document for a user. Errors: `bad_request` (field sv), `unavailable`.
+func (s *Server) readDoc(ctx context.Context, user string, id room.ID, name string, vector []byte) (docs.Doc, *room.Error) {
+	done, refused := s.turnToRead(ctx, user)
+	if refused != nil {
+		return docs.Doc{}, refused
+	}
 	defer done()
 	return s.cfg.Docs.Read(ctx, id, name, vector)
+}
+
+// hasDoc reports for a user whether a document has all of an update, which may take a read of it. Errors: `bad_update`, `unavailable`.
+func (s *Server) hasDoc(ctx context.Context, user string, id room.ID, name string, update []byte) (bool, *room.Error) {
+	done, refused := s.turnToRead(ctx, user)
+	if refused != nil {
+		return false, refused
+	}
+	defer done()
+	return s.cfg.Docs.Has(ctx, id, name, update)
 }

@@ -7,6 +7,8 @@ import (
 
 	"roomlog/server/docs"
 	"roomlog/server/room"
+	"roomlog/server/transport/auth"
+	"roomlog/server/ysync"
 )
 
 // stuckDocs reads the documents of one room when it is told to.
@@ -38,6 +40,9 @@ func TestOneReaderOfDocuments(t *testing.T) {
 		c.Docs = docs.New(docs.Config{Store: store, AtOnce: 2})
 	}
 	f := start(t, o)
+	may := auth.Grant{Rooms: "pad:*", Can: []auth.Action{auth.Read}}
+	asker := f.hocus()
+	asker.opens("pad:b", f.token("loud", may), false)
 	loud, other := f.token("loud"), f.token("other")
 	var asking sync.WaitGroup
 	defer asking.Wait()
@@ -57,6 +62,8 @@ func TestOneReaderOfDocuments(t *testing.T) {
 		return 0
 	}
 	eventually(t, "all of them ask", func() bool { return waiting() == cap(answers) })
+	asker.changes("pad:b", written(7, "no")) // who may not write: is it there already?
+	eventually(t, "DOC-6: that is a read of one's own as well", func() bool { return waiting() == cap(answers)+1 })
 	if a := f.request("GET", "/v1/rooms/pad:a/docs/main", other, ""); a.status != 200 {
 		t.Errorf("DOC-6: another's read: %d %s", a.status, a.text)
 	}
@@ -69,6 +76,7 @@ func TestOneReaderOfDocuments(t *testing.T) {
 			t.Errorf("DOC-6: one's own read: %d", status)
 		}
 	}
+	asker.hears("HOC-6: not stored", ysync.AppendStatus(nil, "pad:b", false))
 	eventually(t, "nothing is kept of who has read", func() bool {
 		reading.mu.Lock()
 		defer reading.mu.Unlock()

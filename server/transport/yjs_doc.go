@@ -181,7 +181,7 @@ func (y *yjsDoc) store(update []byte) error {
 		return nil
 	}
 	if len(update) > room.MaxDocUpdate {
-		return &room.Error{Code: room.CodeMessageTooLarge, Title: "The update is larger than one may be.", Limit: room.MaxDocUpdate}
+		return room.DocTooLarge("data/update")
 	}
 	change := &room.DocChange{Name: y.doc, Update: slices.Clone(update)}
 	post := wire.Post{Type: room.TypeDoc, Tag: newTag().String(), Data: change.Data()}

@@ -115,18 +115,8 @@ func (y *yjsDoc) event(e *yjsEvent, to yjsClient) {
 	if e.Type != room.TypeDoc {
 		return
 	}
-	var data struct {
-		Doc    *string `json:"doc"`
-		Update []byte  `json:"update"`
-	}
-	if json.Unmarshal(e.Data, &data) != nil || len(data.Update) == 0 {
-		return
-	}
-	name := room.DefaultDoc
-	if data.Doc != nil {
-		name = *data.Doc
-	}
-	if name == y.doc {
-		to.say(ysync.AppendUpdate(nil, data.Update))
+	change, err := room.ParseDoc(e.Data)
+	if err == nil && change.Name == y.doc {
+		to.say(ysync.AppendUpdate(nil, change.Update))
 	}
 }

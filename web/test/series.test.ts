@@ -6,6 +6,7 @@ import {
   labelOf,
   rangeOf,
   silenceWords,
+  timeWords,
   valueWords,
 } from '../src/dashboard/series.ts';
 
@@ -88,4 +89,9 @@ describe('words of a chart', () => {
     ]);
     expect(labelOf('constructor')).toEqual({ title: 'constructor', unit: '' });
   });
+});
+
+it('a time of day is short, also at midnight', () => {
+  expect(timeWords(new Date(2026, 0, 1, 0, 0, 5).getTime() / 1_000)).toBe('00:00:05');
+  expect(timeWords(new Date(2026, 0, 1, 16, 46, 50).getTime() / 1_000)).toBe('16:46:50');
 });

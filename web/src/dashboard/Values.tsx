@@ -1,13 +1,11 @@
 import { useEffect, useState } from 'react';
 import type { Live } from './live.ts';
-import { type Columns, labelOf, rangeOf, valueWords } from './series.ts';
+import { type Columns, labelOf, rangeOf, timeWords, valueWords } from './series.ts';
 
 /** How often the table is written anew, in milliseconds: numbers that change faster cannot be read. */
 const everyMs = 1_000;
 /** How many points it shows, a second apart. */
 const rows = 20;
-
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
 /** The same data as a table: the newest point, and one of each second before it. */
 export function Values({ live }: { readonly live: Live }) {
@@ -45,7 +43,7 @@ export function Values({ live }: { readonly live: Live }) {
         <tbody>
           {placesOf(columns).map(place => (
             <tr key={place}>
-              <th scope="row">{clock.format((columns.times[place] ?? 0) * 1_000)}</th>
+              <th scope="row">{timeWords(columns.times[place] ?? 0)}</th>
               {names.map((name, series) => (
                 <td key={name}>{say(series, place)}</td>
               ))}

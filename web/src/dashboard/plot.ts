@@ -1,5 +1,6 @@
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { timeWords } from './series.ts';
 
 /** A chart on a canvas. */
 export interface Plot {
@@ -31,13 +32,6 @@ function coloursOf(host: HTMLElement) {
   return colours;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, {
-  hour: '2-digit',
-  minute: '2-digit',
-  second: '2-digit',
-  hour12: false,
-});
-
 const padding = 0.1; // of the range of values, above and below
 
 /** Makes a chart that fills `host`. `pointed` hears which place the cursor is at; null where it is at none. */
@@ -68,8 +62,9 @@ export function makePlot(host: HTMLElement, pointed: (index: number | null) => v
           ...axis,
           grid: { show: false },
           size: 28,
+          gap: 9, // clear of the lowest number beside it
           space: 80,
-          values: (_, at) => at.map(t => clock.format(t * 1_000)),
+          values: (_, at) => at.map(t => timeWords(t)),
         },
         { ...axis, grid: line, size: 52, space: 36 },
       ],

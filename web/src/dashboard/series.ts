@@ -38,6 +38,16 @@ const known: Readonly<Record<string, Label>> = {
 };
 const order = Object.keys(known);
 
+const clock = new Intl.DateTimeFormat(undefined, {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hourCycle: 'h23', // `hour12: false` is 24:00:00 at midnight in some languages
+});
+
+/** The time of day, in seconds since the epoch, as short as it goes: charts and table say it alike. */
+export const timeWords = (seconds: number): string => clock.format(seconds * 1_000);
+
 /** Anybody may write to a feed: whether this is a point. */
 export function isPoint(data: unknown): data is Point {
   const { t, v } = Object(data) as Partial<Point>;
