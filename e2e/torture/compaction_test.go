@@ -18,7 +18,7 @@ const (
 	compactedRoom = "pad:compacted"
 	compactAt     = 1 << 20 // bytes of updates of a room that are not compacted: the next one has them compacted (docs.Config)
 	volley        = 8       // updates that are sent at once when that is due
-	volleys       = 4       // that are cut off by a kill, at most
+	volleys       = 6       // that are cut off by a kill, at most
 	typists       = 4
 )
 
@@ -33,12 +33,21 @@ func TestKillWhileCompacting(t *testing.T) {
 	if c.through() == 0 {
 		t.Fatalf("after %d updates nothing is compacted", len(c.acked))
 	}
-	landed := map[bool]int{}
-	for kills := 0; kills < 2 || kills < volleys && time.Since(began) < 4*time.Second && len(c.deck) > 150; kills++ {
+	before, behind := 0, 0
+	sooner, later := time.Duration(0), 3*lasts // between them is the end of a compaction, as far as is known: kills close in on it
+	for kills := 0; kills < 3 || kills < volleys && time.Since(began) < 4*time.Second && len(c.deck) > 200; kills++ {
 		c.fill()
 		was := c.through()
-		c.killIn(time.Duration(c.rng.Int64N(int64(lasts))))
-		landed[c.through() > was]++
+		at := sooner + time.Duration(c.rng.Int64N(int64(later-sooner)))
+		c.killIn(at)
+		if c.through() > was {
+			behind, later = behind+1, at
+		} else {
+			before, sooner = before+1, at
+		}
+		if later-sooner < lasts/8 { // it is not the same each time
+			sooner, later = max(0, sooner-lasts/4), later+lasts/4
+		}
 		c.check()
 	}
 	c.fill()
@@ -48,7 +57,7 @@ func TestKillWhileCompacting(t *testing.T) {
 		t.Errorf("more was due, and the documents are compacted as far as %d still", through)
 	}
 	c.check()
-	t.Logf("%d updates were sent; a compaction under load took %v; of the kills %d came before its end, %d behind it", len(c.acked), lasts, landed[false], landed[true])
+	t.Logf("%d updates were sent; a compaction under load took %v; of the kills %d came before its end, %d behind it", len(c.acked), lasts, before, behind)
 	if err := c.node.stop(); err != nil {
 		t.Error(err)
 	}

@@ -1,6 +1,6 @@
 // The other side of the differential test: npm yjs, asked by the Go test over stdin and stdout, a JSON object a line.
 // {"make": seed} makes a case: random documents, what they sent, and what Yjs makes of it.
-// {"pasted": seed} makes the updates of one document into which long texts are pasted: 4 MiB in all, about.
+// {"pasted": seed} makes the updates of one document into which long texts are pasted: 5 MiB in all, about.
 // {"same": {updates, docs}} says of each of the docs, lists of updates, where it is another document than that of the updates.
 // {"check": {...}} loads what we made of the same updates into documents and answers with what is wrong, or nothing.
 import { createInterface } from 'node:readline';
@@ -348,7 +348,7 @@ function pasted(seed) {
   const sent = [];
   const peers = [1, 2, 3].map(n => peer(r, n * 1000003, sent));
   const whole = words.filter(word => !/[\ud800-\udfff]/.test(word)); // wherever they are cut
-  for (let i = 0; i < 260; i++) {
+  for (let i = 0; i < 360; i++) {
     const p = r.pick(peers);
     load(sent.slice(p.seen), p.doc);
     const text = p.doc.getText('text');
