@@ -18,6 +18,7 @@ type board struct {
 	lasts, away time.Duration // of a visit, and between two of them
 	dawdles     time.Duration // after each page, at most
 	replay      int           // as place has it
+	newcomer    bool          // it knows nothing whenever it comes, and is given the map
 
 	mu       sync.Mutex
 	position string
@@ -51,11 +52,11 @@ func (t *gossip) differs(room, key string, e entry) (was rawText, is bool) {
 func (b *board) run(ctx context.Context) {
 	b.forget()
 	for ctx.Err() == nil {
-		switch b.rng.IntN(4) {
-		case 0:
-			b.forget()
-		case 1:
+		switch dice := b.rng.IntN(4); {
+		case b.newcomer || dice == 1:
 			b.begin()
+		case dice == 0:
+			b.forget()
 		}
 		b.rec.visited("board "+b.transport, b.visit(ctx, b.lasts/4+time.Duration(b.rng.Int64N(int64(b.lasts)))))
 		wait(ctx, time.Duration(b.rng.Int64N(int64(b.away))))

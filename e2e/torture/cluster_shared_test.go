@@ -79,6 +79,7 @@ func (c *cluster) castShared() (err error) {
 			{name: "by polls", lasts: stay, away: 300 * time.Millisecond, cursor: cursor{transport: "poll"}},
 			{name: "slow", lasts: 2 * stay, away: 200 * time.Millisecond, dawdles: 300 * time.Millisecond, cursor: cursor{transport: "ws"}},
 			{name: "often away", lasts: stay / 2, away: 2 * stay, replay: 1, cursor: cursor{transport: "ws"}},
+			{name: "there in the end", lasts: stay, away: 100 * time.Millisecond, newcomer: true, cursor: cursor{transport: "ws"}},
 		} {
 			one.rec, one.told = c.rec, all
 			if one.cursor, err = follow(one.name, one.transport, room); err != nil {
@@ -97,7 +98,7 @@ func (c *cluster) castShared() (err error) {
 	if s.yjs, err = startYjs(); err != nil {
 		return err
 	}
-	if s.sheets, err = writeSheets(s.yjs, c.draw()); err != nil {
+	if s.sheets, err = writeSheets(s.yjs, c.draw(), randomSheets, typedUpdates); err != nil {
 		return err
 	}
 	for n := range pens {
@@ -132,7 +133,15 @@ func (c *cluster) startShared(clients context.Context, stop <-chan struct{}, rea
 		writing.Go(func() { one.run(clients, stop) })
 	}
 	for _, one := range s.boards {
-		reading.Go(func() { one.run(clients) })
+		reading.Go(func() {
+			if one.newcomer {
+				select {
+				case <-stop:
+				case <-clients.Done():
+				}
+			}
+			one.run(clients)
+		})
 	}
 	for _, one := range s.replicas {
 		reading.Go(func() { one.run(clients) })
@@ -173,6 +182,8 @@ func (c *cluster) awaitShared(ctx context.Context) {
 
 // judgeShared holds all that clients saw of maps and documents against the database, whose nodes all say the same.
 func (c *cluster) judgeShared(ctx context.Context) error {
+	began := time.Now()
+	defer func() { c.logf("what is shared was judged in %v", time.Since(began).Round(10*time.Millisecond)) }()
 	token, err := sign(c.key, "judge", []grant{{Rooms: "*", Can: []string{"read"}}}, time.Hour)
 	if err != nil {
 		return err

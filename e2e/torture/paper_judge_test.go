@@ -16,7 +16,7 @@ func TestJudgeOfPapers(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	sheets, err := writeSheets(r, rand.New(rand.NewPCG(1, 2)))
+	sheets, err := writeSheets(r, rand.New(rand.NewPCG(1, 2)), 1, 40)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,12 +44,39 @@ func (s *setter) run(ctx context.Context, stop <-chan struct{}) {
 		if s.rng.IntN(5) == 0 {
 			err = s.look(ctx)
 		} else {
-			err = s.set(ctx)
+			err = s.set(ctx, s.draw())
 		}
 		if err != nil && ctx.Err() == nil {
 			s.rec.note("setter", err)
 		}
 	}
+	if err := s.finish(ctx); err != nil && ctx.Err() == nil {
+		s.rec.note("setter", err)
+	}
+}
+
+// finish has it create a key that nobody else sets, look, change it from what it is, and from what it was, which is a conflict: whatever the
+// dice gave until then, the judge has one of each.
+func (s *setter) finish(ctx context.Context) error {
+	key := "of " + s.name
+	set := func(ifSeq int64) (seq int64, err error) {
+		s.made++
+		m := &setting{Room: s.room, Tag: newTag(), If: ifSeq, Keys: map[string]rawText{key: rawText(fmt.Sprintf(`"%s %d"`, s.name, s.made))}}
+		err = s.set(ctx, m)
+		return m.Seq, err
+	}
+	first, err := set(0)
+	if err != nil {
+		return err
+	}
+	if err := s.look(ctx); err != nil {
+		return err
+	}
+	if _, err := set(s.known[key]); err != nil {
+		return err
+	}
+	_, err = set(first)
+	return err
 }
 
 // draw makes a send: of one to three keys, some of which it deletes; it looks before it sets, creates, or does neither.
@@ -75,8 +102,7 @@ func (s *setter) draw() *setting {
 	return m
 }
 
-func (s *setter) set(ctx context.Context) error {
-	m := s.draw()
+func (s *setter) set(ctx context.Context, m *setting) error {
 	s.said.settings = append(s.said.settings, m)
 	m.Call = history.Now()
 	var mu sync.Mutex

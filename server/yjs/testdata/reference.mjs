@@ -1,5 +1,6 @@
 // The other side of the differential test: npm yjs, asked by the Go test over stdin and stdout, a JSON object a line.
 // {"make": seed} makes a case: random documents, what they sent, and what Yjs makes of it.
+// {"pasted": seed} makes the updates of one document into which long texts are pasted: 5 MiB in all, about.
 // {"same": {updates, docs}} says of each of the docs, lists of updates, where it is another document than that of the updates.
 // {"check": {...}} loads what we made of the same updates into documents and answers with what is wrong, or nothing.
 import { createInterface } from 'node:readline';
@@ -341,6 +342,24 @@ function typed(seed) {
   return sent.map(pack);
 }
 
+/** Three people who paste long texts into one, and delete much of it. */
+function pasted(seed) {
+  const r = random(seed);
+  const sent = [];
+  const peers = [1, 2, 3].map(n => peer(r, n * 1000003, sent));
+  const whole = words.filter(word => !/[\ud800-\udfff]/.test(word)); // wherever they are cut
+  for (let i = 0; i < 360; i++) {
+    const p = r.pick(peers);
+    load(sent.slice(p.seen), p.doc);
+    const text = p.doc.getText('text');
+    const at = r.below(text.length + 1);
+    if (r.chance(0.3)) text.delete(at, Math.min(text.length - at, r.below(20_000)));
+    else text.insert(at, Array.from({ length: 500 + r.below(6_000) }, () => r.pick(whole)).join(''));
+    p.seen = sent.length;
+  }
+  return sent.map(pack);
+}
+
 /** What goes wrong when another document takes each update, every other time one that has a part of the case. */
 function take(updates) {
   const part = Y.mergeUpdates(now.updates.slice(0, now.half));
@@ -377,6 +396,8 @@ for await (const line of createInterface({ input: process.stdin })) {
         ? same(ask.same)
         : ask.typed
           ? typed(ask.typed)
-          : make(ask.make);
+          : ask.pasted
+            ? pasted(ask.pasted)
+            : make(ask.make);
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
