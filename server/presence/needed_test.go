@@ -55,6 +55,29 @@ func TestStaleUntilOthersAnswered(t *testing.T) {
 	})
 }
 
+// What was said while nobody read the room on a node is asked for as soon as somebody does again (PRES-11).
+func TestReadAgain(t *testing.T) {
+	inWorld(t, 2, nil, func(w *world, nodes []*node) {
+		nodes[0].open("u1")
+		nodes[1].open("u2")
+		sleep(3 * time.Second) // nothing is due there soon
+		nodes[0].Unneeded(hall)
+		nodes[1].open("u3")
+		sleep(5 * time.Second) // nothing follows what was said
+		nodes[0].reads()
+		nodes[0].showsAllAsGood(3)
+	})
+}
+
+// reads begins as a reader who has seen nothing.
+func (n *node) reads() {
+	n.mu.Lock()
+	clear(n.view)
+	n.frames = 0
+	n.mu.Unlock()
+	n.Needed(hall)
+}
+
 // showsAllAsGood fails where within 5 s fewer users than all are shown as good, or it is stale at their end.
 func (n *node) showsAllAsGood(all int) {
 	n.w.t.Helper()

@@ -282,11 +282,10 @@ func (p *Presence) Needed(id room.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := p.place(id)
-	if now := time.Now(); p.shared() && !at.follows(now) {
+	if now := time.Now(); at.follow(now) {
 		at.waits, at.asking = now.Add(p.cfg.Coalesce+answersWithin), now.Add(p.spread()+p.patience())
 	}
 	at.needed, at.whole = true, true
-	at.follow()
 	at.flushSoon()
 }
 
