@@ -165,6 +165,29 @@ describe('sides of a room', () => {
       expect(presence.others.get()).toHaveLength(1);
     });
 
+    it('keeps who was here over a stale snapshot, until one is that is not (PRES-11)', async () => {
+      const { presence, socket } = await present();
+      const names = () => presence.others.get().map(({ user }) => user);
+      const stale = { users: 2, connections: 2, digest: '00000001', stale: true };
+      const first = [member('u1'), member('u3')];
+      socket.say(side('presence', { full: true, version: 1, set: first, ...stale }));
+      await pass(0);
+      expect(names()).toEqual(['u2', '__proto__', 'u3']);
+      expect(presence.occupancy.get().stale).toBe(true);
+      socket.say(side('presence', { prev: 1, version: 2, set: [member('u4')], gone: ['u3'], ...stale }));
+      await pass(0);
+      expect(names()).toEqual(['u2', '__proto__', 'u4']); // who is named as gone is
+      expect(all(socket, 'sync')).toEqual([]);
+      const good = { users: 2, connections: 2, digest: '00000001' };
+      socket.say(side('presence', { prev: 2, version: 3, set: [], gone: [], ...good }));
+      await pass(0);
+      expect(all(socket, 'sync')).toMatchObject([{ room: 'chat:a', side: 'presence' }]);
+      socket.say(side('presence', { full: true, version: 3, set: [member('u1'), member('u4')], ...good }));
+      await pass(0);
+      expect(names()).toEqual(['u4']);
+      expect(presence.occupancy.get().stale).toBe(false);
+    });
+
     it('is counts alone in a large room, and stale while there is no connection', async () => {
       const { presence, socket } = await present();
       socket.say(side('presence', { prev: 5, version: 6, counts: true, users: 900, connections: 1_000 }));

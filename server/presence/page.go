@@ -117,16 +117,18 @@ func (p *Presence) wants(id room.ID) (wait bool) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	at := p.place(id)
-	wait = !at.follows(now)
+	wait = at.follow(now)
 	at.wanted = now.Add(3 * p.cfg.AskEvery)
-	at.follow()
+	at.schedule()
 	return wait
 }
 
-// follow begins to ask other nodes for the room.
-func (at *place) follow() {
-	if at.p.shared() && at.ask.IsZero() {
-		at.ask = time.Now()
+// follow has other nodes asked for the room, and reports so, where there are some and nobody follows it here: what they said meanwhile was
+// not heard.
+func (at *place) follow(now time.Time) bool {
+	if !at.p.shared() || at.follows(now) {
+		return false
 	}
-	at.schedule()
+	at.ask = now
+	return true
 }

@@ -276,16 +276,16 @@ func (p *Presence) Change(id room.ID, connection string, data []byte, idle *bool
 }
 
 // Needed says that somebody reads the presence of a room here: Show tells what there is, and what changes, until Unneeded. Where nobody
-// followed the room here, other nodes are given a moment to tell first: they may just have told of it, and wait a little then.
+// followed the room here, other nodes are given a moment to tell first: they may just have told of it, and wait a little then. What they
+// say may take longer: what is shown is stale for a moment more.
 func (p *Presence) Needed(id room.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := p.place(id)
-	if now := time.Now(); p.shared() && !at.follows(now) {
-		at.waits = now.Add(p.cfg.Coalesce + answersWithin)
+	if now := time.Now(); at.follow(now) {
+		at.waits, at.asking = now.Add(p.cfg.Coalesce+answersWithin), now.Add(p.spread()+p.patience())
 	}
 	at.needed, at.whole = true, true
-	at.follow()
 	at.flushSoon()
 }
 

@@ -27,7 +27,8 @@ type world struct {
 	random *rand.Rand
 	drop   float64
 	delay  time.Duration
-	cut    bool // the bus carries nothing
+	late   time.Duration // beyond that
+	cut    bool          // the bus carries nothing
 	nodes  []*node
 	held   [][]byte // what a paused node said, for later
 	sent   int
@@ -184,9 +185,9 @@ func (w *world) say(from *node, id room.ID, body []byte) {
 
 func (w *world) delayed() time.Duration {
 	if w.delay == 0 {
-		return 0
+		return w.late
 	}
-	return time.Duration(w.random.Int64N(int64(w.delay)))
+	return w.late + time.Duration(w.random.Int64N(int64(w.delay)))
 }
 
 // end stops a node without a word, as kill -9 does.

@@ -80,6 +80,8 @@ func (d *Desk) commit(ctx context.Context, batch []piece) error {
 		switch {
 		case err != nil:
 			t.renew = true
+		case kept[i].Found && t.kept != p.From: // it was read anew meanwhile, since another node had got ahead: this is of before
+			t.renew = true
 		case kept[i].Done:
 			t.kept = kept[i].Bytes
 			d.counts.Kept++

@@ -109,15 +109,16 @@ export class PresencePart {
     // What is not said is as before (PRES-5, PRES-11).
     const isTold = typeof frame.users === 'number';
     const counts = frame.counts === true || (before.counts && !isTold);
+    const stale = frame.stale === true || (before.stale && !isTold);
     if (counts) this.#members.forget();
     occupancy.update({
       users: isTold ? (frame.users as number) : before.users,
       connections: typeof frame.connections === 'number' ? frame.connections : before.connections,
       counts,
-      stale: frame.stale === true || (before.stale && !isTold),
+      stale,
     });
-    const isWhole = frame.full === true || counts || typeof frame.digest !== 'string';
-    if (!isWhole && frame.digest !== digestOf(values.values())) this.#members.doubt(() => this.#sync());
+    const isRight = frame.full === true || counts || stale || typeof frame.digest !== 'string';
+    if (!isRight && frame.digest !== digestOf(values.values())) this.#members.doubt(() => this.#sync());
     this.#show();
   }
 

@@ -30,7 +30,10 @@ export class Snapshot<V> {
     this.#read = read;
   }
 
-  /** Takes a frame. Where it does not go on from what is there nothing is taken, and `sync` is called. */
+  /**
+   * Takes a frame. Where it does not go on from what is there nothing is taken, and `sync` is called. What a stale one does not name
+   * stays: it may not be all there is (PRES-11).
+   */
   take(frame: SideFrame, sync: () => void): boolean {
     const full = frame.full === true;
     if (!full && (this.#version === undefined || frame.prev !== this.#version)) {
@@ -39,7 +42,7 @@ export class Snapshot<V> {
     }
     if (full) this.#askedAt = Number.NEGATIVE_INFINITY;
     this.#version = frame.version;
-    const before = new Set(full ? this.values.keys() : list(frame.gone).map(String));
+    const before = new Set(full && !frame.stale ? this.values.keys() : list(frame.gone).map(String));
     for (const fields of list(frame.set)) {
       const read = isFields(fields) ? this.#read(fields) : undefined;
       if (!read) continue;
