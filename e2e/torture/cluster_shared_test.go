@@ -89,7 +89,7 @@ func (c *cluster) castShared() (err error) {
 		}
 	}
 	for _, transport := range []string{"ws", "sse", "poll"} {
-		one := &replica{name: "by " + transport, rec: c.rec}
+		one := &replica{name: "by " + transport, rec: c.rec, client: &http.Client{Timeout: 2 * quiet}}
 		if one.cursor, err = follow(one.name, transport, paperRoom); err != nil {
 			return err
 		}
@@ -100,6 +100,11 @@ func (c *cluster) castShared() (err error) {
 	}
 	if s.sheets, err = writeSheets(s.yjs, c.draw(), randomSheets, typedUpdates); err != nil {
 		return err
+	}
+	for _, one := range s.replicas {
+		for _, each := range s.sheets {
+			one.names = append(one.names, each.name)
+		}
 	}
 	for n := range pens {
 		rng := c.draw()
@@ -323,7 +328,11 @@ func (c *cluster) judgePapers(ctx context.Context, token string) error {
 	for _, p := range c.shared.pens {
 		sent, known = sent+p.sent, known+p.known
 	}
-	c.logf("documents: %d updates of %d documents, sent in %d sends, of which %d had nothing new; %d of them were compacted", updates, len(c.shared.sheets), sent, known, compactions)
+	reads := 0
+	for _, r := range c.shared.replicas {
+		reads += r.read
+	}
+	c.logf("documents: %d updates of %d documents, sent in %d sends, of which %d had nothing new; %d of them were compacted; %d times pages left updates out, and replicas read them", updates, len(c.shared.sheets), sent, known, compactions, reads)
 	if known == 0 { // how many updates there were for a compaction is the machine's
 		c.problem("I16: not everything was put to the test")
 	}

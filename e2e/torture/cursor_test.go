@@ -40,6 +40,7 @@ type changedPage struct {
 	Position string           `json:"position"`
 	Events   []changedEvent   `json:"events"`
 	Full     bool             `json:"full"`
+	Docs     bool             `json:"docs"`
 	State    map[string]entry `json:"state"`
 	Page     *changedPage     `json:"page"`
 	Reset    *reset           `json:"reset"`

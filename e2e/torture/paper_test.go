@@ -199,15 +199,19 @@ func (p *pen) attempt(ctx context.Context, to door, c card) (a setAnswer, err er
 	return a, err
 }
 
-// replica follows a room of documents, and keeps what it is given of each.
+// replica follows a room of documents, and keeps what it is given of each. Where a page leaves updates out it reads the documents (DOC-12).
 type replica struct {
 	cursor
-	name string
-	rec  *recorder
+	name   string
+	rec    *recorder
+	names  []string // of the documents
+	client *http.Client
 
 	mu       sync.Mutex
 	position string
 	seq      int64
+	lacks    bool // a page left updates out, and the documents are not read yet
+	read     int  // how often they were, for that
 	parts    map[string][][]byte
 	final    map[string][][]byte // what it had in the end
 }
@@ -219,6 +223,7 @@ func (r *replica) run(ctx context.Context) {
 			r.forget()
 		}
 		r.rec.visited("replica "+r.transport, r.follow(ctx, stay/4+time.Duration(r.rng.Int64N(int64(stay))), r.where, r.take, r.forget))
+		r.mend(ctx)
 		wait(ctx, time.Duration(r.rng.IntN(300))*time.Millisecond)
 	}
 }
@@ -226,7 +231,35 @@ func (r *replica) run(ctx context.Context) {
 func (r *replica) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.position, r.seq, r.parts = "0", 0, make(map[string][][]byte)
+	r.position, r.seq, r.lacks, r.parts = "0", 0, false, make(map[string][][]byte)
+}
+
+// mend reads what pages have left out, each document at another node than the one before.
+func (r *replica) mend(ctx context.Context) {
+	r.mu.Lock()
+	lacks := r.lacks
+	r.mu.Unlock()
+	if !lacks {
+		return
+	}
+	for _, name := range r.names {
+		var update []byte
+		for ctx.Err() == nil {
+			err := ask(ctx, r.client, http.MethodGet, "http://"+r.moves().addr+"/v1/rooms/"+r.room+"/docs/"+name, r.token, nil, &update)
+			if err == nil {
+				break
+			}
+			r.rec.visited("replica "+r.transport+" reads", err)
+			wait(ctx, 50*time.Millisecond)
+		}
+		r.mu.Lock()
+		r.parts[name] = append(r.parts[name], update)
+		r.mu.Unlock()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lacks = ctx.Err() != nil
+	r.read++
 }
 
 func (r *replica) where() place {
@@ -239,10 +272,11 @@ func (r *replica) where() place {
 func (r *replica) reached(seq int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.seq >= seq {
-		r.final = maps.Clone(r.parts)
+	if r.seq < seq || r.lacks {
+		return false
 	}
-	return r.seq >= seq
+	r.final = maps.Clone(r.parts)
+	return true
 }
 
 func (r *replica) take(node string, p changedPage) {
@@ -259,5 +293,5 @@ func (r *replica) take(node string, p changedPage) {
 		}
 		r.parts[data.Doc] = append(r.parts[data.Doc], data.Update)
 	}
-	r.position, r.seq = p.Position, p.Seq
+	r.position, r.seq, r.lacks = p.Position, p.Seq, r.lacks || p.Docs
 }
