@@ -16,7 +16,7 @@ export default class Unsteady implements Reporter {
 
   #tell(test: TestCase): void {
     const errors = test.result().errors ?? [];
-    const why = errors.map(({ message, stack }) => stack ?? message).join('\n');
+    const why = errors.map(({ message, stack, diff }) => [stack ?? message, diff].join('\n')).join('\n');
     this.#vitest?.logger.log(
       `UNSTEADY, passed at the second try: ${test.module.relativeModuleId} > ${test.fullName}\n${why}\n`,
     );
