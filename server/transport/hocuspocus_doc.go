@@ -190,7 +190,8 @@ func (d *hocusDoc) has(update []byte) (has bool, err error) {
 	if isNothing(update) {
 		return true, nil
 	}
-	return has, d.again(func() error {
+	// Not in the return: in which order a result is read and a call that sets it is made, Go does not say.
+	err = d.again(func() error {
 		if err := d.srv.quotas.rates.read(d.who().User); err != nil {
 			return err
 		}
@@ -200,4 +201,5 @@ func (d *hocusDoc) has(update []byte) (has bool, err error) {
 		}
 		return nil
 	})
+	return has, err
 }
