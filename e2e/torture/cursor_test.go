@@ -97,23 +97,7 @@ func (c *cursor) overWebSocket(ctx context.Context, at door, from place, take fu
 }
 
 func (c *cursor) overStream(ctx context.Context, at door, from place, take func(string, changedPage), anew func()) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.addr+"/v1/sse?room="+url.QueryEscape(c.room), nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	if from.position != "" {
-		req.Header.Set("Last-Event-ID", from.position)
-	}
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return statusError("stream", resp.StatusCode)
-	}
-	return readStream(resp.Body, func() {}, func(name, _, data string) error {
+	return followStream(ctx, "http://"+at.addr+"/v1/sse?room="+url.QueryEscape(c.room), c.token, from.position, func(name, _, data string) error {
 		var p changedPage
 		if err := json.Unmarshal([]byte(data), &p); err != nil {
 			return err
@@ -126,7 +110,7 @@ func (c *cursor) overStream(ctx context.Context, at door, from place, take func(
 			return fmt.Errorf("reset %s", p.Reason)
 		}
 		return nil
-	}, func(int64) {})
+	})
 }
 
 func (c *cursor) poll(ctx context.Context, at door, from place, take func(string, changedPage), anew func()) error {

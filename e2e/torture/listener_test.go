@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -212,21 +211,7 @@ func (l *listener) overWebSocket(ctx context.Context) error {
 func (l *listener) overStream(ctx context.Context) error {
 	at := l.moves()
 	l.has()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.addr+"/v1/sse?with=parts&room="+url.QueryEscape(l.room), nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+l.token)
-	req.Header.Set("Last-Event-ID", l.position)
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return statusError("stream", resp.StatusCode)
-	}
-	return readStream(resp.Body, func() {}, func(name, _, data string) error {
+	return followStream(ctx, "http://"+at.addr+"/v1/sse?with=parts&room="+url.QueryEscape(l.room), l.token, l.position, func(name, _, data string) error {
 		var p changedPage
 		var part partFrame
 		if err := errors.Join(json.Unmarshal([]byte(data), &p), json.Unmarshal([]byte(data), &part)); err != nil {
@@ -242,5 +227,5 @@ func (l *listener) overStream(ctx context.Context) error {
 			return fmt.Errorf("reset %s", p.Reason)
 		}
 		return nil
-	}, func(int64) {})
+	})
 }

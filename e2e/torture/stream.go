@@ -67,6 +67,27 @@ func (f *follower) overStream(ctx context.Context) error {
 	})
 }
 
+// followStream gives each event of a stream to dispatch, behind a position ("": from where the server begins), until the stream ends.
+func followStream(ctx context.Context, address, token, position string, dispatch func(name, id, data string) error) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	if position != "" {
+		req.Header.Set("Last-Event-ID", position)
+	}
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return statusError("stream", resp.StatusCode)
+	}
+	return readStream(resp.Body, func() {}, dispatch, func(int64) {})
+}
+
 // readStream reads text/event-stream (WHATWG HTML 9.2) as far as this server writes it. retry is told of the last
 // words of a stream whose server stops (SSE-10).
 func readStream(body io.Reader, alive func(), dispatch func(name, id, data string) error, retry func(ms int64)) error {
