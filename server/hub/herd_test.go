@@ -30,8 +30,7 @@ func TestHerdAtAColdNode(t *testing.T) {
 			var herd sync.WaitGroup
 			var readers []*reader
 			for i := range test.rooms * test.each {
-				r := newReader(t, h, m, wire.WebSocket)
-				r.peer.see = nil // they only count
+				r := newCounter(t, h, m, wire.WebSocket)
 				readers = append(readers, r)
 				id := herdRoom(i % test.rooms)
 				herd.Go(func() {

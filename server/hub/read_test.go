@@ -59,10 +59,11 @@ func rejoin(t *testing.T, h *Hub, m *model, clients int, from room.Position) {
 	readers := make([]*reader, clients)
 	var all sync.WaitGroup
 	for i := range readers {
-		r := newReader(t, h, m, wire.Framing(i%wire.Framings))
-		if i/wire.Framings%50 != 0 {
-			r.peer.see = nil
+		attach := newCounter
+		if i/wire.Framings%50 == 0 {
+			attach = newReader
 		}
+		r := attach(t, h, m, wire.Framing(i%wire.Framings))
 		readers[i] = r
 		all.Go(func() {
 			j := Join{Room: "chat:a", Position: from, HasPosition: true, Replay: -1}

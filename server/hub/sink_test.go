@@ -306,8 +306,23 @@ type reader struct {
 
 func newReader(t testing.TB, h *Hub, m *model, f wire.Framing) *reader {
 	t.Helper()
+	return attached(t, h, m, f, true)
+}
+
+// newCounter is a reader that looks at nothing: it counts what comes. That is chosen before the connection lives, since
+// a ping may come at once.
+func newCounter(t testing.TB, h *Hub, m *model, f wire.Framing) *reader {
+	t.Helper()
+	return attached(t, h, m, f, false)
+}
+
+func attached(t testing.TB, h *Hub, m *model, f wire.Framing, careful bool) *reader {
+	t.Helper()
 	r := &reader{store: m, at: make(map[room.ID]room.Position), asked: make(map[int64]*Join), given: make(map[room.ID]room.Position)}
-	r.peer = newPeer(f, r.see)
+	r.peer = newPeer(f, nil)
+	if careful {
+		r.peer.see = r.see
+	}
 	conn, err := h.Attach(r.peer, f)
 	if err != nil {
 		t.Fatalf("attach: %v", err)
