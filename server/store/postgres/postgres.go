@@ -96,6 +96,10 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
+	if s.info, err = describe(ctx, line); err != nil { // as patient as the rest of the opening, which the pool is not
+		hangUp(line)
+		return nil, fmt.Errorf("open postgres: %w", err)
+	}
 	if !saysConnectTimeout(dsn) {
 		cfg.ConnConfig.ConnectTimeout = connectTimeout
 	}
@@ -107,11 +111,6 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (*Store, error) {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
 	s.pool = pool
-	if s.info, err = describe(ctx, pool); err != nil {
-		hangUp(line)
-		pool.Close()
-		return nil, fmt.Errorf("open postgres: %w", err)
-	}
 	s.watch(line, lineTo)
 	return s, nil
 }
@@ -170,10 +169,10 @@ func configure(dsn string) (*pgxpool.Config, error) {
 func saysConnectTimeout(dsn string) bool { return strings.Contains(dsn, "connect_timeout") }
 
 // describe reads what the server promises, and refuses one that cannot hold the store.
-func describe(ctx context.Context, pool *pgxpool.Pool) (room.Info, error) {
+func describe(ctx context.Context, conn *pgx.Conn) (room.Info, error) {
 	var version, encoding string
 	var number int
-	err := pool.QueryRow(ctx, `select current_setting('server_version'), current_setting('server_version_num')::int,
+	err := conn.QueryRow(ctx, `select current_setting('server_version'), current_setting('server_version_num')::int,
 		current_setting('server_encoding')`).Scan(&version, &number, &encoding)
 	switch {
 	case err != nil:
