@@ -59,7 +59,8 @@ var printedURL = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 // start runs the program on a data folder, with further flags, and waits for the address that it prints.
 func start(t *testing.T, data string, flags ...string) *server {
 	t.Helper()
-	cmd := exec.Command(binary, append([]string{"dev", "--listen", "127.0.0.1:0", "--data", data}, flags...)...)
+	args := []string{"dev", "--listen", "127.0.0.1:0", "--data", data, "--stop-within", "1m"} // what is queued takes a busy machine a while
+	cmd := exec.Command(binary, append(args, flags...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -96,7 +97,7 @@ func (s *server) stop() {
 	select {
 	case err := <-s.exit:
 		must(s.t, err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(90 * time.Second):
 		s.t.Fatal("the server does not end on SIGTERM")
 	}
 }

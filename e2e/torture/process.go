@@ -42,8 +42,9 @@ type node struct {
 	exit error         // how it ended; valid once dead is closed
 }
 
-// stopTimeout bounds the end of a process that was asked to end.
-const stopTimeout = 30 * time.Second
+// stopTimeout bounds the end of a process that was asked to end: most of it is the server's own, since what is queued takes a
+// busy machine a while.
+const stopTimeout = 40 * time.Second
 
 // newNode prepares a node with a data folder of its own. store is "sqlite" or a Postgres URL.
 func newNode(binary, dir, store string) (*node, error) {
@@ -66,7 +67,7 @@ func (n *node) start(ctx context.Context) error {
 	if base == nil {
 		base = []string{"dev"}
 	}
-	cmd := exec.Command(n.binary, slices.Concat(base, []string{"--listen", n.addr, "--store", n.store}, n.args)...)
+	cmd := exec.Command(n.binary, slices.Concat(base, []string{"--listen", n.addr, "--store", n.store, "--stop-within", "30s"}, n.args)...)
 	cmd.Dir = n.dir
 	cmd.Env = append(os.Environ(), n.env...)
 	cmd.Stdout, cmd.Stderr = n.log, n.log
