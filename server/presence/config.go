@@ -13,8 +13,9 @@ import (
 type Config struct {
 	Node   string      // name of this node, its lease's
 	Leases room.Leases // nil: this is the only node
-	// Say tells the nodes that follow a room something, as a hint; it must not block. nil: this is the only node.
+	// Say tells the nodes that have a room in memory something, and Ask all nodes, as hints; they must not block. nil: this is the only node.
 	Say func(id room.ID, body []byte)
+	Ask func(body []byte)
 	// Show gives readers of this node what changed of a room; nil: nobody reads.
 	Show func(id room.ID, u Update)
 	// Policy says how much of presence a room shows; nil: all.

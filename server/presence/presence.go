@@ -4,7 +4,7 @@
 //
 // What crosses nodes are hints that may be lost, repeated or late. A node that follows a room asks for it now and then and names a
 // digest of what it has of each other node; who sees that it is not right answers with all there is. While the leases or the bus are
-// away nobody is taken to be gone: what is known stays, marked as stale.
+// away, or a node that lives was asked and has not answered, nobody is taken to be gone: what is known stays, marked as stale.
 package presence
 
 import (
@@ -87,7 +87,7 @@ func New(cfg Config) *Presence {
 }
 
 // shared reports whether there are other nodes.
-func (p *Presence) shared() bool { return p.cfg.Leases != nil && p.cfg.Say != nil }
+func (p *Presence) shared() bool { return p.cfg.Leases != nil && p.cfg.Say != nil && p.cfg.Ask != nil }
 
 // Start begins to show, and to hold this node's lease.
 func (p *Presence) Start() {
@@ -198,15 +198,12 @@ func (p *Presence) Change(id room.ID, connection string, data []byte, idle *bool
 }
 
 // Needed says that somebody reads the presence of a room here: Show tells what there is, and what changes, until Unneeded. Where nobody
-// followed the room here, other nodes are given a moment to tell first: they may just have told of it, and wait a little then. What they
-// say may take longer: what is shown is stale for a moment more.
+// followed the room here, it is shown once all nodes that live have answered, or as stale where one of them takes long.
 func (p *Presence) Needed(id room.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := p.place(id)
-	if now := time.Now(); at.follow(now) {
-		at.waits, at.asking = now.Add(p.cfg.Coalesce+answersWithin), now.Add(p.spread()+p.patience())
-	}
+	at.follow(time.Now())
 	at.needed, at.whole = true, true
 	at.flushSoon()
 }
@@ -301,6 +298,7 @@ func jitter(d time.Duration) time.Duration { return rand.N(max(d, 1)) }
 type output struct {
 	shows []show
 	says  []said
+	asks  [][]byte // of all nodes
 }
 
 type show struct {
@@ -325,6 +323,9 @@ func (p *Presence) do(now time.Time) time.Time {
 	for _, s := range out.says {
 		p.cfg.Say(s.id, s.body)
 	}
+	for _, body := range out.asks {
+		p.cfg.Ask(body)
+	}
 	return next
 }
 
@@ -334,7 +335,7 @@ func (p *Presence) act(now time.Time) (out output, next time.Time) {
 	for {
 		at, due := p.agenda.First()
 		if due.IsZero() || due.After(now) {
-			p.counts.Said += uint64(len(out.says))
+			p.counts.Said += uint64(len(out.says) + len(out.asks))
 			p.counts.Shown += uint64(len(out.shows))
 			return out, due
 		}
