@@ -88,6 +88,7 @@ func (a *App) buildPeople(store room.Store) error {
 		a.undo.push("close the leases", func(context.Context) error { return leases.Close() })
 		cfg.Leases = leases
 		cfg.Say = func(id room.ID, body []byte) { a.node.Say(id, cluster.PartPresence, body) }
+		cfg.Ask = func(body []byte) { a.node.SayAll(cluster.PartPresence, body) }
 	}
 	cfg.Policy = func(id room.ID) room.Show {
 		policy, _ := a.kinds.Policy(id.Kind())

@@ -100,7 +100,9 @@ func (p *Presence) held(generation room.Generation) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.generation = generation
-	p.highest[p.cfg.Node] = max(p.highest[p.cfg.Node], generation)
+	if generation > p.highest[p.cfg.Node] {
+		p.supersede(p.self(), now)
+	}
 	for _, at := range p.places {
 		at.told, at.keepTold, at.answer = 0, false, true
 		at.followed = now.Add(followedFor * p.cfg.AskEvery) // who asked meanwhile may not have been heard
@@ -128,6 +130,7 @@ func (p *Presence) learn(own room.Lease, all []room.Lease, began time.Time) (aga
 		p.loseLease()
 		return true
 	}
+	p.meet(all, now)
 	if p.troubled {
 		p.cfg.Log.Info("presence: the leases answer")
 		p.troubled = false

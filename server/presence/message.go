@@ -16,13 +16,15 @@ type message struct {
 	Generation room.Generation `json:"v"`
 	Number     uint64          `json:"i,omitempty"`
 	Prev       uint64          `json:"p,omitempty"`
-	Full       bool            `json:"f,omitempty"` // what is not named is gone
+	Full       bool            `json:"f,omitempty"` // what is not named is gone; so it is where there is no Prev
+	More       bool            `json:"m,omitempty"` // of what is full, more follows
 	Set        []told          `json:"s,omitempty"`
 	Gone       []string        `json:"g,omitempty"` // connections
 	Keep       int64           `json:"k,omitempty"` // milliseconds: the sender drains, and what it said stays so long
 
-	Ask  bool   `json:"a,omitempty"` // the sender wants to know of the room; the fields above but for Node and Generation are empty
-	Have []have `json:"h,omitempty"` // what it has
+	Ask  bool    `json:"a,omitempty"` // the sender wants to know of the room; the fields above but for Node and Generation are empty
+	Have []have  `json:"h,omitempty"` // what it has
+	Room room.ID `json:"r,omitempty"` // of which all nodes are asked
 }
 
 // told is an entry.
@@ -42,6 +44,9 @@ type have struct {
 	Generation room.Generation `json:"v"`
 	Digest     uint64          `json:"d"`
 }
+
+// unheard is what is named as the digest of a node from which an answer is wanted in any case: no entries have it.
+const unheard = ^uint64(0)
 
 // fullBytes is about how many bytes of entries one message carries.
 const fullBytes = 128 << 10
@@ -67,15 +72,30 @@ func digestOf(entries map[string]*entry) uint64 {
 	return all
 }
 
-// sayAsk asks the other nodes for a room, and says what is known here.
+// sayAsk asks the other nodes for a room, and says what is known here. Where some are silent all are asked: who has the room in memory no
+// more, or not yet, hears nothing of it.
 func (at *place) sayAsk(now time.Time, out *output) {
 	p := at.p
 	m := message{Node: p.cfg.Node, Generation: p.generation, Ask: true}
 	for lease, one := range at.parts {
-		m.Have = append(m.Have, have{lease.Name, lease.Generation, digestOf(one.entries)})
+		digest := unheard
+		if !one.silent {
+			digest = digestOf(one.entries)
+		}
+		m.Have = append(m.Have, have{lease.Name, lease.Generation, digest})
 	}
-	out.say(at.id, &m)
-	at.ask = now.Add(p.cfg.AskEvery + jitter(p.cfg.AskEvery/2))
+	if at.silent == 0 {
+		out.say(at.id, &m)
+		at.ask = now.Add(p.cfg.AskEvery + jitter(p.cfg.AskEvery/2))
+		return
+	}
+	m.Room = at.id
+	body, _ := json.Marshal(&m) // it never fails
+	out.asks = append(out.asks, body)
+	at.ask = at.askAgain(now)
+	if now.Sub(at.doubted) >= p.patience() {
+		at.flushSoon() // it took too long to say nothing of it
+	}
 }
 
 // tell tells others what changed of this node's entries, or all there is.
@@ -104,12 +124,18 @@ func (at *place) tell(now time.Time, out *output) {
 		}
 		m.Set = append(m.Set, told{connection, e.user, e.idle, e.since.UnixMicro(), e.data, e.stamp, e.leaving})
 		if size += len(connection) + len(e.user) + len(e.data) + 80; size > fullBytes {
+			m.More = full
 			out.say(at.id, m)
 			m, size = at.message(false), 0
 		}
 	}
 	out.say(at.id, m)
-	at.echo = now.Add(p.spread())
+	switch {
+	case len(untold) > 0:
+		at.echo = now.Add(p.spread())
+	case full:
+		at.told = 0 // what is said next is all again
+	}
 }
 
 // sayEcho says nothing new: it shows whoever missed the message before that there was one, well within the grace.
@@ -137,7 +163,7 @@ func (o *output) say(id room.ID, m *message) {
 	o.says = append(o.says, said{id, body})
 }
 
-// Hear takes what another node said of a room, or this one.
+// Hear takes what another node said of a room, or this one. id is empty where it said it to all.
 func (p *Presence) Hear(id room.ID, body []byte) {
 	var m message
 	if json.Unmarshal(body, &m) != nil || !room.ValidLeaseName(m.Node) {
@@ -150,15 +176,18 @@ func (p *Presence) Hear(id room.ID, body []byte) {
 	}
 	p.counts.Heard++
 	now := time.Now()
+	var one *peer
+	if m.Generation != 0 {
+		one = p.heardFrom(room.Lease{Name: m.Node, Generation: m.Generation}, now) // who speaks of any room lives, and is asked for others
+	}
+	if id == "" {
+		id = m.Room
+	}
 	at := p.places[id]
-	if m.Ask {
+	switch {
+	case m.Ask:
 		p.asked(id, at, m.Have, now)
-		return
-	}
-	if at == nil || !at.follows(now) || m.Generation == 0 {
-		return
-	}
-	if one := p.heardFrom(room.Lease{Name: m.Node, Generation: m.Generation}, now); one != nil {
+	case at != nil && at.follows(now) && one != nil:
 		at.take(one, &m, now)
 	}
 }
@@ -175,15 +204,17 @@ func (p *Presence) asked(id room.ID, at *place, all []have, now time.Time) {
 		}
 	}
 	switch {
-	case at == nil && has == 0:
+	case id == "" || at == nil && has == 0:
 		return
 	case at == nil:
-		at = p.place(id)
+		at = p.place(id) // until it has said that it has nothing
 	}
 	at.followed = now.Add(followedFor * p.cfg.AskEvery)
-	if digestOf(at.own) != has {
-		at.answer = true
-		at.flushSoon()
+	if digestOf(at.own) != has && at.reply.IsZero() {
+		at.reply = now
+		if next := at.replied.Add(p.cfg.Coalesce); next.After(now) {
+			at.reply = next
+		}
 	}
 	at.schedule()
 }

@@ -7,3 +7,4 @@ package presence
 
 func mutateLeave() bool      { return false }
 func mutateGeneration() bool { return false }
+func mutateSilence() bool    { return false }

@@ -20,20 +20,18 @@ type Page struct {
 	Stale       bool
 }
 
-// answersWithin is how long other nodes are given to tell of a room that nobody followed here.
-const answersWithin = 250 * time.Millisecond
-
-// Page lists who is in a room, after a user, limit at most. Where nobody has followed the room here it waits a moment for other nodes. It
-// fails when ctx is done first.
+// Page lists who is in a room, after a user, limit at most. Where nobody has followed the room here it waits until all nodes that live have
+// answered, or for a moment: it is stale then. It fails when ctx is done first.
 func (p *Presence) Page(ctx context.Context, id room.ID, after string, limit int) (Page, error) {
 	policy := p.cfg.Policy(id)
 	if policy == room.ShowNone {
 		return Page{Counts: true}, nil
 	}
-	if p.wants(id) {
-		timer := time.NewTimer(answersWithin)
+	if settled, within := p.wants(id); settled != nil {
+		timer := time.NewTimer(within)
 		defer timer.Stop()
 		select {
+		case <-settled:
 		case <-timer.C:
 		case <-ctx.Done():
 			return Page{}, &room.Error{Code: room.CodeUnavailable, Title: "The request ended before other nodes could answer.", Cause: ctx.Err()}
@@ -108,27 +106,24 @@ func (at *place) reorder(user string, was, is bool) {
 	}
 }
 
-// wants follows a room for a while, and reports whether other nodes are to be waited for.
-func (p *Presence) wants(id room.ID) (wait bool) {
+// wants follows a room for a while. settled is closed when all other nodes have answered, for which to wait so long; nil: they have, or took
+// too long.
+func (p *Presence) wants(id room.ID) (settled <-chan struct{}, within time.Duration) {
 	if !p.shared() {
-		return false
+		return nil, 0
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	at := p.place(id)
-	wait = at.follow(now)
+	at.follow(now)
 	at.wanted = now.Add(3 * p.cfg.AskEvery)
 	at.schedule()
-	return wait
-}
-
-// follow has other nodes asked for the room, and reports so, where there are some and nobody follows it here: what they said meanwhile was
-// not heard.
-func (at *place) follow(now time.Time) bool {
-	if !at.p.shared() || at.follows(now) {
-		return false
+	if within = at.waits.Sub(now); within <= 0 {
+		return nil, 0
 	}
-	at.ask = now
-	return true
+	if at.settled == nil {
+		at.settled = make(chan struct{})
+	}
+	return at.settled, within
 }

@@ -21,6 +21,7 @@ type part struct {
 	peer    *peer
 	number  uint64    // of the latest message that was taken
 	keep    time.Time // until then it stays, whatever becomes of the lease: the node drained
+	silent  bool      // it was asked for, and has not been told since
 	entries map[string]*entry
 }
 
@@ -42,35 +43,36 @@ const maxPeers = 4096
 // heardFrom is the node that says something; nil: it is not to be listened to. An older generation of a node, and one whose
 // lease has ended, say what is over (rule PRES-10).
 func (p *Presence) heardFrom(lease room.Lease, now time.Time) *peer {
-	one := p.peers[lease]
 	if mutateGeneration() { // mutant presence_generation
-		if one == nil {
-			one = &peer{lease: lease, first: now, parts: make(map[*place]*part)}
-			p.peers[lease] = one
-		}
+		one := p.peer(lease, now)
 		one.lost = time.Time{}
 		return one
 	}
-	if lease.Generation < p.highest[lease.Name] || one != nil && !one.lost.IsZero() {
+	if lease.Generation < p.highest[lease.Name] {
 		return nil
 	}
-	if one == nil {
-		if len(p.peers) >= maxPeers {
-			return nil
-		}
-		one = &peer{lease: lease, first: now, parts: make(map[*place]*part)}
-		p.peers[lease] = one
+	one := p.peer(lease, now)
+	if one == nil || !one.lost.IsZero() {
+		return nil
+	}
+	if lease.Generation > p.highest[lease.Name] {
 		p.supersede(lease, now)
 	}
 	return one
 }
 
-// supersede ends the earlier generations of a node.
+// supersede ends the earlier generations of a node. Where one was asked it is the new one that has to answer.
 func (p *Presence) supersede(lease room.Lease, now time.Time) {
 	p.highest[lease.Name] = lease.Generation
+	heir := p.peers[lease] // nil: this node
 	for other, one := range p.peers {
 		if other.Name == lease.Name && other.Generation < lease.Generation {
 			one.superseded = true
+			for at, is := range one.parts {
+				if is.silent && heir != nil {
+					at.await(at.part(heir), now)
+				}
+			}
 			if one.lost.IsZero() {
 				p.lose(one, now)
 			}
@@ -78,10 +80,14 @@ func (p *Presence) supersede(lease room.Lease, now time.Time) {
 	}
 }
 
-// lose notes that the lease of a node has ended.
+// lose notes that the lease of a node has ended: it answers nothing any more. Where it never told of a room its users are not known, and
+// what is shown of that is stale for their grace.
 func (p *Presence) lose(one *peer, now time.Time) {
 	one.lost = now
-	for at := range one.parts {
+	for at, is := range one.parts {
+		if !at.all {
+			at.answered(is, now)
+		}
 		at.schedule()
 	}
 }
@@ -118,7 +124,7 @@ const forgetPeer = 24 * time.Hour
 func (p *Presence) shaken(now time.Time) {
 	p.trusting = now.Add(p.cfg.Lease)
 	for _, one := range p.peers {
-		if !one.superseded && !one.over {
+		if !one.superseded && !one.over && len(one.parts) > 0 { // of which something would be gone
 			one.lost = time.Time{}
 		}
 	}
@@ -128,7 +134,9 @@ func (p *Presence) shaken(now time.Time) {
 			at.ask = now.Add(jitter(p.spread()))
 			at.asking = now.Add(p.spread() + p.patience())
 			at.doubt(at.asking)
+			at.awaitAgain(now)
 		}
+		at.settle(now)
 		at.flushSoon()
 	}
 }
@@ -142,25 +150,25 @@ func (p *Presence) patience() time.Duration { return 2*p.cfg.Coalesce + answersW
 // take takes what another node says of a room.
 func (at *place) take(one *peer, m *message, now time.Time) {
 	p := at.p
-	is := at.parts[one.lease]
-	if is == nil {
-		is = &part{peer: one, entries: make(map[string]*entry)}
-		at.parts[one.lease] = is
-		one.parts[at] = is
-	}
+	is := at.part(one)
 	if m.Number <= is.number && !mutateGeneration() { // mutant presence_generation
 		return // it was said before
 	}
 	if m.Keep > 0 {
 		is.keep = now.Add(min(time.Duration(m.Keep)*time.Millisecond, maxKeep))
 	}
-	if !m.Full && m.Prev != is.number && !mutateGeneration() {
-		at.ask = now // something was lost
+	full := m.Full || m.Prev == 0 // what it said first of the room was all
+	if !full && m.Prev != is.number && !mutateGeneration() {
+		at.await(is, now) // something was lost
+		at.ask = now
 		at.doubt(now.Add(p.patience()))
 		return
 	}
 	is.number = m.Number
-	if m.Full {
+	if m.More {
+		at.await(is, now)
+	}
+	if full {
 		for connection, e := range is.entries {
 			delete(is.entries, connection)
 			at.drop(e)
@@ -174,6 +182,13 @@ func (at *place) take(one *peer, m *message, now time.Time) {
 	}
 	for i := range m.Set {
 		at.takeEntry(is, &m.Set[i])
+	}
+	switch {
+	case m.More:
+	case full && m.Prev == 0 && len(m.Set) == 0: // it has nothing, and what it says next is all again
+		at.forget(is, now)
+	default:
+		at.answered(is, now)
 	}
 	at.flushSoon()
 }

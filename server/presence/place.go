@@ -50,14 +50,20 @@ type place struct {
 
 	needed bool                // somebody reads it here
 	wanted time.Time           // until then somebody asked for it
-	unsure time.Time           // until then nobody is taken to be gone: other nodes are asked who is there
+	unsure time.Time           // until then at least nobody is taken to be gone: other nodes are asked who is there
 	ghosts map[string]struct{} // users who have gone meanwhile
 	whole  bool                // readers are given everything
-	asking time.Time           // until then what is shown is stale: other nodes are asked who is there; zero: they were
-	waits  time.Time           // until then they are given nothing: nobody read it here, and other nodes are asked
-	dirty  map[string]struct{} // users that may have changed
-	flush  time.Time           // when what changed is shown and told; zero: nothing did
-	last   time.Time           // when that was done last
+	asking time.Time           // until then at least what is shown is stale: other nodes are asked who is there; zero: they were
+
+	silent  int           // nodes that were asked and have not answered: nobody is taken to be gone, and what is shown is stale
+	doubted time.Time     // since when there are some
+	all     bool          // they are all that live: nobody followed the room here before, or somebody would be gone
+	waits   time.Time     // until then readers are given nothing, unless all have answered
+	settled chan struct{} // closed when they have; nil: nobody waits for it
+
+	dirty map[string]struct{} // users that may have changed
+	flush time.Time           // when what changed is shown and told; zero: nothing did
+	last  time.Time           // when that was done last
 
 	users       int
 	connections int
@@ -70,6 +76,8 @@ type place struct {
 	told     uint64            // the number of the last message about it
 	untold   map[string]*entry // own entries that changed since, by connection; nil: it is gone
 	answer   bool              // somebody lacks something: all is told
+	reply    time.Time         // when that is done for who asked, whatever else was told just now; zero: nobody did
+	replied  time.Time         // when it was done last
 	keepTold bool              // that this node drains
 	echo     time.Time         // when it is said that this was all, so that a lost message is missed; zero: it was
 	ask      time.Time         // when others are asked next; zero: never
@@ -117,7 +125,7 @@ func (at *place) drop(e *entry) {
 	who := at.people[e.user]
 	who.entries = slices.DeleteFunc(who.entries, func(other *entry) bool { return other == e })
 	at.dirty[e.user] = struct{}{}
-	if len(who.entries) == 0 && time.Now().Before(at.unsure) {
+	if len(who.entries) == 0 && (at.silent > 0 || at.p.stale() || time.Now().Before(at.unsure)) {
 		ghost := *e
 		ghost.leaving, ghost.ghost = true, true
 		who.entries = append(who.entries, &ghost)
@@ -135,7 +143,6 @@ func (at *place) doubt(until time.Time) {
 
 // layGhosts lets go of users of whom no node has told.
 func (at *place) layGhosts() {
-	at.unsure = time.Time{}
 	for user := range at.ghosts {
 		who := at.people[user]
 		who.entries = slices.DeleteFunc(who.entries, func(e *entry) bool { return e.ghost })
@@ -184,6 +191,7 @@ func (at *place) schedule() {
 		}
 	}
 	sooner(at.ask)
+	sooner(at.reply)
 	sooner(at.echo)
 	sooner(at.ends)
 	sooner(at.unsure)
@@ -213,11 +221,15 @@ func (at *place) act(now time.Time, out *output) {
 	if !at.follows(now) {
 		at.ask, at.wanted = time.Time{}, time.Time{}
 		for _, one := range at.parts {
-			at.forget(one)
+			at.forget(one, now)
 		}
 	}
 	if !at.ask.IsZero() && !at.ask.After(now) {
 		at.sayAsk(now, out)
+	}
+	if !at.reply.IsZero() && !at.reply.After(now) {
+		at.reply, at.replied, at.answer = time.Time{}, now, true
+		at.tell(now, out)
 	}
 	if !at.echo.IsZero() && !at.echo.After(now) {
 		at.sayEcho(now, out)
@@ -233,7 +245,7 @@ func (at *place) act(now time.Time, out *output) {
 		at.tell(now, out)
 		at.show(out)
 	}
-	if len(at.own) == 0 && len(at.people) == 0 && len(at.parts) == 0 && at.flush.IsZero() && !at.follows(now) && (!at.p.shared() || at.followed.IsZero()) {
+	if len(at.own) == 0 && len(at.people) == 0 && len(at.parts) == 0 && at.flush.IsZero() && at.reply.IsZero() && at.echo.IsZero() && !at.follows(now) {
 		at.p.agenda.Put(&at.next, time.Time{})
 		delete(at.p.places, at.id)
 		return
@@ -247,7 +259,8 @@ func (at *place) expire(now time.Time) {
 		at.endOwn(now)
 	}
 	if !at.unsure.IsZero() && !at.unsure.After(now) {
-		at.layGhosts()
+		at.unsure = time.Time{}
+		at.settle(now)
 	}
 	if at.p.stale() {
 		return // who does not hear takes nobody to be gone
@@ -255,7 +268,7 @@ func (at *place) expire(now time.Time) {
 	for _, one := range at.parts {
 		if end := one.ends(at.p); !end.IsZero() && !end.After(now) {
 			one.peer.over = true
-			at.forget(one)
+			at.forget(one, now)
 		}
 	}
 }
@@ -271,7 +284,8 @@ func (at *place) endOwn(now time.Time) {
 		default:
 			delete(at.own, connection)
 			at.drop(e)
-			at.p.leaves(e.user, e.ends.Add(-at.p.grace()), len(at.people[e.user].entries) > 0)
+			known := slices.ContainsFunc(at.people[e.user].entries, func(other *entry) bool { return !other.ghost })
+			at.p.leaves(e.user, e.ends.Add(-at.p.grace()), known)
 			at.untold[connection] = nil
 		}
 	}
@@ -284,12 +298,13 @@ func (at *place) endsAt(t time.Time) {
 }
 
 // forget drops what another node said of the room.
-func (at *place) forget(one *part) {
+func (at *place) forget(one *part, now time.Time) {
 	for _, e := range one.entries {
 		at.drop(e)
 	}
 	delete(at.parts, one.peer.lease)
 	delete(one.peer.parts, at)
+	at.answered(one, now)
 }
 
 // devices are the connections that are shown of a user: those that have ended where there are no others, for as long as the grace lasts.

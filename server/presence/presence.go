@@ -4,13 +4,11 @@
 //
 // What crosses nodes are hints that may be lost, repeated or late. A node that follows a room asks for it now and then and names a
 // digest of what it has of each other node; who sees that it is not right answers with all there is. While the leases or the bus are
-// away nobody is taken to be gone: what is known stays, marked as stale.
+// away, or a node that lives was asked and has not answered, nobody is taken to be gone: what is known stays, marked as stale.
 package presence
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -18,82 +16,6 @@ import (
 	"roomlog/server/agenda"
 	"roomlog/server/room"
 )
-
-// Config says how presence is kept. A zero field means its default.
-type Config struct {
-	Node   string      // name of this node, its lease's
-	Leases room.Leases // nil: this is the only node
-	// Say tells the nodes that follow a room something, as a hint; it must not block. nil: this is the only node.
-	Say func(id room.ID, body []byte)
-	// Show gives readers of this node what changed of a room; nil: nobody reads.
-	Show func(id room.ID, u Update)
-	// Policy says how much of presence a room shows; nil: all.
-	Policy func(id room.ID) room.Show
-	// Seen stores when users were there; nil: nobody does. It may block until ctx is done.
-	Seen func(ctx context.Context, list []room.LastSeen) error
-	Log  *slog.Logger // nil: nothing is logged
-
-	Grace    time.Duration // how long a user may be without a connection before they are gone; default 5s
-	Lease    time.Duration // for how long a node counts as alive without a sign of life; default 10s
-	Renew    time.Duration // how often it gives one; default 3 tenths of Lease
-	Coalesce time.Duration // at least so long is between two updates of a room; default 250ms
-	Names    int           // users of a room above which it shows counts alone; default 200
-	AskEvery time.Duration // how often a room is compared with what other nodes have of it, and half of it more at random; default 10s
-}
-
-// withDefaults returns c with its defaults.
-func (c Config) withDefaults() Config {
-	or := func(d *time.Duration, value time.Duration) {
-		if *d == 0 {
-			*d = value
-		}
-	}
-	or(&c.Grace, 5*time.Second)
-	or(&c.Lease, 10*time.Second)
-	or(&c.Renew, c.Lease*3/10)
-	or(&c.Coalesce, 250*time.Millisecond)
-	or(&c.AskEvery, 10*time.Second)
-	if c.Names == 0 {
-		c.Names = 200
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	if c.Show == nil {
-		c.Show = func(room.ID, Update) {}
-	}
-	if c.Policy == nil {
-		c.Policy = func(room.ID) room.Show { return room.ShowAll }
-	}
-	return c
-}
-
-// The least that settings may be.
-const (
-	leastLease    = time.Second
-	leastCoalesce = 10 * time.Millisecond
-)
-
-// Validate names the first setting that is wrong or contradicts another, in one sentence that says what to set. Names of settings are those
-// of the command line.
-func (c Config) Validate() error {
-	c = c.withDefaults()
-	switch {
-	case c.Lease < leastLease:
-		return errors.New("--presence-lease is at least 1s, since servers count whole seconds and a busy node may be late")
-	case c.Renew <= 0 || c.Renew > c.Lease/2:
-		return errors.New("a lease is renewed at least twice within --presence-lease, or one lost message ends it")
-	case c.Grace < 0 || c.Grace > c.Lease:
-		return errors.New("--presence-grace is not longer than --presence-lease: raise the lease, or lower the grace")
-	case c.Coalesce < leastCoalesce:
-		return errors.New("--presence-coalesce is at least 10ms, which no reader could see")
-	case c.Grace < c.Coalesce:
-		return errors.New("--presence-grace is not shorter than --presence-coalesce: raise the grace, or lower the interval")
-	case c.Names < 1:
-		return errors.New("--presence-names is at least 1")
-	}
-	return nil
-}
 
 // Update is what became of the presence of a room.
 type Update struct {
@@ -165,7 +87,7 @@ func New(cfg Config) *Presence {
 }
 
 // shared reports whether there are other nodes.
-func (p *Presence) shared() bool { return p.cfg.Leases != nil && p.cfg.Say != nil }
+func (p *Presence) shared() bool { return p.cfg.Leases != nil && p.cfg.Say != nil && p.cfg.Ask != nil }
 
 // Start begins to show, and to hold this node's lease.
 func (p *Presence) Start() {
@@ -276,15 +198,12 @@ func (p *Presence) Change(id room.ID, connection string, data []byte, idle *bool
 }
 
 // Needed says that somebody reads the presence of a room here: Show tells what there is, and what changes, until Unneeded. Where nobody
-// followed the room here, other nodes are given a moment to tell first: they may just have told of it, and wait a little then. What they
-// say may take longer: what is shown is stale for a moment more.
+// followed the room here, it is shown once all nodes that live have answered, or as stale where one of them takes long.
 func (p *Presence) Needed(id room.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := p.place(id)
-	if now := time.Now(); at.follow(now) {
-		at.waits, at.asking = now.Add(p.cfg.Coalesce+answersWithin), now.Add(p.spread()+p.patience())
-	}
+	at.follow(time.Now())
 	at.needed, at.whole = true, true
 	at.flushSoon()
 }
@@ -379,6 +298,7 @@ func jitter(d time.Duration) time.Duration { return rand.N(max(d, 1)) }
 type output struct {
 	shows []show
 	says  []said
+	asks  [][]byte // of all nodes
 }
 
 type show struct {
@@ -403,6 +323,9 @@ func (p *Presence) do(now time.Time) time.Time {
 	for _, s := range out.says {
 		p.cfg.Say(s.id, s.body)
 	}
+	for _, body := range out.asks {
+		p.cfg.Ask(body)
+	}
 	return next
 }
 
@@ -412,7 +335,7 @@ func (p *Presence) act(now time.Time) (out output, next time.Time) {
 	for {
 		at, due := p.agenda.First()
 		if due.IsZero() || due.After(now) {
-			p.counts.Said += uint64(len(out.says))
+			p.counts.Said += uint64(len(out.says) + len(out.asks))
 			p.counts.Shown += uint64(len(out.shows))
 			return out, due
 		}

@@ -45,6 +45,9 @@ type truth struct {
 // lossless ends that.
 func (u *truth) lossless() {
 	u.w.lose(0)
+	for _, n := range u.w.nodes {
+		u.w.slow(n, 0)
+	}
 	for i := range u.lossy {
 		if s := &u.lossy[i]; s.to.IsZero() {
 			s.to = time.Now()
@@ -69,6 +72,8 @@ func (u *truth) closes(tab *tab, lost bool) {
 	s.to, s.lost = time.Now(), lost
 	if !lost {
 		tab.close()
+	} else if s.to.Sub(s.from) < toldWithin { // its node may have had no time to tell of it
+		u.spans[tab.user] = slices.DeleteFunc(u.spans[tab.user], func(one *span) bool { return one == s })
 	}
 }
 
@@ -91,6 +96,9 @@ func (u *truth) away(user string, at time.Time) time.Duration {
 	}
 	return at.Sub(last)
 }
+
+// toldWithin is how long it may take until other nodes know who came: what changes is told every quarter of a second.
+const toldWithin = 500 * time.Millisecond
 
 // tellsWithin is how long it may take until a reader sees that somebody went, who may be back by then.
 const tellsWithin = 2 * time.Second
@@ -170,6 +178,9 @@ func (u *truth) step() {
 		u.opens(pick, tab.user)
 	case n < 88:
 		w.lose(rng.Float64() * 0.3)
+		u.lossy = append(u.lossy, span{from: time.Now()})
+	case n < 90: // what comes as late is as good as lost
+		w.slow(pick, time.Duration(rng.IntN(4000))*time.Millisecond)
 		u.lossy = append(u.lossy, span{from: time.Now()})
 	case n < 92:
 		u.lossless()

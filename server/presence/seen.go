@@ -103,6 +103,13 @@ func (p *Presence) dueSeen(now time.Time) []room.LastSeen {
 	return list
 }
 
+// Stale reports whether users who are at other nodes may have come or gone unnoticed.
+func (p *Presence) Stale() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stale()
+}
+
 // Rooms are the rooms that this node knows a user to be in, at most so many.
 func (p *Presence) Rooms(user string, most int) []room.ID {
 	p.mu.Lock()

@@ -135,7 +135,7 @@ func (at *place) about() []byte {
 }
 
 // stale reports whether others may be here, or have gone, unnoticed.
-func (at *place) stale() bool { return at.p.stale() || !at.asking.IsZero() }
+func (at *place) stale() bool { return at.p.stale() || at.silent > 0 || !at.asking.IsZero() }
 
 // value is what is shown of a user (rule PRES-1); nil: they are not here.
 func (at *place) value(user string) []byte {

@@ -43,6 +43,8 @@ type node struct {
 	leases *stoppable
 	paused bool
 	dead   bool
+	slow   time.Duration // what it says takes so much longer
+	away   bool          // it has no room in memory: it hears what is said to all
 
 	mu     sync.Mutex
 	view   map[string]Member
@@ -51,6 +53,29 @@ type node struct {
 	values int
 	bytes  int
 	events []event // of the view
+	client client
+}
+
+// client is a reader who had seen users elsewhere before (PRES-11).
+type client struct {
+	has  map[string]bool // nil: there is none
+	lost []string        // who vanished
+}
+
+// shows takes what a node shows by now; gone are those whom it says to be.
+func (c *client) shows(view map[string]Member, gone []string, stale bool) {
+	if c.has == nil {
+		return
+	}
+	for user := range view {
+		c.has[user] = true
+	}
+	for user := range c.has {
+		if _, there := view[user]; !there && (!stale || slices.Contains(gone, user)) {
+			delete(c.has, user)
+			c.lost = append(c.lost, user)
+		}
+	}
 }
 
 // event is that a user came or went, as a reader sees it.
@@ -140,6 +165,7 @@ func (w *world) start(name string, change func(*Config), shared bool) *node {
 	if shared {
 		n.leases = &stoppable{Leases: w.medium.Leases("main")}
 		cfg.Leases, cfg.Say = n.leases, func(id room.ID, body []byte) { w.say(n, id, body) }
+		cfg.Ask = func(body []byte) { w.say(n, "", body) }
 	}
 	if change != nil {
 		change(&cfg)
@@ -169,10 +195,10 @@ func (w *world) say(from *node, id room.ID, body []byte) {
 		return
 	}
 	for _, to := range w.nodes {
-		if to.dead || w.random.Float64() < w.drop {
+		if to.dead || to.away && id != "" || w.random.Float64() < w.drop {
 			continue
 		}
-		time.AfterFunc(w.delayed(), func() {
+		time.AfterFunc(from.slow+w.delayed(), func() {
 			w.mu.Lock()
 			dead := to.dead || to.paused || w.cut
 			w.mu.Unlock()
@@ -238,6 +264,7 @@ func (n *node) show(_ room.ID, u Update) {
 	defer n.mu.Unlock()
 	n.frames++
 	named := map[string]bool{}
+	var gone []string
 	for _, v := range u.Set {
 		n.values++
 		n.bytes += len(v.JSON)
@@ -245,6 +272,7 @@ func (n *node) show(_ room.ID, u Update) {
 		_, was := n.view[v.User]
 		if v.JSON == nil {
 			delete(n.view, v.User)
+			gone = append(gone, v.User)
 		} else {
 			var m Member
 			if err := json.Unmarshal(v.JSON, &m); err != nil || m.User != v.User {
@@ -271,6 +299,7 @@ func (n *node) show(_ room.ID, u Update) {
 			n.w.t.Errorf("about is %s: %v", u.About, err)
 		}
 	}
+	n.client.shows(n.view, gone, n.about.Stale)
 }
 
 // users are those whom the reader sees.

@@ -178,6 +178,17 @@ func TestUsersPresence(t *testing.T) {
 	}
 }
 
+// While it is not known which nodes live, the answer of who is online says so (PRES-17).
+func TestUsersPresenceIsStale(t *testing.T) {
+	alone := presence.New(presence.Config{ // it never holds a lease
+		Node: "a", Leases: struct{ room.Leases }{}, Say: func(room.ID, []byte) {}, Ask: func([]byte) {},
+	})
+	f := startPeopleAnd(t, map[string]room.Policy{"chat": {}}, func(*hub.Config) {}, func(c *Config) { c.Presence = alone })
+	if a := f.request("GET", "/v1/users/presence?user=u1", f.token("u1"), ""); a.status != 200 || a.text != `{"users":[{"user":"u1","online":false}],"stale":true}` {
+		t.Error(a.status, a.text)
+	}
+}
+
 // Signals need the grant to send, and typing ends with a send (SIG-1, SIG-4, SIG-6).
 func TestSignals(t *testing.T) {
 	f := startPeople(t, map[string]room.Policy{"chat": {}, "quiet": {NoSignals: true}})

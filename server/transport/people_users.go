@@ -52,7 +52,8 @@ func (s *Server) getUsersPresence(w http.ResponseWriter, r *http.Request) error 
 	}
 	out := struct {
 		Users []userPresence `json:"users"`
-	}{Users: make([]userPresence, 0, len(users))}
+		Stale bool           `json:"stale,omitempty"`
+	}{Users: make([]userPresence, 0, len(users)), Stale: s.cfg.Presence.Stale()}
 	all, now := who.Grants.Everywhere(auth.Admin), time.Now()
 	judged := make(map[room.ID]bool)
 	for _, user := range users {
