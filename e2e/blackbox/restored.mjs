@@ -1,6 +1,7 @@
-// Editors of one document, open while its server's database is put back to an older state, and then while its room is deleted: y-websocket and
-// Hocuspocus as they come from npm, and roomlog/yjs, for restored_test.go. Arguments: the server, and a token that may do everything. Says "backup" and
-// "restore" where that is to happen, and goes on at the line that answers. Exits 0 when all is well.
+// Editors of one document, open while the database of its servers is put back to an older state, and then while its room is deleted: y-websocket and
+// Hocuspocus as they come from npm, and roomlog/yjs, for restored_test.go. Arguments: a token that may do everything, and the servers, of which each
+// editor has another where there are several. Says "backup", "away" (the database, and with it a server that is alone) and "restore" where that is to
+// happen, and goes on at the line that answers. Exits 0 when all is well.
 import { createInterface } from 'node:readline';
 import { HocuspocusProvider, HocuspocusProviderWebsocket } from '@hocuspocus/provider';
 import { WebSocket } from 'ws';
@@ -9,7 +10,7 @@ import * as Y from 'yjs';
 import { createClient } from '../../client/dist/index.js';
 import { openDoc } from '../../client/dist/yjs/index.js';
 
-const [host, token] = process.argv.slice(2);
+const [token, ...hosts] = process.argv.slice(2);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const ROOM = 'pad:restored';
 const backoff = { minMs: 50, maxMs: 300 };
@@ -27,7 +28,9 @@ async function ask(order) {
   await lines.next();
 }
 
-function yWebsocket() {
+const hostOf = n => hosts[n % hosts.length];
+
+function yWebsocket(host) {
   const ydoc = new Y.Doc();
   const provider = new WebsocketProvider(`ws://${host}/v1/yjs`, ROOM, ydoc, {
     WebSocketPolyfill: WebSocket,
@@ -38,7 +41,7 @@ function yWebsocket() {
   return { name: 'y', ydoc, isSaved: () => provider.synced, close: () => provider.destroy() };
 }
 
-function hocuspocus() {
+function hocuspocus(host) {
   const ydoc = new Y.Doc();
   const url = `ws://${host}/v1/hocuspocus`;
   const delays = { delay: 100, minDelay: 50, maxDelay: 300 };
@@ -52,7 +55,7 @@ function hocuspocus() {
   return { name: 'h', ydoc, isSaved: () => provider.isSynced && !provider.hasUnsyncedChanges, close };
 }
 
-function roomlog(name) {
+function roomlog(name, host) {
   const client = createClient({ url: `http://${host}`, token, WebSocket, backoff });
   client.connect().catch(() => {});
   const doc = openDoc(client.room(ROOM));
@@ -61,8 +64,10 @@ function roomlog(name) {
 
 const textOf = ({ ydoc }) => ydoc.getText('t').toString();
 
-/** What the server has as the text. */
-async function stored() {
+/** What each server has as the text. */
+const stored = () => Promise.all(hosts.map(storedAt));
+
+async function storedAt(host) {
   const answer = await fetch(`http://${host}/v1/rooms/${ROOM}/docs/main`, { headers });
   if (!answer.ok) throw new Error(`the document is answered by ${answer.status}`);
   const ydoc = new Y.Doc();
@@ -70,7 +75,7 @@ async function stored() {
   return textOf({ ydoc });
 }
 
-const editors = [yWebsocket(), hocuspocus(), roomlog('r')];
+const editors = [yWebsocket(hostOf(0)), hocuspocus(hostOf(1)), roomlog('r', hostOf(2))];
 const ours = editors[2];
 const written = [];
 
@@ -83,7 +88,7 @@ function write(when) {
     }
 }
 
-/** Everybody has every text, once, and so has the server. */
+/** Everybody has every text, once, and so has each server. */
 async function settled(when) {
   const length = written.join('').length;
   await until(
@@ -91,9 +96,10 @@ async function settled(when) {
       `${when}: all have all (${length}) and it is saved: ${editors.map(e => [textOf(e).length, e.isSaved()])}`,
     () => editors.every(e => textOf(e).length === length && textOf(e) === textOf(ours) && e.isSaved()),
   );
-  const text = await stored();
-  if (text !== textOf(ours))
-    throw new Error(`${when}: the server has another text:\n${text}\n${textOf(ours)}`);
+  const text = textOf(ours);
+  for (const [n, other] of (await stored()).entries())
+    if (other !== text)
+      throw new Error(`${when}: server ${n} of ${hosts.length} has another text:\n${other}\n${text}`);
   for (const each of written)
     if (text.split(each).length !== 2)
       throw new Error(`${when}: ${each} is there ${text.split(each).length - 1} times:\n${text}`);
@@ -109,13 +115,15 @@ const { id } = ours.doc;
 await ask('backup');
 write('lost');
 await settled('before the restore');
-const back = ask('restore');
-await until(
-  () => 'the server is gone',
-  () => ours.doc.status.get() === 'offline',
-);
+await ask('away');
+if (hosts.length === 1)
+  await until(
+    () => 'the server is gone',
+    () => ours.doc.status.get() === 'offline',
+  );
 write('offline');
-await back;
+if (ours.isSaved()) throw new Error('what nobody stores is said to be saved');
+await ask('restore');
 await settled('after the restore');
 if (ours.doc.id !== id) throw new Error(`the document was ${id} and is ${ours.doc.id}`);
 write('after');
@@ -124,12 +132,12 @@ await settled('in the end');
 // The room is deleted, and begun anew by somebody else, while ours are open. The others cannot tell: they would push what they have.
 for (const { close } of editors.splice(0, 2)) close();
 const old = textOf(ours);
-const watcher = roomlog('w');
+const watcher = roomlog('w', hostOf(1));
 await until(
   () => 'another has the old one',
   () => watcher.isSaved() && textOf(watcher) === old,
 );
-const answer = await fetch(`http://${host}/v1/rooms/${ROOM}`, { method: 'DELETE', headers });
+const answer = await fetch(`http://${hostOf(0)}/v1/rooms/${ROOM}`, { method: 'DELETE', headers });
 if (!answer.ok) throw new Error(`the room is not deleted: ${answer.status}`);
 const says = () => [ours, watcher].map(({ doc }) => doc.status.get());
 await until(
@@ -137,7 +145,7 @@ await until(
   () => says().every(state => state === 'replaced'),
 );
 ours.ydoc.getText('t').insert(0, 'written into the old one ');
-const fresh = roomlog('n');
+const fresh = roomlog('n', hostOf(0));
 await until(
   () => 'the new one is open',
   () => fresh.isSaved(),
@@ -155,8 +163,8 @@ await until(
   () => fresh.isSaved(),
 );
 const now = await stored();
-if (now !== 'new and more') throw new Error(`the new document has ${now}`);
-if (fresh.doc.id === id || textOf(fresh) !== now)
+if (now.some(text => text !== 'new and more')) throw new Error(`the new document has ${now}`);
+if (fresh.doc.id === id || textOf(fresh) !== 'new and more')
   throw new Error(`the new one: ${fresh.doc.id} ${textOf(fresh)}`);
 for (const { doc } of [ours, watcher]) {
   const kept = new Y.Doc();

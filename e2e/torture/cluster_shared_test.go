@@ -108,7 +108,7 @@ func (c *cluster) castShared() (err error) {
 	}
 	for n := range pens {
 		rng := c.draw()
-		one := &pen{name: fmt.Sprintf("pen-%d", n), room: paperRoom, rec: c.rec, rng: rng, moves: rounds(rng, c.doors())}
+		one := &pen{name: fmt.Sprintf("pen-%d", n), number: n, room: paperRoom, rec: c.rec, rng: rng, moves: rounds(rng, c.doors())}
 		if one.token, err = token(one.name, "read", "send"); err != nil {
 			return err
 		}

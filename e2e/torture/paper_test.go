@@ -116,6 +116,7 @@ type card struct {
 // pen sends updates in disorder, each by another node than the one before; some of them again, with the same tag and with another.
 type pen struct {
 	name, token, room string
+	number            int // below pens
 	rec               *recorder
 	rng               *rand.Rand
 	moves             func() door
@@ -127,22 +128,36 @@ type pen struct {
 
 const penPace = 60 * time.Millisecond
 
-// deal gives the pen about two thirds of all updates.
+// deal gives the pen about two thirds of all updates; each is some pen's. All pens have the documents one after the other, whose own updates are in disorder:
+// so some are whole, however few a busy machine carries, and what deletes has something to delete. The long one is written all along.
 func (p *pen) deal(sheets []*sheet) {
-	for _, s := range sheets {
+	small, long := sheets[:len(sheets)-1], sheets[len(sheets)-1]
+	typed := p.rng.Perm(len(long.updates))
+	for i, s := range small {
+		from := len(p.deck)
 		for n := range s.updates {
-			if p.rng.IntN(3) > 0 {
-				c := card{s, n, newTag()}
-				switch p.deck = append(p.deck, c); p.rng.IntN(10) {
-				case 0:
-					p.deck = append(p.deck, c)
-				case 1:
-					p.deck = append(p.deck, card{s, n, newTag()})
-				}
-			}
+			p.take(s, n)
 		}
+		for _, n := range typed[i*len(typed)/len(small) : (i+1)*len(typed)/len(small)] {
+			p.take(long, n)
+		}
+		part := p.deck[from:]
+		p.rng.Shuffle(len(part), func(i, j int) { part[i], part[j] = part[j], part[i] })
 	}
-	p.rng.Shuffle(len(p.deck), func(i, j int) { p.deck[i], p.deck[j] = p.deck[j], p.deck[i] })
+}
+
+// take puts an update on the deck, if the dice have it or no other pen is bound to.
+func (p *pen) take(s *sheet, n int) {
+	if n%pens != p.number && p.rng.IntN(2) > 0 {
+		return
+	}
+	c := card{s, n, newTag()}
+	switch p.deck = append(p.deck, c); p.rng.IntN(10) {
+	case 0:
+		p.deck = append(p.deck, c)
+	case 1:
+		p.deck = append(p.deck, card{s, n, newTag()})
+	}
 }
 
 func (p *pen) run(ctx context.Context, stop <-chan struct{}) {
@@ -218,9 +233,10 @@ type replica struct {
 
 func (r *replica) run(ctx context.Context) {
 	r.forget()
-	for ctx.Err() == nil {
-		if r.rng.IntN(6) == 0 {
+	for visit := 0; ctx.Err() == nil; visit++ {
+		if visit == 1 || r.rng.IntN(6) == 0 {
 			r.forget()
+			r.begin()
 		}
 		r.rec.visited("replica "+r.transport, r.follow(ctx, stay/4+time.Duration(r.rng.Int64N(int64(stay))), r.where, r.take, r.forget))
 		r.mend(ctx)
@@ -232,6 +248,15 @@ func (r *replica) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.position, r.seq, r.lacks, r.parts = "0", 0, false, make(map[string][][]byte)
+}
+
+// begin has one that knows nothing begin with the latest page, which leaves all updates out.
+func (r *replica) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.transport == "ws" {
+		r.position = ""
+	}
 }
 
 // mend reads what pages have left out, each document at another node than the one before.

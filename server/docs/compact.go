@@ -61,7 +61,7 @@ func (d *Docs) compactStep(ctx context.Context, id room.ID) (more bool, err erro
 	}
 	for _, name := range names {
 		r := changed[name]
-		merged, err := yjs.Merge(r.parts...)
+		merged, err := yjs.Merge(mutateParts(r.parts)...) // mutant pending_lost
 		if err == nil {
 			merged, err = yjs.Compact(merged)
 		}

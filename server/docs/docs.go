@@ -125,6 +125,7 @@ func (d *Docs) Trim(ctx context.Context, send room.Send, policy room.DocPolicy) 
 	if err != nil {
 		return send, badUpdate(err)
 	}
+	missing = mutateMissing(missing) // mutant deletes_known
 	if missing == nil {
 		d.nothing.Add(1)
 		send.Known = &room.Known{Epoch: k.head.Epoch, Seq: k.head.Seq, Mark: k.head.Mark, At: time.Now().UTC().Truncate(time.Microsecond)}

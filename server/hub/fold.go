@@ -175,7 +175,7 @@ func (r *liveRoom) takeFold(f *fold, p room.Page) error {
 		return errMoved
 	}
 	r.known = max(r.known, p.Head.Seq)
-	f.page = p
+	f.page, f.page.Docs = p, mutateDocs(p.Docs) // mutant docs_untold
 	for i := range p.Events {
 		if i > 0 {
 			f.events = append(f.events, ',')
@@ -183,7 +183,7 @@ func (r *liveRoom) takeFold(f *fold, p room.Page) error {
 		f.events = wire.AppendEvent(f.events, r.id, &p.Events[i])
 	}
 	if len(p.State) > 0 {
-		f.state = wire.AppendState(nil, mutateFold(p.State)) // mutant fold_thin
+		f.state = wire.AppendState(nil, mutateFold(p.State)) // mutants fold_thin, dead_untold
 	}
 	f.page.Events, f.page.State = nil, nil // they are encoded
 	f.count = len(p.Events)

@@ -20,3 +20,4 @@ func (r *liveRoom) mutateTrust(room.Growth, []room.Event) ([]room.Event, bool) {
 func mutateJudge() bool { return false }
 
 func mutateFold(keys []room.StateEntry) []room.StateEntry { return keys }
+func mutateDocs(docs bool) bool                           { return docs }

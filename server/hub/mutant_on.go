@@ -5,14 +5,14 @@ package hub
 import (
 	"context"
 	"os"
+	"slices"
 	"time"
 
 	"roomlog/server/room"
 )
 
-// mutant names the fault of this build: ack_first, publish_first, tail_skip, join_gap, floor_clamp, bus_blind or
-// hint_trusted. Each must be
-// caught by the test that mutants.txt names, or the test proves nothing.
+// mutant names the fault of this build: ack_first, publish_first, tail_skip, join_gap, floor_clamp, bus_blind, hint_trusted, member_later,
+// unbounded_queue, fold_thin, dead_untold or docs_untold. Each must be caught by the test that a mutants.txt names, or the test proves nothing.
 var mutant = os.Getenv("ROOMLOG_MUTANT")
 
 // mutateAppend answers or publishes a batch before it is committed, guessing what it will be.
@@ -81,11 +81,17 @@ func (r *liveRoom) mutateTrust(g room.Growth, events []room.Event) ([]room.Event
 // mutateJudge gives a cursor what follows a change of members before it is ended.
 func mutateJudge() bool { return mutant == "member_later" }
 
-// mutateFold leaves the newest key out of a fold, as one that looks to the seq before its end would. It is caught by a test of
-// server/transport.
+// mutateFold leaves the newest key out of a fold, as one that looks to the seq before its end would, or what was deleted, as one of the keys that
+// have a value does. Tests of server/transport catch both.
 func mutateFold(keys []room.StateEntry) []room.StateEntry {
-	if mutant != "fold_thin" || len(keys) == 0 {
-		return keys
+	switch {
+	case mutant == "fold_thin" && len(keys) > 0:
+		return keys[:len(keys)-1]
+	case mutant == "dead_untold":
+		return slices.DeleteFunc(keys, func(e room.StateEntry) bool { return e.Value == nil })
 	}
-	return keys[:len(keys)-1]
+	return keys
 }
+
+// mutateDocs does not say that a fold leaves updates of documents out.
+func mutateDocs(docs bool) bool { return docs && mutant != "docs_untold" }

@@ -50,9 +50,19 @@ var mutants = map[string][]string{
 	"edits_stay": {
 		"e.target = p_seq and e.type = 'edit');", "e.target = p_seq and e.type = 'edit' and false);",
 	},
+	// A compare-and-set sets without comparing.
+	"compare_blind": {
+		"if c.if_seq = 0 and k.old is not null or c.if_seq > 0 and k.seq > c.if_seq then",
+		"if false and (c.if_seq = 0 and k.old is not null or c.if_seq > 0 and k.seq > c.if_seq) then",
+	},
+	// Of what one batch sets, the first wins: the lower seq.
+	"state_order": {
+		"where p_numbers[x.n] is not null order by x.n\n  loop\n    select * into was", "where p_numbers[x.n] is not null order by x.n desc\n  loop\n    select * into was",
+	},
 	// Faults of other packages, of servers with this store.
 	"bus_blind": {}, "hint_trusted": {}, "revoke_local": {}, "redact_local": {},
 	"leave_any": {}, "presence_generation": {}, "feed_open": {}, "member_later": {}, "part_anywhere": {},
+	"fold_thin": {}, "dead_untold": {}, "docs_untold": {}, "deletes_known": {}, "pending_lost": {}, "memory_trusted": {},
 }
 
 // epochKept is the mutant that finds a copy or a restore and goes on as if nothing had happened.
@@ -73,7 +83,7 @@ func migrations() (fs.FS, error) {
 	}
 	edits, known := mutants[name]
 	if !known {
-		return nil, fmt.Errorf("ROOMLOG_MUTANT=%q is no mutant of this store: max_seq, bump_first, no_author, dedupe_local, edits_stay, epoch_kept", name)
+		return nil, fmt.Errorf("ROOMLOG_MUTANT=%q is no mutant of this store: max_seq, bump_first, no_author, dedupe_local, edits_stay, compare_blind, state_order, epoch_kept", name)
 	}
 	files, made := fstest.MapFS{}, make([]bool, len(edits))
 	all, err := fs.Glob(embedded, "migrations/*.sql")

@@ -13,3 +13,6 @@ func mutateRecovery(statement string) string { return statement }
 
 // mutateCompare does nothing outside of the faulty variants.
 func mutateCompare() bool { return false }
+
+// mutateKeep does nothing outside of the faulty variants.
+func mutateKeep() bool { return false }

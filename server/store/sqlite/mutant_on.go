@@ -37,3 +37,6 @@ func mutateRecovery(statement string) string {
 // mutateCompare is the hook of the mutant compare_blind, which sets without comparing. The test that catches it is one of
 // server/transport.
 func mutateCompare() bool { return os.Getenv("ROOMLOG_MUTANT") == "compare_blind" }
+
+// mutateKeep is the hook of the mutant compact_over, which puts a compaction in place of what another has compacted since.
+func mutateKeep() bool { return os.Getenv("ROOMLOG_MUTANT") == "compact_over" }
