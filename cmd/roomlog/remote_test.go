@@ -39,8 +39,8 @@ func hanging(t *testing.T, text string, seen func(body string)) *httptest.Server
 // TAG-2: a send that hears nothing is sent again, with the same tag, on a connection of its own; its data
 // goes as it was given (DATA-1).
 func TestSendGivesUpOnADeafConnection(t *testing.T) {
-	var got string
-	server := hanging(t, `{"seq":1}`, func(body string) { got = body })
+	got := make(chan string, 100)
+	server := hanging(t, `{"seq":1}`, func(body string) { got <- body })
 	s := sendCommand{
 		Room: "chat:a", Data: `{"a":"<b> & c"}`, Type: "message", Tag: "0192f0c1-7d1a-7b8e-9a53-0f2b6a4c1d2e",
 		Timeout: time.Minute, remoteFlags: remoteFlags{URL: server.URL, Token: "t", patience: 50 * time.Millisecond},
@@ -49,8 +49,8 @@ func TestSendGivesUpOnADeafConnection(t *testing.T) {
 	if err := s.Run(&console{out: &out, err: io.Discard}); err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"tag":"0192f0c1-7d1a-7b8e-9a53-0f2b6a4c1d2e","type":"message","data":{"a":"<b> & c"}}`; got != want {
-		t.Errorf("sent %s, want %s", got, want)
+	if want, sent := `{"tag":"0192f0c1-7d1a-7b8e-9a53-0f2b6a4c1d2e","type":"message","data":{"a":"<b> & c"}}`, <-got; sent != want {
+		t.Errorf("sent %s, want %s", sent, want)
 	}
 	if out.String() != `{"seq":1}`+"\n" {
 		t.Errorf("printed %q", out.String())
@@ -77,7 +77,12 @@ func TestTailGivesUpOnADeafConnection(t *testing.T) {
 	if err := f.step(t.Context()); !errors.Is(err, errUnreachable) {
 		t.Fatalf("the deaf connection: %v", err)
 	}
-	if err := f.step(t.Context()); err != nil {
+	for tries := 1; ; tries++ { // a busy machine may be deaf for so short a time as well
+		if err = f.step(t.Context()); err == nil || tries == 100 {
+			break
+		}
+	}
+	if err != nil {
 		t.Error(err)
 	}
 }

@@ -84,7 +84,7 @@ func start(t *testing.T, data string, flags ...string) *server {
 	case s.url = <-printed:
 	case err := <-s.exit:
 		t.Fatalf("the server ended while starting: %v", err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the server prints no address")
 	}
 	return s

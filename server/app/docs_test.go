@@ -82,7 +82,7 @@ func TestDocsOutliveTheirEventsAndARestore(t *testing.T) {
 		t.Fatal(status) // the one that is kept: updates do not count (DOC-12)
 	}
 	var at struct{ Floor, Head int64 }
-	for deadline := time.Now().Add(20 * time.Second); at.Floor != 4 || at.Head != 4; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); at.Floor != 4 || at.Head != 4; time.Sleep(5 * time.Millisecond) {
 		if ask(t, "GET", p.app.About().URL+"/v1/rooms/pad:a", p.site.token, "", &at); time.Now().After(deadline) {
 			t.Fatalf("RET-1: the room has %+v", at)
 		}

@@ -166,7 +166,7 @@ func TestValidationOfAWholeServer(t *testing.T) {
 				if strings.Contains(body, fmt.Sprintf(`"seq":%d,"position"`, seq)) {
 					return
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(patience):
 				t.Fatalf("HOOK-8: %d is not delivered", seq)
 			}
 		}
@@ -215,7 +215,7 @@ func TestValidationOfAWholeServer(t *testing.T) {
 		select {
 		case body := <-r.delivered:
 			told = strings.Contains(body, `"type":"reset"`) && strings.Contains(body, `"reason":"epoch","floor":1,"head":0,"seq":0}`)
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("HOOK-14: the webhook is not told that the room is deleted")
 		}
 	}

@@ -135,7 +135,7 @@ func TestMetricsCountWhatHappensBesideTheLog(t *testing.T) {
 		t.Helper()
 		look := time.NewTicker(10 * time.Millisecond)
 		defer look.Stop()
-		for over := time.After(30 * time.Second); ; {
+		for over := time.After(patience); ; {
 			if got, _ = scrape(t, url+"/metrics", ""); got[name] >= least {
 				return
 			}

@@ -54,7 +54,7 @@ func (w *town) stop() {
 // send stores n events that say of which history they are.
 func (w *town) send(n int, history string) {
 	w.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for range n {
 		w.sent++
 		body := fmt.Sprintf(`{"tag":"00000000-0000-4000-8000-%012d","type":"message","data":%q}`, w.sent, history)
@@ -89,7 +89,7 @@ func (w *town) follow() {
 // await waits until every client stands at seq, of a history, but for those left out.
 func (w *town) await(seq int64, history string, without ...string) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	for _, c := range w.clients {
 		if slices.Contains(without, c.name) {

@@ -44,7 +44,7 @@ func TestStateOfAWholeServer(t *testing.T) {
 			if !strings.Contains(told, c.want) || !strings.Contains(told, `"prev":0,"seq":1,"position":"`) {
 				t.Errorf("STATE-17: delivered is %s, without %s", told, c.want)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("STATE-17: nothing is delivered of %s", c.id)
 		}
 	}

@@ -103,6 +103,7 @@ func TestStalledReaders(t *testing.T) {
 			}
 			quick.waitFor(t, "chat:a", events/2)
 			quick.waitFor(t, "chat:b", events/2)
+			slow.peer.wait(t, "its fill", func() bool { return slow.peer.space == 0 }) // another worker may be its
 			slow.conn.mu.Lock()
 			stalled, kept := slow.conn.stalled, cap(slow.conn.rest)+cap(slow.conn.replies)
 			slow.conn.mu.Unlock()

@@ -252,10 +252,13 @@ func (p *peer) breakOff(why error) {
 	p.cond.Broadcast()
 }
 
-// await waits until cond holds (with mu held), for at most ten seconds.
+// patience is how long a test waits before it takes something for lost. What comes late is not what these tests look for.
+const patience = time.Minute
+
+// await waits until cond holds (with mu held). It looks whenever the peer is given something.
 func (p *peer) await(what string, cond func() bool) error {
 	over := false
-	timer := time.AfterFunc(10*time.Second, func() {
+	timer := time.AfterFunc(patience, func() {
 		p.mu.Lock()
 		over = true
 		p.cond.Broadcast()

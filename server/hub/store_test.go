@@ -261,6 +261,7 @@ func sendOf(id room.ID, size int) room.Send {
 func newHub(t testing.TB, cfg Config) *Hub {
 	t.Helper()
 	or(&cfg.CheckEvery, time.Hour) // reads are counted
+	or(&cfg.PingEvery, time.Hour)  // and frames; nobody here answers a ping
 	h := New(cfg)
 	h.Start()
 	t.Cleanup(func() { stop(t, h) })

@@ -22,7 +22,7 @@ func clustered(c *Config) { c.ClusterKey = clusterKey }
 // node is another server on the store of f: its own hub, its own transport, the same keys.
 func (f *fixture) node(change func(*Config)) *fixture {
 	f.t.Helper()
-	h := hub.New(hub.Config{Store: f.store, UnknownAfter: patience})
+	h := hub.New(hub.Config{Store: f.store, UnknownAfter: patience, PingEvery: time.Hour})
 	h.Start()
 	verifier, err := auth.NewVerifier(testKey)
 	must(f.t, err)
@@ -126,6 +126,7 @@ func TestGapsDoNotBreakTheOrderOfOneNode(t *testing.T) {
 
 // SESS-7: the secret of a stream is as good as its token, and no better; nodes that share no key know nothing of it.
 func TestSecretsElsewhereEnd(t *testing.T) {
+	t.Parallel()
 	a := start(t, options{server: clustered})
 	b := a.node(nil)
 	stranger := a.node(func(c *Config) { c.ClusterKey = []byte("another key of at least 32 bytes long") })
@@ -145,7 +146,7 @@ func TestSecretsElsewhereEnd(t *testing.T) {
 	refused("the secret of another stream", b, mixed)
 	ticket := sseEvent{data: map[string]any{"connection": ready.data["connection"], "secret": a.pass(a.token("u1"), "")}}
 	refused("a ticket", b, ticket)
-	soon := a.listen("/v1/sse?room=chat:a", endsIn(t, "u1", time.Second)).event()
+	soon := a.listen("/v1/sse?room=chat:a", endsIn(t, "u1", 3*time.Second)).event()
 	eventually(t, "it ends with its token", func() bool { return b.command(soon, `{"op":"ping"}`).status == 404 })
 	// Grants are those of the token.
 	read := a.listen("/v1/sse?room=chat:a", a.token("u3", auth.Grant{Rooms: "chat:*", Can: []auth.Action{auth.Read}})).event()

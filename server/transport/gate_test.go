@@ -65,26 +65,36 @@ func TestNoMoreSocketsThanThereIsRoomFor(t *testing.T) {
 
 // A connection that says nothing is ended, and there are only so many of them.
 func TestSilentConnections(t *testing.T) { // HTTP-9, LIM-8
+	silence := func(peers ...*peer) {
+		t.Helper()
+		for _, p := range peers {
+			if _, err := p.br.ReadByte(); err == nil {
+				t.Error("a silent connection was told something")
+			}
+		}
+	}
 	f := start(t, options{server: func(c *Config) {
-		c.Limits.HelloWithin = 400 * time.Millisecond
+		c.Limits.HelloWithin = 10 * patience
 		c.Limits.Unauthenticated = 2 // eight that are silent, two of one address
 	}})
 	g := f.gated(0)
 	first, second := f.dialRaw(""), f.dialRaw("")
 	eventually(t, "both are there", func() bool { return g.Sockets() == 2 })
-	third := f.dialRaw("")
-	for _, p := range []*peer{third, first, second} {
-		if _, err := p.br.ReadByte(); err == nil {
-			t.Error("a silent connection was told something")
-		}
-	}
-	eventually(t, "their places are free", func() bool { return g.Sockets() == 0 })
+	silence(f.dialRaw("")) // a third
 	if n := f.srv.Refused()[limitSilent]; n != 1 {
 		t.Errorf("%d refusals counted, want that of the third", n)
 	}
+	must(t, first.nc.Close())
+	must(t, second.nc.Close())
+	eventually(t, "their places are free", func() bool { return g.Sockets() == 0 })
 	if a := f.request("GET", "/healthz", "", ""); a.status != 200 {
 		t.Error(a.text)
 	}
+
+	f = start(t, options{server: func(c *Config) { c.Limits.HelloWithin = 400 * time.Millisecond }})
+	g = f.gated(0)
+	silence(f.dialRaw(""), f.dialRaw(""))
+	eventually(t, "their places are free", func() bool { return g.Sockets() == 0 })
 }
 
 // exhausted is a listener that has no descriptors left until a time, then gives one connection.
@@ -146,7 +156,8 @@ func TestAcceptErrorsDoNotSpin(t *testing.T) {
 
 // A peer that takes an answer a byte at a time is cut, and another is not.
 func TestAnAnswerThatIsNotTaken(t *testing.T) { // LIM-10
-	f := start(t, options{server: func(c *Config) { c.Limits.AnswerWithin = 300 * time.Millisecond }})
+	t.Parallel()
+	f := start(t, options{server: func(c *Config) { c.Limits.AnswerWithin = 3 * time.Second }}) // which whoever takes an answer is well within
 	g := f.gated(0)
 	large := make([]byte, 60_000)
 	for i := range large {

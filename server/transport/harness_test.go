@@ -53,7 +53,9 @@ func start(t *testing.T, o options) *fixture {
 	t.Helper()
 	store, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "roomlog.db"), nil)
 	must(t, err)
-	hc := hub.Config{Store: store, UnknownAfter: patience} // a disk that others use as well may stand still for longer than the default
+	// A disk that others use as well may stand still for longer than the default. These clients answer no ping, and read frames one
+	// by one: what is to be pinged says so.
+	hc := hub.Config{Store: store, UnknownAfter: patience, PingEvery: time.Hour}
 	if o.hub != nil {
 		o.hub(&hc)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"roomlog/server/hub"
 	"roomlog/server/room"
@@ -39,7 +40,7 @@ func clubPair(t *testing.T) [2]*fixture {
 		hub:    func(c *hub.Config) { store, c.Link = c.Store.(*sqlite.Store), ends[0] },
 		server: clustered,
 	})
-	h := hub.New(hub.Config{Store: store, Link: ends[1], UnknownAfter: patience})
+	h := hub.New(hub.Config{Store: store, Link: ends[1], UnknownAfter: patience, PingEvery: time.Hour})
 	h.Start()
 	ends[0].others, ends[1].others = []*hub.Hub{h}, []*hub.Hub{a.hub}
 	verifier, err := auth.NewVerifier(testKey)

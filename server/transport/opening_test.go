@@ -85,7 +85,7 @@ func TestHandshakesAtTheGate(t *testing.T) {
 }
 
 func TestRFC6455AtTheGate(t *testing.T) {
-	f := start(t, unpinged)
+	f := start(t, options{})
 	f.gated(0)
 	for group, cases := range rfc6455() {
 		for _, c := range cases {

@@ -55,7 +55,7 @@ func startPeopleAnd(t *testing.T, kinds map[string]room.Policy, moreHub func(*hu
 			p.h.SetSide(id, hub.SidePresence, out)
 		},
 	})
-	p.signals = signals.New(signals.Config{Show: func(id room.ID, u signals.Update) {
+	p.signals = signals.New(signals.Config{PerSecond: 6, Show: func(id room.ID, u signals.Update) { // few, so that a slow flood is one too
 		out := hub.SideUpdate{Whole: u.Whole}
 		for _, v := range u.Set {
 			out.Set = append(out.Set, hub.SideEntry{Key: v.Key, Value: v.JSON})

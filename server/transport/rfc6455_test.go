@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
-
-	"roomlog/server/hub"
 )
 
 // wsCase is what a client's bytes after the handshake lead to: frames, and then a close.
@@ -40,13 +37,10 @@ func pieces(message []byte, size int) (frames []byte) {
 	}
 }
 
-// unpinged is a server that sends what it is asked for and nothing between.
-var unpinged = options{hub: func(c *hub.Config) { c.PingEvery = time.Hour }}
-
 // The table of RFC 6455, by the groups of cases of the Autobahn suite: 1 to 7, 9 and 10, 12 and 13. (8 and 11
 // are empty there.) CLOSE-4, CLOSE-5, CLOSE-6.
 func TestRFC6455(t *testing.T) {
-	f := start(t, unpinged)
+	f := start(t, options{})
 	for group, cases := range rfc6455() {
 		for _, c := range cases {
 			t.Run(group+"/"+c.name, func(t *testing.T) { f.run(t, c) })

@@ -230,7 +230,8 @@ func TestAMessageFinishesWithData(t *testing.T) {
 
 // PART-5: a message of which nothing is said any more ends as it is; so does one that its author gives up.
 func TestAMessageIsAborted(t *testing.T) {
-	n := startStreams(t, 1, func(c *streams.Config) { c.Lease = 300 * time.Millisecond })[0]
+	t.Parallel()
+	n := startStreams(t, 1, func(c *streams.Config) { c.Lease = 3 * time.Second })[0] // which a request and its commit are well within
 	reader := n.login("u2")
 	reader.sendf(`{"op":"join","id":1,"room":"chat:a","with":["parts"]}`)
 	reader.expect("joined")

@@ -12,7 +12,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds what a test waits for; nothing waits that long when all is well.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 var loopback = Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}
 

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"roomlog/server/bus/redis"
 	"roomlog/server/bus/redis/redistest"
@@ -86,7 +85,7 @@ func single(t testing.TB, program, query string) bustest.Factory {
 // cluster is a Redis Cluster of three.
 func cluster(t testing.TB) bustest.Factory {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := redistest.StartCluster(ctx, "", 3)
 	if err != nil {
@@ -108,7 +107,7 @@ func cluster(t testing.TB) bustest.Factory {
 		Start: func(t testing.TB) {
 			t.Helper()
 			all((*redistest.Server).Restart)(t)
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			no(t, c.Settle(ctx))
 		},

@@ -77,7 +77,7 @@ func Run(t *testing.T, make func(t testing.TB) Factory) {
 }
 
 // patience is what a wait may take before the test is stuck. Nothing is expected to be slow.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // node is a bus with what its receiver heard.
 type node struct {

@@ -203,7 +203,7 @@ func (f Factory) pair(t *testing.T) [2]room.Store {
 // within bounds one test; a store that hangs fails it instead of stopping the run.
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

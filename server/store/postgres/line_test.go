@@ -12,7 +12,7 @@ import (
 // told waits for Changed.
 func told(t *testing.T, s *Store, what string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	select {
 	case <-s.Changed():

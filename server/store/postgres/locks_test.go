@@ -46,7 +46,7 @@ func TestAnIdleHolderIsEnded(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "select from roomlog.rooms where name = 'chat:a' for update")
 	must(t, err)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	waits, held := message("u1", 1), false
 	for n := 0; ; n++ {

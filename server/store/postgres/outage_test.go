@@ -47,8 +47,8 @@ func insist(ctx context.Context, s *Store, batch []room.Send) (room.Appended, er
 }
 
 // TestOutage stops a real server under eight writers, as in a crash and in order, and starts it again:
-// calls fail as retryable while it is down, work within a second of when others can write, and nothing that was
-// acknowledged is lost, doubled or out of order.
+// calls fail as retryable while it is down, work within a second of when others can write, more where this machine is slow,
+// and nothing that was acknowledged is lost, doubled or out of order.
 func TestOutage(t *testing.T) {
 	server, err := pgtest.Start(t.Context(), pgtest.Options{})
 	if err != nil {
@@ -61,8 +61,9 @@ func TestOutage(t *testing.T) {
 	})
 	s := open(t, server.DSN(""))
 	defer s.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
+	soon := time.Second + 20*writes(ctx, t, server.DSN(""))
 	stop := make(chan struct{})
 	var writers sync.WaitGroup
 	acked := make([][]room.Verdict, 8)
@@ -104,7 +105,7 @@ func TestOutage(t *testing.T) {
 		}
 		down := time.Now()
 		_, err := s.Read(ctx, room.Query{Room: "chat:a", Limit: 1})
-		if e := room.AsError(err); e.Code != room.CodeUnavailable || time.Since(down) > time.Second {
+		if e := room.AsError(err); e.Code != room.CodeUnavailable || time.Since(down) > soon {
 			t.Errorf("a read of a stopped server: %v after %s", err, time.Since(down))
 		}
 		select { // an append that was under way may have been acknowledged as the server went
@@ -114,11 +115,11 @@ func TestOutage(t *testing.T) {
 		if err := server.Restart(ctx); err != nil {
 			t.Fatal(err)
 		}
-		writes(ctx, t, server.DSN(""))
+		soon := max(soon, time.Second+20*writes(ctx, t, server.DSN("")))
 		up := time.Now()
 		stored()
-		if took := time.Since(up); took > time.Second {
-			t.Errorf("the first append after the server's return took %s", took)
+		if took := time.Since(up); took > soon {
+			t.Errorf("the first append after the server's return took %s, more than %s", took, soon)
 		}
 		if _, err := s.Read(ctx, room.Query{Room: "chat:a", Limit: 1}); err != nil {
 			t.Errorf("a read after the server's return: %v", err)
@@ -130,8 +131,10 @@ func TestOutage(t *testing.T) {
 }
 
 // writes returns when a session that is new has a transaction on the disk: what a database takes that comes back is not the store's.
-func writes(ctx context.Context, t *testing.T, dsn string) {
+// It says how long that took.
+func writes(ctx context.Context, t *testing.T, dsn string) time.Duration {
 	t.Helper()
+	began := time.Now()
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -140,6 +143,7 @@ func writes(ctx context.Context, t *testing.T, dsn string) {
 	if _, err := conn.Exec(ctx, "SELECT pg_current_xact_id()"); err != nil {
 		t.Fatal(err)
 	}
+	return time.Since(began)
 }
 
 // checkAcked fails unless the log holds each writer's events once, in order, where its verdicts say.

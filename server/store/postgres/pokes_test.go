@@ -14,7 +14,7 @@ import (
 // asked asks for pokes as soon as the server answers.
 func asked(t *testing.T, s *Store, since string) (topics []room.Topic, now string, missed bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for {
 		topics, now, err := s.Poked(ctx, since)

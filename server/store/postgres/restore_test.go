@@ -57,7 +57,7 @@ func must(t *testing.T, err error) {
 // grow appends n events to chat:a and gives the head.
 func grow(t *testing.T, s *Store, n int) room.Head {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var head room.Head
 	for i := range n {
@@ -71,7 +71,7 @@ func grow(t *testing.T, s *Store, n int) room.Head {
 // headNow reads the head of chat:a as soon as the server answers.
 func headNow(t *testing.T, s *Store) room.Head {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for {
 		heads, err := s.Heads(ctx, []room.ID{"chat:a"})
