@@ -43,3 +43,17 @@ func TestCutDocID(t *testing.T) {
 		}
 	}
 }
+
+// DOC-13, HOOK-6: what is put in place of a send is of the document that its author named, unless it is of another name.
+func TestMeanKeepsTheDocument(t *testing.T) {
+	s := Send{Type: TypeDoc, Data: []byte(`{"update":"AAA="}`), Doc: &DocChange{ID: "7", Named: true}}
+	for range 2 {
+		if err := s.Mean(); err != nil || s.Doc.ID != "7" || !s.Doc.Named || s.Doc.Name != DefaultDoc {
+			t.Fatalf("DOC-13: %+v, %v", s.Doc, err)
+		}
+	}
+	s.Data = []byte(`{"doc":"notes","update":"AAA="}`)
+	if err := s.Mean(); err != nil || s.Doc.ID != "" || s.Doc.Named {
+		t.Fatalf("DOC-13: of another name: %+v, %v", s.Doc, err)
+	}
+}
