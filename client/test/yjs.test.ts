@@ -177,6 +177,93 @@ describe('documents', () => {
     expect([textOf(fresh), fresh.status.get(), docs.text(ROOM)]).toEqual(['new', 'saved', 'new']);
   });
 
+  /** The room is deleted, and somebody begins the document anew. */
+  const beginAnew = (text: string) => {
+    server.delete(ROOM);
+    const ydoc = new Y.Doc();
+    ydoc.getText('t').insert(0, text);
+    const update = Buffer.from(Y.encodeStateAsUpdate(ydoc)).toString('base64');
+    server.append(ROOM, { author: 'ben', type: 'doc', data: { doc: 'main', update } });
+  };
+  const wantReplaced = (doc: RoomDoc, text: string) => {
+    expect([docs.text(ROOM), server.log(ROOM).length]).toEqual(['new', 1]);
+    expect([doc.status.get(), doc.error, textOf(doc)]).toEqual(['replaced', undefined, text]);
+    expect(doc.replaced?.id).toBe(docs.of(ROOM)?.id);
+    const kept = new Y.Doc();
+    Y.applyUpdate(kept, doc.replaced?.update as Uint8Array);
+    expect(kept.getText('t').toString()).toBe(text);
+  };
+
+  it.each([
+    ['a frame', 'on its way '],
+    ['a request of its own', 'x'.repeat(200_000)],
+  ])(
+    'what is on its way as the room begins anew, %s, is not in the new one, and kept (DOC-13)',
+    async (_, text) => {
+      const ann = open(clientOf('ann'));
+      await clock.advance(100);
+      write(ann, 'old ');
+      await clock.advance(1_000);
+      expect([ann.status.get(), ann.id]).toEqual(['saved', docs.of(ROOM)?.id]);
+      const { id } = ann;
+      server.network.delay(100);
+      write(ann, text);
+      await clock.advance(80); // it was compared long ago, and the server has not heard it
+      expect(ann.status.get()).toBe('saving');
+      beginAnew('new');
+      await clock.advance(10_000);
+      wantReplaced(ann, `${text}old `);
+      expect(docs.refused).toEqual([id]);
+      // What is written on is kept to itself.
+      write(ann, 'more ');
+      await clock.advance(1_000);
+      expect([docs.text(ROOM), ann.status.get()]).toEqual(['new', 'replaced']);
+    },
+  );
+
+  it('nor is what was kept through a reload, and sent when it had been compared (DOC-13)', async () => {
+    const storage = docStorage();
+    const client = clientOf('ann', storage);
+    const ann = open(client);
+    await clock.advance(100);
+    write(ann, 'old ');
+    await clock.advance(1_000);
+    const { id } = ann;
+    server.network.offline();
+    await clock.advance(20_000);
+    write(ann, 'unsent ');
+    await client.close();
+    server.network.restore();
+    server.network.delay(100);
+    const later = open(clientOf('ann', storage));
+    const compared = () => docs.asked.length;
+    const before = compared();
+    for (let waited = 0; compared() === before && waited < 5_000; waited += 10) await clock.advance(10);
+    expect(compared()).toBe(before + 1);
+    await clock.advance(80); // the answer is back, and the update under way
+    expect([later.status.get(), textOf(later)]).toEqual(['saving', 'unsent old ']);
+    beginAnew('new');
+    await clock.advance(10_000);
+    wantReplaced(later, 'unsent old ');
+    expect(docs.refused).toEqual([id]);
+  });
+
+  it('two who find no document both go on, and what a restored store has lost is taken (DOC-13)', async () => {
+    server.network.delay(50);
+    const [ann, ben] = [open(clientOf('ann')), open(clientOf('ben'))];
+    await clock.advance(1_000);
+    for (const doc of [ann, ben]) write(doc, doc === ann ? 'a ' : 'b ');
+    await clock.advance(2_000);
+    for (const doc of [ann, ben]) write(doc, doc === ann ? 'c ' : 'd ');
+    await clock.advance(2_000);
+    expect(docs.text(ROOM)).toHaveLength(8);
+    server.reset(ROOM, { lost: 1 });
+    await clock.advance(10_000);
+    for (const doc of [ann, ben]) expect([doc.status.get(), textOf(doc)]).toEqual(['saved', docs.text(ROOM)]);
+    expect(docs.text(ROOM)).toHaveLength(8);
+    expect(docs.refused).toEqual([]);
+  });
+
   it('what was under way when the connection went is not sent blindly on the next one, nor by another tab', async () => {
     const put: unknown[] = [];
     const storage = docStorage()();

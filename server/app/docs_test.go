@@ -22,6 +22,7 @@ type pad struct {
 	*town
 	tag   int
 	local []byte // the client's copy
+	id    string // of which document it is
 }
 
 type padDoc struct {
@@ -60,13 +61,22 @@ func (p *pad) write(clock byte, tell bool) {
 func (p *pad) push(update []byte) {
 	p.t.Helper()
 	p.tag++
-	body := fmt.Sprintf(`{"tag":%q,"type":"doc","data":{"update":%q}}`, tagNumber(p.tag), base64.StdEncoding.EncodeToString(update))
-	if status := ask(p.t, "POST", p.app.About().URL+"/v1/rooms/pad:a/events", p.site.token, body, nil); status != 201 {
+	if status := p.post(update); status != 201 {
 		p.t.Fatalf("DOC-1: status %d", status)
 	}
 }
 
-// DOC-5, DOC-9, I11, I16: a document outlives its events; a database that is taken back to a backup gets what it lost from who has it, under the
+func (p *pad) post(update []byte) int {
+	p.t.Helper()
+	of := ""
+	if p.id != "" {
+		of = fmt.Sprintf(`"id":%q,`, p.id)
+	}
+	body := fmt.Sprintf(`{"tag":%q,"type":"doc","data":{%s"update":%q}}`, tagNumber(p.tag), of, base64.StdEncoding.EncodeToString(update))
+	return ask(p.t, "POST", p.app.About().URL+"/v1/rooms/pad:a/events", p.site.token, body, nil)
+}
+
+// DOC-5, DOC-9, DOC-13, I11, I16: a document outlives its events; a database that is taken back to a backup gets what it lost from who has it, under the
 // same id and once; a room that is made again has another document.
 func TestDocsOutliveTheirEventsAndARestore(t *testing.T) {
 	p := &pad{town: &town{t: t, cfg: Config{
@@ -91,6 +101,7 @@ func TestDocsOutliveTheirEventsAndARestore(t *testing.T) {
 	if !bytes.Equal(before.Vector, []byte{1, 1, 3}) || before.Seq != 4 {
 		t.Fatalf("DOC-5: when its events are pruned the document is %+v", before)
 	}
+	p.id = before.ID
 	p.stop()
 	backup, err := os.ReadFile(file)
 	must(t, err)
@@ -126,6 +137,10 @@ func TestDocsOutliveTheirEventsAndARestore(t *testing.T) {
 	if none := p.read(); none.ID != "" || !bytes.Equal(none.Vector, []byte{0}) {
 		t.Fatalf("DOC-9: of a deleted room there is %+v", none)
 	}
+	if status := p.post(lacks); status != 409 { // its tag is that of the last, which was acked
+		t.Fatalf("DOC-13: the last that the old room took, sent again: status %d", status)
+	}
+	p.id = ""
 	p.push([]byte{1, 1, 2, 0, 0x04, 1, 1, 't', 1, 'y', 0})
 	if anew := p.read(); anew.ID == before.ID || anew.ID == "" || !bytes.Equal(anew.Vector, []byte{1, 2, 1}) {
 		t.Fatalf("DOC-9: made again it is %+v", anew)

@@ -3,7 +3,7 @@
 // for a while, its content never.
 //
 // Nothing here decides about order: updates may be merged in any, and twice. So an update is judged before its append and not under the
-// lock of the room, and what two nodes take at once may overlap, which costs bytes alone.
+// lock of the room, and what two nodes take at once may overlap, which costs bytes alone. Which document an update is of is judged under that lock.
 package docs
 
 import (
@@ -100,7 +100,8 @@ func (d *Docs) Stats() Stats {
 }
 
 // Trim gives a send of the type doc as it is to be stored, with what its document lacks and nothing else. Where that is nothing, Known is set.
-// Errors: `bad_update`, `limit_exceeded` (field bytes or count), `unavailable`.
+// What it lacks is so of the document that there is now: the send says which that is, for the store to judge it once more (room.DocChange.ID).
+// Errors: `bad_update`, `doc_replaced`, `limit_exceeded` (field bytes or count), `unavailable`.
 func (d *Docs) Trim(ctx context.Context, send room.Send, policy room.DocPolicy) (room.Send, *room.Error) {
 	change := send.Doc
 	if err := judge(change.Update); err != nil {
@@ -113,10 +114,14 @@ func (d *Docs) Trim(ctx context.Context, send room.Send, policy room.DocPolicy) 
 		return send, unavailable(err)
 	}
 	defer leave()
+	if change.Named && change.ID != k.id {
+		return send, change.Replaced()
+	}
 	if k.pending >= d.cfg.CompactAt || k.bytes >= d.cfg.CompactBytes {
 		k.pending, k.bytes = 0, 0
 		_ = d.Compact(ctx, send.Room) // a failure is counted; the update is taken all the same
 	}
+	of := k.id // of the document that missing is about, also where it is read anew below
 	mostBytes, mostDocs := policy.Bounds()
 	if k.others >= mostDocs {
 		return send, &room.Error{Code: room.CodeLimitExceeded, Title: "The room has as many documents as it may.", Field: "count", Limit: int64(mostDocs)}
@@ -143,9 +148,10 @@ func (d *Docs) Trim(ctx context.Context, send room.Send, policy room.DocPolicy) 
 		}
 	}
 	d.updates.Add(1)
+	send.Doc = &room.DocChange{Name: change.Name, Update: change.Update, ID: of, Named: change.Named}
 	if len(missing) < len(change.Update) { // else it is stored as it was sent, which is as good
 		send.Sent = send.AsSent()
-		send.Doc = &room.DocChange{Name: change.Name, Update: missing}
+		send.Doc.Update = missing
 		send.Data = send.Doc.Data()
 	}
 	return send, nil
@@ -168,6 +174,18 @@ func (d *Docs) Has(ctx context.Context, id room.ID, name string, update []byte) 
 		return false, badUpdate(err)
 	}
 	return missing == nil, nil
+}
+
+// ID is which document there is of a name (empty: none), and what the room was then. Errors: `unavailable`.
+func (d *Docs) ID(ctx context.Context, id room.ID, name string) (string, room.Head, *room.Error) {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Within)
+	defer cancel()
+	k, leave, err := d.look(ctx, id, name)
+	if err != nil {
+		return "", room.Head{}, unavailable(err)
+	}
+	defer leave()
+	return k.id, k.head, nil
 }
 
 // Doc is a document as it is read.

@@ -323,3 +323,67 @@ func (f *flaky) KeepDocs(ctx context.Context, id room.ID, epoch room.Epoch, from
 	}
 	return f.Store.KeepDocs(ctx, id, epoch, from, to, docs)
 }
+
+// DOC-13: what names another document than there is is refused, also where nothing of it is lacking; the send says by which document it was judged.
+func TestNamedDocument(t *testing.T) {
+	f := start(t, Config{})
+	trim := func(of string, update []byte) (room.Send, *room.Error) {
+		change := &room.DocChange{Name: "main", Update: update, ID: of, Named: of != ""}
+		return f.docs.Trim(t.Context(), room.Send{Room: pad, Author: "u1", Tag: f.tag(), Type: room.TypeDoc, Data: change.Data(), Doc: change}, room.DocPolicy{})
+	}
+	wantReplaced := func(what string, err *room.Error) {
+		t.Helper()
+		if err == nil || err.Code != room.CodeDocReplaced || err.Field != "data/id" {
+			t.Fatalf("DOC-13: %s: %v", what, err)
+		}
+	}
+	wantID := func(want string) {
+		t.Helper()
+		id, head, err := f.docs.ID(t.Context(), pad, "main")
+		if err != nil || id != want || head.Room != pad {
+			t.Fatalf("DOC-13: the document is %q of %+v, %v; want %q", id, head, err, want)
+		}
+	}
+	_, err := trim("1-00000001", typed(1, 0, "a"))
+	wantReplaced("of none", err)
+	wantID("")
+	if send, err := trim("", typed(1, 0, "a")); err != nil || send.Doc.ID != "" {
+		t.Fatalf("DOC-13: the first: %+v, %v", send.Doc, err)
+	}
+	f.must("main", typed(1, 0, "a"), false)
+	of := f.read("main", nil).ID
+	wantID(of)
+	for range 2 { // as it is, and compacted
+		if send, err := trim(of, typed(1, 1, "b")); err != nil || send.Doc.ID != of || !send.Doc.Named || send.Known != nil {
+			t.Fatalf("DOC-13: of this one: %+v, %v", send.Doc, err)
+		}
+		if send, err := trim("", typed(1, 1, "b")); err != nil || send.Doc.ID != of || send.Doc.Named {
+			t.Fatalf("DOC-13: of whichever there is: %+v, %v", send.Doc, err)
+		}
+		if send, err := trim(of, typed(1, 0, "a")); err != nil || send.Known == nil {
+			t.Fatalf("DOC-4: %+v, %v", send, err)
+		}
+		_, err = trim("x", typed(1, 1, "b"))
+		wantReplaced("of another", err)
+		_, err = trim("x", typed(1, 0, "a"))
+		wantReplaced("known, of another", err)
+		if err := f.docs.Compact(t.Context(), pad); err != nil {
+			t.Fatal(err)
+		}
+		wantID(of)
+	}
+	judged, err := trim("", typed(1, 1, "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.store.Delete(t.Context(), pad); err != nil {
+		t.Fatal(err)
+	}
+	wantID("")
+	out, failed := f.store.Append(t.Context(), []room.Send{judged})
+	if failed != nil || out.Verdicts[0].Refused == nil || !out.Verdicts[0].Refused.Retryable() {
+		t.Fatalf("DOC-13: what was left out of it is gone: %+v, %v", out, failed)
+	}
+	_, err = trim(of, typed(1, 1, "b"))
+	wantReplaced("of a deleted room", err)
+}

@@ -13,6 +13,7 @@ type known struct {
 
 	turn    chan struct{} // holds at most one: those who ask about one document take turns, over reads of the store; it guards what follows
 	extent  *yjs.Extent   // nil: nothing was read
+	id      string        // of the document; empty: there is none
 	head    room.Head
 	size    int // bytes of the document: compacted, and of updates since
 	others  int // of a document that does not exist: how many the room has
@@ -80,10 +81,11 @@ func (d *Docs) refresh(ctx context.Context, id room.ID, k *known) error {
 		return err
 	}
 	k.extent, k.head, k.pending, k.bytes, k.size, k.others = extent, got.head, got.pending, got.bytes, 0, 0
+	k.id = got.doc.ID
 	for _, part := range got.parts {
 		k.size += len(part)
 	}
-	if got.doc.ID == "" {
+	if k.id == "" {
 		k.others = len(got.names)
 	}
 	return nil
@@ -101,6 +103,9 @@ func (k *known) take(got room.Docs) error {
 		if err := k.extent.Add(change.Update); err != nil {
 			k.extent = nil
 			return err
+		}
+		if k.id == "" {
+			k.id = room.DocID(e.Seq, e.Mark)
 		}
 		k.size += len(change.Update)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // TypeDoc is the type of an event that changes a document of its room (rule DOC-1).
@@ -49,6 +50,19 @@ func (p DocPolicy) Bounds() (bytes, count int) {
 type DocChange struct {
 	Name   string
 	Update []byte
+
+	// ID is the document that the update is of, see [DocID]: it is stored only where the room has that one, which the store judges in the transaction.
+	// Empty: whichever there is. No event has it.
+	ID    string
+	Named bool // ID was said by the author; else the update was judged by that document
+}
+
+// Replaced refuses an update whose document the room no longer has (rule DOC-13). Who named none may send it again, which is judged by what there is then.
+func (c *DocChange) Replaced() *Error {
+	if c.Named {
+		return &Error{Code: CodeDocReplaced, Title: "The room has another document by now: this update is of one that is gone.", Field: "data/id"}
+	}
+	return &Error{Code: CodeUnavailable, Title: "The document was deleted while the update was judged; it was not stored. Try again.", RetryAfter: 100 * time.Millisecond}
 }
 
 // Data is the data of the event that says it, compacted.
@@ -63,11 +77,29 @@ func (c *DocChange) Data() []byte {
 // ValidDoc reports whether a document can have this name (rule DOC-1).
 func ValidDoc(name string) bool { return name != "" && len(name) <= MaxDocName && plain(name) }
 
+// CutDocID takes id, which a send may have (rule DOC-13) and no event has, off data that is compacted. What is not of the form of such data stays as it is.
+func CutDocID(data []byte) (rest []byte, id string, err *Error) {
+	if !mayHave(data, `"id"`) {
+		return data, "", nil
+	}
+	texts, ok := docTexts(data)
+	id, has := texts["id"]
+	if !ok || !has {
+		return data, "", nil
+	}
+	if !ValidDoc(id) {
+		return nil, "", &Error{Code: CodeBadData, Title: "The id of a document is one that the server gave it.", Field: "data/id", Limit: MaxDocName}
+	}
+	delete(texts, "id")
+	rest, _ = json.Marshal(texts) // texts always marshal; in the order of their names
+	return rest, id, nil
+}
+
 // ParseDoc reads the data of an event of the type doc. Errors: `bad_data`, with the place in Field; `message_too_large`.
 func ParseDoc(data []byte) (*DocChange, *Error) {
 	texts, ok := docTexts(data)
 	text, has := texts["update"]
-	if !ok || !has {
+	if _, sent := texts["id"]; !ok || !has || sent {
 		return nil, misformed("data", `The data of a doc event is {"doc":"main","update":"BASE64"}.`)
 	}
 	c := &DocChange{Name: DefaultDoc}
@@ -99,7 +131,7 @@ func docTexts(data []byte) (texts map[string]string, ok bool) {
 	for in.More() {
 		key, err := in.Token()
 		name, _ := key.(string)
-		if _, again := texts[name]; err != nil || again || name != "doc" && name != "update" {
+		if _, again := texts[name]; err != nil || again || name != "doc" && name != "update" && name != "id" {
 			return nil, false
 		}
 		value, err := in.Token()
@@ -137,6 +169,17 @@ func DocTooLarge(field string) *Error {
 // DocID tells a document from others that had its name: what stored its first update, as "SEQ-MARK". It stays when the database is restored, and is another
 // one where the room began anew.
 func DocID(seq Seq, mark Mark) string { return fmt.Sprintf("%d-%08x", seq, uint32(mark)) }
+
+// First is the event that stored the first update of the document that c is of; zero where ID is none that was ever given.
+func (c *DocChange) First() (Seq, Mark) {
+	seq, mark, _ := strings.Cut(c.ID, "-")
+	first, ok := parseSeq(seq)
+	its, is := parseMark(mark)
+	if !ok || !is {
+		return 0, 0
+	}
+	return first, its
+}
 
 // Doc is a document as it was compacted.
 type Doc struct {

@@ -30,6 +30,7 @@ const (
 	CodeRevoked              Code = "revoked"
 	CodeTagConflict          Code = "tag_conflict"
 	CodeConflict             Code = "conflict"
+	CodeDocReplaced          Code = "doc_replaced"
 	CodeOutOfOrder           Code = "out_of_order"
 	CodeRateLimited          Code = "rate_limited"
 	CodeOverloaded           Code = "overloaded"
@@ -56,7 +57,7 @@ var retryable = map[Code]bool{
 	CodeBadRequest: false, CodeBadRoom: false, CodeBadPosition: false, CodeBadTag: false,
 	CodeBadType: false, CodeBadData: false, CodeBadUpdate: false, CodeMessageTooLarge: false, CodeUnknownOp: false,
 	CodeUnknownRoom: false, CodeUnknownTarget: false, CodeForbidden: false, CodeRefused: false, CodeUnauthenticated: false, CodeAuthTimeout: true,
-	CodeTokenExpired: false, CodeRevoked: false, CodeTagConflict: false, CodeConflict: false, CodeOutOfOrder: true,
+	CodeTokenExpired: false, CodeRevoked: false, CodeTagConflict: false, CodeConflict: false, CodeDocReplaced: false, CodeOutOfOrder: true,
 	CodeRateLimited: true, CodeOverloaded: true, CodeUnavailable: true, CodeOutcomeUnknown: true,
 	CodeStorageFull: true, CodeLimitExceeded: false, CodeReset: false, CodeOriginNotAllowed: false,
 	CodeUnsupportedVersion: false, CodeUnsupportedMediaType: false, CodeNotAcceptable: false,

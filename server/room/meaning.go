@@ -16,10 +16,10 @@ const (
 )
 
 // Mean reads what a send does besides being stored, from its type and its data, which is compacted: it sets Change, Member,
-// State, Doc and Mentions, whatever they were; of a State that there was the terms stay (If, Seq, Keys, Bytes). Who may do it is not judged: of a Change, Others, Own and Within stay as nobody's.
+// State, Doc and Mentions, whatever they were; of a State that there was the terms stay (If, Seq, Keys, Bytes), and of a Doc the document that it is of. Who may do it is not judged: of a Change, Others, Own and Within stay as nobody's.
 // Data of another form is `bad_data`, with the place in Field (`data/target`); the error repeats nothing of it.
 func (s *Send) Mean() error {
-	terms := s.State
+	terms, of := s.State, s.Doc
 	s.Change, s.Member, s.State, s.Doc, s.Mentions = nil, nil, nil, nil, nil
 	var err *Error
 	switch s.Type {
@@ -34,7 +34,9 @@ func (s *Send) Mean() error {
 			s.State.If, s.State.Seq, s.State.Keys, s.State.Bytes = terms.If, terms.Seq, terms.Keys, terms.Bytes
 		}
 	case TypeDoc:
-		s.Doc, err = ParseDoc(s.Data)
+		if s.Doc, err = ParseDoc(s.Data); err == nil && of != nil && (of.Name == "" || of.Name == s.Doc.Name) {
+			s.Doc.ID, s.Doc.Named = of.ID, of.Named
+		}
 	case TypeErase:
 		err = &Error{Code: CodeForbidden, Title: "An event of this type is the server's to store, when a user's data is erased.", Field: "type"}
 	}

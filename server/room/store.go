@@ -97,7 +97,7 @@ type Send struct {
 	Change   *Change       // of an edit, delete or reaction: what it does
 	Member   *MemberChange // of a member event: what it does
 	State    *StateSet     // of a state event: what it does
-	Doc      *DocChange    // of a doc event: what it does
+	Doc      *DocChange    // of a doc event: what it does, and to which document
 	Mentions []string      // of a message: the users that it names, each once
 
 	// Known says that there is nothing to store: the room had all of it before (rule DOC-4). No store is given such a send.
@@ -123,7 +123,7 @@ type Verdict struct {
 	Gone      *Gone  // of a Duplicate: the event was deleted meanwhile, and this is left of it
 	Target    Seq    // of a stored or repeated change: the message that it changes
 	Held      bool   // another transaction holds the room: the send was not judged, and nothing is stored (Shared)
-	Refused   *Error // why this send is refused for good: `tag_conflict`, `conflict`, `limit_exceeded`, `unknown_target`, `forbidden`
+	Refused   *Error // why this send is refused for good: `tag_conflict`, `conflict`, `limit_exceeded`, `unknown_target`, `forbidden`, or as DocChange.Replaced says
 }
 
 // TagConflict refuses a send whose tag its author used in this room for another event (rule TAG-4).

@@ -40,7 +40,7 @@ func (s *Server) asking(who *auth.Identity, send room.Send, as *room.Send) func(
 
 // judgeRewritten judges what a gate puts in place of what was sent, as if its author had sent that.
 func (s *Server) judgeRewritten(who *auth.Identity, send room.Send, typ string, data []byte) ([]byte, error) {
-	compacted, err := s.judgeEvent(send.Room, typ, data)
+	compacted, _, err := s.judgeEvent(send.Room, typ, data)
 	if err != nil {
 		return nil, err
 	}
@@ -49,21 +49,26 @@ func (s *Server) judgeRewritten(who *auth.Identity, send room.Send, typ string, 
 }
 
 // judgeEvent judges the type and data of an event, whoever wrote them: by the protocol, then by what the kind of
-// the room says. It gives the data compacted.
-func (s *Server) judgeEvent(id room.ID, typ string, data []byte) ([]byte, error) {
+// the room says. It gives the data compacted, and off it the document that an update is said to be of (rule DOC-13).
+func (s *Server) judgeEvent(id room.ID, typ string, data []byte) (compacted []byte, docID string, err error) {
 	if err := room.CheckType(typ); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	most := s.cfg.Limits.EventBytes
 	if typ == room.TypeDoc {
 		most = max(most, room.MaxDocData)
 	}
-	compacted, err := room.CompactData(data, most)
-	if err != nil {
-		return nil, err
+	if compacted, err = room.CompactData(data, most); err != nil {
+		return nil, "", err
+	}
+	if typ == room.TypeDoc {
+		var refused *room.Error
+		if compacted, docID, refused = room.CutDocID(compacted); refused != nil {
+			return nil, "", refused
+		}
 	}
 	policy, _ := s.cfg.Kinds.Policy(id.Kind())
-	return compacted, policy.CheckEvent(typ, compacted)
+	return compacted, docID, policy.CheckEvent(typ, compacted)
 }
 
 // stored is the event of an outcome. A repeat is read back: where it was rewritten, what was sent is not what is

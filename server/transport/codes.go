@@ -50,6 +50,7 @@ var meanings = map[room.Code]meaning{
 	room.CodeRevoked:              {status: http.StatusForbidden, close: closeRevoked},
 	room.CodeTagConflict:          {status: http.StatusConflict},
 	room.CodeConflict:             {status: http.StatusConflict},
+	room.CodeDocReplaced:          {status: http.StatusConflict},
 	room.CodeOutOfOrder:           {status: http.StatusConflict},
 	room.CodeRateLimited:          {status: http.StatusTooManyRequests},
 	room.CodeOverloaded:           {status: http.StatusServiceUnavailable, close: closeOverloaded},

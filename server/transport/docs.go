@@ -118,6 +118,19 @@ func docAnswer(doc docs.Doc) []byte {
 	return body
 }
 
+// docIDOf is which document a request says that its update is of (rule DOC-13); empty: it does not.
+func docIDOf(r *http.Request) (string, error) {
+	q, err := parseQuery(r.URL.RawQuery, "id")
+	if err != nil {
+		return "", err
+	}
+	id := q.Get("id")
+	if id != "" && !room.ValidDoc(id) {
+		return "", badQuery("id", "The id of a document is one that the server gave it.")
+	}
+	return id, nil
+}
+
 // postDoc is POST /v1/rooms/{room}/docs/{name}: a send of the type doc (rule DOC-7).
 func (s *Server) postDoc(w http.ResponseWriter, r *http.Request) error {
 	who, err := s.identify(r)
@@ -136,6 +149,9 @@ func (s *Server) postDoc(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	post := wire.Post{Type: room.TypeDoc}
+	if post.DocID, err = docIDOf(r); err != nil {
+		return err
+	}
 	if post.Tag, err = idempotencyKey(r); err != nil {
 		return err
 	}

@@ -137,6 +137,8 @@ func (d *hocusDoc) take(m ysync.Message) (err error) {
 	switch {
 	case !errors.As(err, &e):
 		return err
+	case isReplaced(e):
+		return &violation{closeGoingAway, string(room.CodeReset)}
 	case e.Retryable():
 		return &violation{yjsRefusal(e.Code), string(e.Code)}
 	}

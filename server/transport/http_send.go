@@ -61,16 +61,23 @@ func (s *Server) answerSend(w http.ResponseWriter, r *http.Request, who *auth.Id
 	return nil
 }
 
-// parseSend judges what a send carries, in this order: tag, type, data, what it does. The first fault is told.
-func (s *Server) parseSend(id room.ID, who *auth.Identity, tag, typ string, data []byte, ifSeq *room.Seq) (room.Send, error) {
+// parseSend judges what a send carries, in this order: tag, type, data, what it does. The first fault is told. p.If is read already, as ifSeq.
+func (s *Server) parseSend(id room.ID, who *auth.Identity, p wire.Post, ifSeq *room.Seq) (room.Send, error) {
 	policy, _ := s.cfg.Kinds.Policy(id.Kind())
-	send := room.Send{Room: id, Author: who.User, Type: typ, RoomLimit: policy.RoomsPerUser}
+	send := room.Send{Room: id, Author: who.User, Type: p.Type, RoomLimit: policy.RoomsPerUser}
 	var err error
-	if send.Tag, err = room.ParseTag(tag); err != nil {
+	if send.Tag, err = room.ParseTag(p.Tag); err != nil {
 		return send, err
 	}
-	if send.Data, err = s.judgeEvent(id, typ, data); err != nil {
+	var docID string
+	if send.Data, docID, err = s.judgeEvent(id, p.Type, p.Data); err != nil {
 		return send, err
+	}
+	if docID == "" {
+		docID = p.DocID
+	}
+	if docID != "" {
+		send.Doc = &room.DocChange{ID: docID, Named: true}
 	}
 	if ifSeq != nil {
 		send.State = &room.StateSet{If: true, Seq: *ifSeq}
@@ -91,7 +98,7 @@ func (s *Server) launch(ctx context.Context, who *auth.Identity, id room.ID, p w
 	if err != nil {
 		return nil, err
 	}
-	send, err := s.parseSend(id, who, p.Tag, p.Type, p.Data, ifSeq)
+	send, err := s.parseSend(id, who, p, ifSeq)
 	if err != nil {
 		return nil, err
 	}

@@ -301,7 +301,7 @@ func (s *Server) admit(ctx context.Context, who *auth.Identity, id room.ID, req 
 	if refused := s.quotas.rates.send(who.User); refused != nil {
 		return room.Send{Room: id, Author: who.User}, refused
 	}
-	send, err := s.parseSend(id, who, req.Tag, req.Type, req.Data, req.If)
+	send, err := s.parseSend(id, who, wire.Post{Tag: req.Tag, Type: req.Type, Data: req.Data}, req.If)
 	if err != nil {
 		return send, err
 	}

@@ -167,6 +167,8 @@ func (y *yjsConn) message(p []byte) error {
 	switch {
 	case !errors.As(err, &e):
 		return err
+	case isReplaced(e):
+		return &violation{closeGoingAway, string(room.CodeReset)}
 	case e.Code == room.CodeMessageTooLarge:
 		return &violation{closeTooLarge, string(e.Code)}
 	}

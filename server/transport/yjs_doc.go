@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -34,6 +36,8 @@ type yjsDoc struct {
 	joined chan struct{}
 	id     room.ID // set before joined
 	carets *carets
+
+	of atomic.Pointer[string] // the id of the document that the client has; nil: there was none yet
 
 	syncing sync.Mutex // over reads of the document
 	had     []byte     // the state vector of what the client was given; nil: it has not asked yet
@@ -160,6 +164,9 @@ func (y *yjsDoc) fetch(vector []byte, counts func(user string) *room.Error) (doc
 		if failed != nil {
 			return failed
 		}
+		if !y.isOf(got.ID) {
+			return replaced()
+		}
 		doc = got
 		return nil
 	})
@@ -167,6 +174,25 @@ func (y *yjsDoc) fetch(vector []byte, counts func(user string) *room.Error) (doc
 		y.had = doc.Vector
 	}
 	return doc, err
+}
+
+// isOf reports whether a document is the one that the client has: the first that it was given something of, or wrote. id is empty where there is none.
+// A client that was given one document answers a question about another with all of the first, and cannot know better.
+func (y *yjsDoc) isOf(id string) bool {
+	if id == "" {
+		return y.of.Load() == nil
+	}
+	y.of.CompareAndSwap(nil, &id)
+	return *y.of.Load() == id
+}
+
+// replaced says that the room has another document than the client (rule DOC-13).
+func replaced() *room.Error { return (&room.DocChange{Named: true}).Replaced() }
+
+// isReplaced reports whether an error says so: the client then comes back and syncs, as after a reset of the room.
+func isReplaced(err error) bool {
+	e := (*room.Error)(nil)
+	return errors.As(err, &e) && e.Code == room.CodeDocReplaced
 }
 
 // writes reports whether the client may change the document, as far as its token says.
@@ -185,7 +211,11 @@ func (y *yjsDoc) store(update []byte) error {
 	}
 	change := &room.DocChange{Name: y.doc, Update: slices.Clone(update)}
 	post := wire.Post{Type: room.TypeDoc, Tag: newTag().String(), Data: change.Data()}
-	return y.again(func() error {
+	if of := y.of.Load(); of != nil {
+		post.DocID = *of
+	}
+	var epoch room.Epoch
+	err := y.again(func() error {
 		id, err := y.srv.judge(y.ctx, y.who(), y.room, auth.Send)
 		if err != nil {
 			return err
@@ -197,8 +227,28 @@ func (y *yjsDoc) store(update []byte) error {
 		if err != nil {
 			return err
 		}
-		_, err = f.outcome(y.ctx)
+		o, err := f.outcome(y.ctx)
+		epoch = o.Epoch
 		return err
+	})
+	if err == nil && post.DocID == "" {
+		err = y.begun(epoch)
+	}
+	return err
+}
+
+// begun finds out which document it is that has what the client wrote, or is about to be given, before it had asked or when there was none. epoch is the
+// room's as that was stored: within one, a name has one document. Errors: as those of store.
+func (y *yjsDoc) begun(epoch room.Epoch) error {
+	return y.again(func() error {
+		id, head, err := y.srv.cfg.Docs.ID(y.ctx, y.id, y.doc)
+		if err != nil {
+			return err
+		}
+		if head.Epoch != epoch || !y.isOf(id) {
+			return replaced()
+		}
+		return nil
 	})
 }
 

@@ -20,6 +20,7 @@ type yjsFrame struct {
 	Connection string            `json:"connection"`
 	Code       room.Code         `json:"code"`
 	Room       string            `json:"room"`
+	Epoch      room.Epoch        `json:"epoch"`
 	Events     []yjsEvent        `json:"events"`
 	Docs       bool              `json:"docs"`
 	Full       bool              `json:"full"`
@@ -79,16 +80,14 @@ func (y *yjsDoc) hear(text []byte, to yjsClient) (*yjsEnd, error) {
 		y.id = room.ID(f.Room)
 		close(y.joined)
 	case "page":
-		for i := range f.Events {
-			y.event(&f.Events[i], to)
+		err := y.page(&f, to)
+		if isReplaced(err) {
+			return &yjsEnd{closeGoingAway, room.CodeReset}, nil
 		}
-		if f.Docs {
-			err := y.mend(to)
-			if e := (*room.Error)(nil); errors.As(err, &e) {
-				return &yjsEnd{why: e.Code}, nil
-			}
-			return nil, err
+		if e := (*room.Error)(nil); errors.As(err, &e) {
+			return &yjsEnd{why: e.Code}, nil
 		}
+		return nil, err
 	case "signals":
 		if entries := y.carets.shown(f.Set, f.Gone, f.Full); len(entries) > 0 {
 			to.say(ysync.AppendAwareness(nil, entries))
@@ -110,13 +109,26 @@ func (y *yjsDoc) hear(text []byte, to yjsClient) (*yjsEnd, error) {
 	return nil, nil
 }
 
-// event passes a change of the document on, to its author as well: that is how y-websocket has it.
-func (y *yjsDoc) event(e *yjsEvent, to yjsClient) {
-	if e.Type != room.TypeDoc {
-		return
-	}
-	change, err := room.ParseDoc(e.Data)
-	if err == nil && change.Name == y.doc {
+// page passes changes of the document on, to their author as well: that is how y-websocket has it. Errors: as those of begun.
+func (y *yjsDoc) page(f *yjsFrame, to yjsClient) error {
+	for i := range f.Events {
+		e := &f.Events[i]
+		if e.Type != room.TypeDoc {
+			continue
+		}
+		change, refused := room.ParseDoc(e.Data)
+		if refused != nil || change.Name != y.doc {
+			continue
+		}
+		if y.of.Load() == nil {
+			if err := y.begun(f.Epoch); err != nil {
+				return err
+			}
+		}
 		to.say(ysync.AppendUpdate(nil, change.Update))
 	}
+	if f.Docs {
+		return y.mend(to)
+	}
+	return nil
 }

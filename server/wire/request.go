@@ -282,6 +282,8 @@ type Post struct {
 	Data json.RawMessage `json:"data"`
 	If   json.RawMessage `json:"if_seq"`
 	Err  error           `json:"-"` // why it cannot be read, where it is one of several
+
+	DocID string `json:"-"` // of the type doc: which document it is of, where the data does not say
 }
 
 // ParsePost reads the body of an HTTP send: `{"tag","type","data"}`, or `{"events":[…]}` with several of those (BATCH-1).

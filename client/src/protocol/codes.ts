@@ -22,6 +22,7 @@ export const ERROR_CODES = [
   'revoked',
   'tag_conflict',
   'conflict',
+  'doc_replaced',
   'out_of_order',
   'rate_limited',
   'overloaded',

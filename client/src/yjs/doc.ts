@@ -255,9 +255,9 @@ class OpenDoc implements RoomDoc {
     try {
       if (update.length > LARGE_BYTES) {
         this.#sending = POST;
-        await postDoc(requests, this.room, this.name, update as Uint8Array<ArrayBuffer>);
+        await postDoc(requests, this.room, this.name, update as Uint8Array<ArrayBuffer>, this.id);
       } else {
-        const data = { doc: this.name, update: toBase64(update) };
+        const data = { doc: this.name, id: this.id, update: toBase64(update) };
         const handle = this.#room.messages.send(data, { type: DOC });
         const entry = this.#host.outbox.find(handle.tag);
         if (entry) entry.fleeting = true; // the copy keeps it, and another connection compares first
@@ -291,7 +291,9 @@ class OpenDoc implements RoomDoc {
 
   #failed(error: RoomlogError): void {
     if (error.code === 'cancelled') return;
-    if (!error.retryable) this.error = error;
+    if (error.code === 'doc_replaced')
+      this.#isKnown = false; // comparing says by which
+    else if (!error.retryable) this.error = error;
     else
       this.#wait(
         Math.max(error.retryAfterMs ?? 0, Math.random() * Math.min(RETRY_MS, 250 * 2 ** this.#tries++)),

@@ -29,19 +29,25 @@ export async function readDoc(
   const path = `${pathOf(room, doc)}?sv=${toBase64Url(vector)}`;
   const body = await ask(needs, path, { headers: { accept: 'application/json' } });
   const [has, update] = [fromBase64(body.vector), fromBase64(body.update)];
-  if (!has || !update) throw needs.core.localError('network', 'The server did not answer as agreed.', true);
+  if (!has || !update)
+    throw needs.core.localError('network', 'The server answered 200, not of the protocol.', true);
   return { id: typeof body.id === 'string' ? body.id : undefined, vector: has, update };
 }
 
-/** Stores a large update (DOC-7), without a tag: what is stored already is stored once (DOC-4). Rejects as `readDoc`. */
+/** Stores a large update of the document `id` (DOC-7, DOC-13), without a tag: what is stored already is stored once (DOC-4). Rejects as `readDoc`. */
 export async function postDoc(
   needs: RequestNeeds,
   room: string,
   doc: string,
   update: Uint8Array<ArrayBuffer>,
+  id = '',
 ): Promise<void> {
   const headers = { 'content-type': 'application/octet-stream' };
-  await ask(needs, pathOf(room, doc), { method: 'POST', headers, body: update });
+  await ask(needs, `${pathOf(room, doc)}?id=${encodeURIComponent(id)}`, {
+    method: 'POST',
+    headers,
+    body: update,
+  });
 }
 
 async function ask(needs: RequestNeeds, path: string, init: RequestInit): Promise<Record<string, unknown>> {
@@ -52,7 +58,7 @@ async function ask(needs: RequestNeeds, path: string, init: RequestInit): Promis
     answer = await request(needs, path, REQUEST_MS, init);
     body = await answer.json();
   } catch (cause) {
-    throw localError('network', 'The server was not reached for a document.', true, cause);
+    throw localError('network', 'The server was not reached.', true, cause);
   }
   if (answer.ok) return Object(body);
   const problem = Object(body) as Refusal;

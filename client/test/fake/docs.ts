@@ -1,18 +1,30 @@
 import * as Y from 'yjs';
 import type { ClientStorage, StoredDoc } from '../../src/index.js';
-import type { TestServer } from '../../src/testing/index.js';
+import type { TestRefusal, TestServer } from '../../src/testing/index.js';
 import { memoryStorage } from './memory.js';
 
 const bytesOf = (text: string) => new Uint8Array(Buffer.from(text, 'base64'));
 
-/** Documents for a server in memory: what DOC-6, DOC-7 and DOC-9 say, made by Yjs from the log. */
+/** Documents for a server in memory: what DOC-6, DOC-7, DOC-9 and DOC-13 say, made by Yjs from the log. */
 export class TestDocs {
   /** Requests that were answered, such as `GET 412`. */
   readonly asked: string[] = [];
+  /** The ids of updates that were refused, since the room had another document. */
+  readonly refused: string[] = [];
   readonly #server: TestServer;
 
   constructor(server: TestServer) {
     this.#server = server;
+    server.beforeAppend(({ room, type, data }) =>
+      type === 'doc' ? this.#refuses(room, data as { doc: string; id?: string }) : undefined,
+    );
+  }
+
+  /** An update of another document than there is. */
+  #refuses(room: string, { doc, id }: { doc: string; id?: string }): TestRefusal | undefined {
+    const isOther = id !== undefined && id !== this.of(room, doc)?.id;
+    if (isOther) this.refused.push(id);
+    return isOther ? { code: 'doc_replaced', field: 'data/id' } : undefined;
   }
 
   /** The document as the log has it; undefined where there is none. Its id is the tag of its first event. */
@@ -43,6 +55,9 @@ export class TestDocs {
     await this.#server.fetch(`${this.#server.url}/healthz`, through); // by the same network
     const id = decodeURIComponent(room);
     if (init?.method === 'POST') {
+      const of = url.searchParams.get('id');
+      if (this.#refuses(id, { doc: name, ...(of && { id: of }) }))
+        return Response.json({ code: 'doc_replaced', title: '', retryable: false }, { status: 409 });
       const update = Buffer.from(init.body as Uint8Array).toString('base64');
       const { seq, tag } = this.#server.append(id, { type: 'doc', data: { doc: name, update } });
       this.asked.push(`POST ${update.length}`);

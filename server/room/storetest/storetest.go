@@ -162,6 +162,8 @@ func Run(t *testing.T, make func(t *testing.T) Factory) {
 		{"StateDead", testStateDead},
 		{"DocsModel", testDocsModel},
 		{"DocsRace", testDocsRace},
+		{"DocIDs", testDocIDs},
+		{"DocIDsRace", testDocIDsRace},
 		{"ReceiptMarks", testReceiptMarks},
 		{"ReceiptBatch", testReceiptBatch},
 		{"Readers", testReaders},

@@ -155,7 +155,7 @@ func lay(batch []room.Send) *layout {
 		s := &batch[i]
 		k := key{s.Room, s.Author, s.Tag}
 		if j, again := first[k]; again {
-			if s.Repeat || batch[j].Change == nil && batch[j].State == nil {
+			if s.Repeat || !conditional(&batch[j]) {
 				l.follow(i, j)
 				continue
 			}
@@ -182,6 +182,11 @@ func lay(batch []room.Send) *layout {
 		l.rooms[n], l.numbers[n] = at, l.counts[at-1]
 	}
 	return l
+}
+
+// conditional reports whether a send may be refused for what its room has, so that one that repeats it has to be judged itself.
+func conditional(s *room.Send) bool {
+	return s.Change != nil || s.State != nil || s.Doc != nil && s.Doc.ID != ""
 }
 
 func (l *layout) follow(i, j int) {
@@ -320,6 +325,8 @@ func (a *answer) verdict(i int, s *room.Send) room.Verdict {
 		return room.Verdict{Refused: room.NotYours()}
 	case "too_late":
 		return room.Verdict{Refused: room.TooLate(s.Change.Within)}
+	case "doc_replaced":
+		return room.Verdict{Refused: s.Doc.Replaced()}
 	case "tag_conflict":
 		return room.Verdict{Refused: room.TagConflict()}
 	case "not_stored":

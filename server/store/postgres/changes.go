@@ -42,6 +42,13 @@ type (
 		Key   string  `json:"key"`
 		Value *string `json:"value"`
 	}
+	docOf struct { // see migration 24
+		N    int       `json:"n"`
+		Name string    `json:"name"`
+		ID   string    `json:"id"`
+		Seq  room.Seq  `json:"seq"`
+		Mark room.Mark `json:"mark"`
+	}
 )
 
 // changes are what the events of the batch do beside being stored, as JSON; nil where all that they do is that.
@@ -54,6 +61,7 @@ func (l *layout) changes() []byte {
 		State    []stateTerms   `json:"state,omitempty"`
 		Set      []stateSet     `json:"set,omitempty"`
 		Docs     bool           `json:"docs,omitempty"` // there are some: see migration 23
+		Of       []docOf        `json:"of,omitempty"`
 	}
 	for i, at := range l.sends {
 		s, n := &l.batch[at], i+1
@@ -64,7 +72,13 @@ func (l *layout) changes() []byte {
 			terms, set := stateOf(n, s.State)
 			lists.State, lists.Set = append(lists.State, terms), append(lists.Set, set...)
 		}
-		lists.Docs = lists.Docs || s.Doc != nil
+		if c := s.Doc; c != nil {
+			lists.Docs = true
+			if c.ID != "" {
+				seq, mark := c.First()
+				lists.Of = append(lists.Of, docOf{N: n, Name: c.Name, ID: c.ID, Seq: seq, Mark: mark})
+			}
+		}
 		if s.Member != nil {
 			lists.Members = append(lists.Members, memberChange{N: n, Who: s.Member.User, Role: s.Member.Role})
 		}

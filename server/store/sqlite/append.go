@@ -22,6 +22,7 @@ type writer struct {
 	begin, commit, rollback *sql.Stmt
 	room, bump              *sql.Stmt
 	insert, stored          *sql.Stmt
+	isDoc                   *sql.Stmt
 	rewritten, asSent       *sql.Stmt
 	creating
 	retaining
@@ -57,6 +58,7 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 		w.prepare(ctx, `select e.type, e.data, w.sent from events e
 			left join rewrites w on w.tag = e.tag and w.room = e.room and w.author = e.author
 			where e.tag = ? and e.room = ? and e.author = ?`, &w.asSent),
+		w.prepare(ctx, selectIs, &w.isDoc),
 		w.prepareRooms(ctx),
 		w.prepareRetention(ctx),
 		w.prepareChanges(ctx),
@@ -228,7 +230,7 @@ func (a *appending) judge(g *growing, s *room.Send) (_ room.Verdict, err error) 
 		return a.first(g, s)
 	}
 	v := room.Verdict{Seq: g.Head.Seq + 1, Mark: g.mark, At: a.at}
-	if s.Change != nil || s.State != nil {
+	if s.Change != nil || s.State != nil || s.Doc != nil && s.Doc.ID != "" {
 		told, err := a.first(g, s) // before what it changes is looked at, which may be gone or another since
 		if err != nil || !told.NotStored {
 			return told, err
@@ -236,6 +238,10 @@ func (a *appending) judge(g *growing, s *room.Send) (_ room.Verdict, err error) 
 	}
 	var keys, bytes int64
 	switch told := (room.Verdict{}); {
+	case s.Doc != nil:
+		if told.Refused, err = a.judgeDoc(g.id, s.Doc); err != nil || told.Refused != nil {
+			return told, err
+		}
 	case s.State != nil:
 		if keys, bytes, told.Refused, err = a.judgeState(g, s.State); err != nil || told.Refused != nil {
 			return told, err

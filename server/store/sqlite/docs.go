@@ -18,6 +18,9 @@ const (
 	// selectUnkept is the oldest event of a room that its documents need. The index alone has it: an append of another type writes nothing there.
 	selectUnkept = `select seq from events indexed by events_docs where room = ?1 and type = 'doc'
 		and seq > coalesce((select through from doc_rooms where room = ?1), 0) and gone is null order by seq limit 1`
+	// selectIs looks for what tells a document from others: the event that began it or, where that was pruned, what was compacted.
+	selectIs = `select exists (select 1 from events where room = ?1 and seq = ?2 and mark = ?3 and type = 'doc')
+		or exists (select 1 from docs where room = ?1 and name = ?4 and id = ?5)`
 )
 
 // Docs is [room.DocStore.Docs]. ctx bounds the wait for a connection.
@@ -105,6 +108,23 @@ func (s *Store) KeepDocs(ctx context.Context, id room.ID, epoch room.Epoch, from
 		return err
 	})
 	return kept, err
+}
+
+// judgeDoc refuses an update whose document the room does not have.
+func (w *writer) judgeDoc(id int64, c *room.DocChange) (*room.Error, error) {
+	if c.ID == "" {
+		return nil, nil
+	}
+	seq, mark := c.First()
+	var is bool
+	err := w.isDoc.QueryRowContext(background, id, seq, int64(mark), c.Name, c.ID).Scan(&is)
+	if err != nil {
+		return nil, fmt.Errorf("look for the document %s: %w", c.ID, err)
+	}
+	if !is {
+		return c.Replaced(), nil
+	}
+	return nil, nil
 }
 
 // unkept is the oldest event that the documents of a room need; upto where that is later, or there is none.
