@@ -30,7 +30,7 @@ export async function readDoc(
   const body = await ask(needs, path, { headers: { accept: 'application/json' } });
   const [has, update] = [fromBase64(body.vector), fromBase64(body.update)];
   if (!has || !update)
-    throw needs.core.localError('network', 'The server answered 200, not of the protocol.', true);
+    throw needs.core.localError('network', 'The answer is not of the protocol.', true);
   return { id: typeof body.id === 'string' ? body.id : undefined, vector: has, update };
 }
 
