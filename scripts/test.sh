@@ -76,9 +76,8 @@ others() {
 	also "The store on PostgreSQL" postgres
 	also "The real server: bad input, HTTP, examples, a cluster" go test -vet=off -shuffle=on -timeout 10m -p 1 $(go list ./e2e/... | grep -v torture)
 	also "What loads a server from outside" go test -vet=off -shuffle=on -timeout 10m ./bench/...
-	also "The checkers can fail: faulty variants" scripts/mutants.sh
 }
-printf '\n== TypeScript, PostgreSQL, the real server, faulty variants: begun, told at the end (%d s)\n' $((SECONDS - began))
+printf '\n== TypeScript, PostgreSQL, the real server: begun, told at the end (%d s)\n' $((SECONDS - began))
 set -m # a group of its own, so that it can be ended
 others >"$work/beside" 2>&1 </dev/null &
 beside=$!
@@ -99,6 +98,7 @@ wait "$beside" || echo "what went on beside" >>"$work/failed"
 beside=
 cat "$work/beside"
 
+also "The checkers can fail: faulty variants" .cache/withpostgres scripts/mutants.sh
 also "A real browser" npm test --workspace e2e
 
 if [ -e "$work/failed" ]; then
