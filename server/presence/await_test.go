@@ -239,3 +239,31 @@ func TestSeveralMessagesAreOneAnswer(t *testing.T) {
 		}
 	})
 }
+
+// Where the bus was away and nothing came to pass meanwhile, a node that is asked says that this was all, not all of it again.
+func TestNothingIsSaidAgainThatIsKnown(t *testing.T) {
+	inWorld(t, 2, nil, func(w *world, nodes []*node) {
+		a, b := nodes[0], nodes[1]
+		for i := range 100 {
+			b.open(fmt.Sprint("u", i))
+		}
+		w.settle()
+		sleep(2 * time.Second) // what is on its way has come
+		said := func() int {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.bytes
+		}
+		w.carry(false)
+		sleep(3 * time.Second)
+		before := said()
+		w.carry(true)
+		sleep(5 * time.Second)
+		if a.frame().Stale || len(a.users()) != 100 {
+			t.Errorf("%d users are shown, stale %t", len(a.users()), a.frame().Stale)
+		}
+		if n := said() - before; n > 4000 {
+			t.Errorf("%d bytes were said of what was known", n)
+		}
+	})
+}

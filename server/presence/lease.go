@@ -104,7 +104,7 @@ func (p *Presence) held(generation room.Generation) {
 		p.supersede(p.self(), now)
 	}
 	for _, at := range p.places {
-		at.told, at.keepTold, at.answer = 0, false, true
+		at.told, at.keepTold, at.answer, at.echo = 0, false, true, time.Time{}
 		at.followed = now.Add(followedFor * p.cfg.AskEvery) // who asked meanwhile may not have been heard
 		if at.flush.IsZero() {
 			at.flush = now.Add(jitter(p.spread()))

@@ -79,7 +79,7 @@ func (at *place) sayAsk(now time.Time, out *output) {
 	m := message{Node: p.cfg.Node, Generation: p.generation, Ask: true}
 	for lease, one := range at.parts {
 		digest := unheard
-		if !one.silent {
+		if one.whole {
 			digest = digestOf(one.entries)
 		}
 		m.Have = append(m.Have, have{lease.Name, lease.Generation, digest})
@@ -186,7 +186,7 @@ func (p *Presence) Hear(id room.ID, body []byte) {
 	at := p.places[id]
 	switch {
 	case m.Ask:
-		p.asked(id, at, m.Have, now)
+		p.asked(id, at, &m, now)
 	case at != nil && at.follows(now) && one != nil:
 		at.take(one, &m, now)
 	}
@@ -195,10 +195,10 @@ func (p *Presence) Hear(id room.ID, body []byte) {
 // followedFor is for how many times AskEvery a room is told of after somebody asked for it: two asks in a row may be lost.
 const followedFor = 4
 
-// asked notes that another node wants to know of a room, and tells it what it lacks.
-func (p *Presence) asked(id room.ID, at *place, all []have, now time.Time) {
+// asked notes that another node wants to know of a room, and tells it what it lacks; who waits for an answer and has all is told that this is all.
+func (p *Presence) asked(id room.ID, at *place, m *message, now time.Time) {
 	var has uint64
-	for _, one := range all {
+	for _, one := range m.Have {
 		if one.Node == p.cfg.Node && one.Generation == p.generation {
 			has = one.Digest
 		}
@@ -210,7 +210,12 @@ func (p *Presence) asked(id room.ID, at *place, all []have, now time.Time) {
 		at = p.place(id) // until it has said that it has nothing
 	}
 	at.followed = now.Add(followedFor * p.cfg.AskEvery)
-	if digestOf(at.own) != has && at.reply.IsZero() {
+	switch {
+	case digestOf(at.own) == has:
+		if m.Room != "" {
+			at.echo = now
+		}
+	case at.reply.IsZero():
 		at.reply = now
 		if next := at.replied.Add(p.cfg.Coalesce); next.After(now) {
 			at.reply = next

@@ -22,6 +22,7 @@ type part struct {
 	number  uint64    // of the latest message that was taken
 	keep    time.Time // until then it stays, whatever becomes of the lease: the node drained
 	silent  bool      // it was asked for, and has not been told since
+	whole   bool      // entries are all that it has, unless something was lost without a trace
 	entries map[string]*entry
 }
 
@@ -159,6 +160,7 @@ func (at *place) take(one *peer, m *message, now time.Time) {
 	}
 	full := m.Full || m.Prev == 0 // what it said first of the room was all
 	if !full && m.Prev != is.number && !mutateGeneration() {
+		is.whole = false
 		at.await(is, now) // something was lost
 		at.ask = now
 		at.doubt(now.Add(p.patience()))
@@ -168,6 +170,7 @@ func (at *place) take(one *peer, m *message, now time.Time) {
 	if m.More {
 		at.await(is, now)
 	}
+	is.whole = !m.More
 	if full {
 		for connection, e := range is.entries {
 			delete(is.entries, connection)

@@ -29,8 +29,7 @@ export async function readDoc(
   const path = `${pathOf(room, doc)}?sv=${toBase64Url(vector)}`;
   const body = await ask(needs, path, { headers: { accept: 'application/json' } });
   const [has, update] = [fromBase64(body.vector), fromBase64(body.update)];
-  if (!has || !update)
-    throw needs.core.localError('network', 'The answer is not of the protocol.', true);
+  if (!has || !update) throw needs.core.localError('network', 'The answer is not of the protocol.', true);
   return { id: typeof body.id === 'string' ? body.id : undefined, vector: has, update };
 }
 
