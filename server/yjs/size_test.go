@@ -103,8 +103,9 @@ func compacted(update []byte, _ uint64) error {
 
 func added(update []byte, _ uint64) error { return new(Extent).Add(update) }
 
-// TestHostileSizes: what is four times as large is about four times the work, not sixteen times. That is the CPU time of the thread, since
+// TestHostileSizes: what is eight times as large is about eight times the work, not sixty-four times. That is the CPU time of the thread, since
 // others use the machine as well; the best of all runs counts, of which there are more while it does not look like that, for caches are shared.
+// What is large also takes fresh memory from the system, which some machines are slow to give: up to five times as much for each is let pass.
 func TestHostileSizes(t *testing.T) {
 	const n = 3000
 	for _, h := range hostile {
@@ -124,12 +125,12 @@ func TestHostileSizes(t *testing.T) {
 			}
 			for tries := 1; ; tries++ {
 				measure(&small, n)
-				measure(&large, 4*n)
-				if large < 9*small+time.Millisecond {
+				measure(&large, 8*n)
+				if large < 40*small+time.Millisecond {
 					return
 				}
-				if tries == 50 {
-					t.Fatalf("%d of them take %v, %d take %v", n, small, 4*n, large)
+				if tries == 20 {
+					t.Fatalf("%d of them take %v, %d take %v", n, small, 8*n, large)
 				}
 			}
 		})
